@@ -1,0 +1,57 @@
+"""The errors a user may meet, each tied to one exit status of the command line.
+
+Everything that is the user's to mend is an `InputError`; the command line prints its message and leaves with 2.
+Work that ran and went wrong is a `WorkError` (exit 1). Nothing else may reach the terminal as a traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = ["HptransferError", "InputError", "OutOfMemoryError", "WorkError"]
+
+
+class HptransferError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_status = 1
+
+
+class InputError(HptransferError):
+    """Bad input. The message says where, what was found, what is allowed and what to do."""
+
+    exit_status = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        found: object = None,
+        allowed: str = "",
+        hint: str = "",
+    ) -> None:
+        self.problem, self.where, self.found, self.allowed, self.hint = problem, where, found, allowed, hint
+        parts = [f"{where}: {problem}" if where else problem]
+        if found is not None:
+            parts.append(f"found {_short(found)}")
+        if allowed:
+            parts.append(f"allowed: {allowed}")
+        if hint:
+            parts.append(hint)
+        super().__init__("; ".join(parts))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by message, so that the error survives the way back from a worker process."""
+        return (type(self), (str(self),))
+
+
+class WorkError(HptransferError):
+    """The work ran and something failed that no other input would have prevented."""
+
+
+class OutOfMemoryError(WorkError):
+    """A pack did not fit; the caller may halve it and try again."""
+
+
+def _short(value: object, most: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"

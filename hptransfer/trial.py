@@ -1,0 +1,177 @@
+"""A trial: one training run, fully described; and its outcome.
+
+A trial's id is a hash of what determines its numbers and of nothing else: not of the study it was planned in, its
+phase, the pack it rides in, the executor or the host. Two trials with one id are the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hptransfer.specs import (
+    DataSpec,
+    Fraction,
+    ModelSpec,
+    NonNegative,
+    Positive,
+    SparsitySpec,
+    Spec,
+    TrainingSpec,
+)
+
+__all__ = ["NUMERICS_VERSION", "BaseHPs", "CurvePoint", "Outcome", "Pack", "Phase", "Status", "Trial"]
+
+NUMERICS_VERSION = 1
+"""Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
+
+Phase = Literal["tune", "grid", "check"]
+Status = Literal["ok", "diverged", "pruned"]
+
+
+class BaseHPs(Spec):
+    """Base hyperparameters: the values as tuned on the proxy, before any rule scales them."""
+
+    lr: Positive = Field(default=2.0**-7, description="Base learning rate.")
+    init_std: Positive = Field(default=0.05, description="Base standard deviation of the initial weights.")
+    alpha_input: Positive = Field(default=1.0, description="Multiplier of the embedding's output.")
+    alpha_output: Positive = Field(default=1.0, description="Multiplier of the readout's input.")
+    weight_decay: NonNegative = Field(default=0.1, description="Decoupled weight decay, as given to AdamW.")
+
+
+class Trial(Spec):
+    """One training run with every choice made. Frozen; equal trials have equal ids."""
+
+    model: ModelSpec = ModelSpec()
+    data: DataSpec = DataSpec()
+    data_id: str = ""
+    training: TrainingSpec = TrainingSpec(precision="fp32")
+    sparsity: SparsitySpec = SparsitySpec()
+    rule: str = "supar"
+    rule_digest: str = ""
+    base_width: int = Field(default=64, ge=1)
+    base_depth: int = Field(default=2, ge=1)
+    width: int = Field(default=64, ge=1)
+    depth: int = Field(default=2, ge=1)
+    density: Fraction = 1.0
+    base: BaseHPs = BaseHPs()
+    seed: int = Field(default=0, ge=0)
+    variant: str = Field(default="", description="Label of the grid's variant; not part of the id.")
+
+    def canonical(self) -> dict[str, Any]:
+        """What determines the numbers, as plain JSON values. Paths and labels are left out."""
+        tree = self.model_dump(mode="json")
+        tree.pop("variant")
+        for key in ("path", "validation_path"):
+            tree["data"].pop(key)
+        tree["numerics"] = NUMERICS_VERSION
+        return tree
+
+    @cached_property
+    def id(self) -> str:
+        """20 hexadecimal digits of the SHA-256 of the canonical description."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def data_seed(self) -> int:
+        """Seed of the batch stream: the study's fixed one, else the trial's own."""
+        return self.seed if self.training.data_seed is None else self.training.data_seed
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of the whole run."""
+        return self.training.steps * self.training.batch_size * self.training.sequence_length
+
+    @cached_property
+    def shape_key(self) -> str:
+        """Hash of what fixes the compiled program: trials with one key may train in one pack.
+
+        LR, init, multipliers, seed, rule and decay are data to the program and so are not in it. The density is:
+        a layer held as its non-zeros has their number as its shape.
+        """
+        t = self.training
+        what = [
+            self.model.model_dump(mode="json"),
+            self.data_id,
+            self.width,
+            self.depth,
+            self.density,
+            self.sparsity.model_dump(mode="json"),
+            [t.steps, t.batch_size, t.sequence_length, t.optimizer, t.precision, t.eval_tokens, t.schedule],
+        ]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of a run's learning curve. `validation_loss` is NaN where it was not measured."""
+
+    step: int
+    train_loss: float
+    validation_loss: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trial came to. An infrastructure failure is not an outcome.
+
+    `loss` is the held-out loss at the end in nats a token; NaN when the run diverged or was pruned before its end.
+    FLOPs count training (forward and backward) over the whole run; `flops_nonzero` counts only the non-zeros.
+    """
+
+    trial_id: str
+    status: Status
+    loss: float
+    train_loss: float
+    diverged_step: int | None
+    params: int
+    params_nonzero: int
+    flops_dense: float
+    flops_nonzero: float
+    tokens: int
+    wall_s: float
+    peak_memory_bytes: int
+    device: str
+    products: str = "dense"
+    note: str = ""
+    curve: tuple[CurvePoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Trials of one shape that train together as one program."""
+
+    phase: Phase
+    trials: tuple[Trial, ...]
+    cost: float = 0.0
+    """Estimated FLOPs, for running the longest first."""
+
+    def __post_init__(self) -> None:
+        if not self.trials:
+            raise ValueError("a pack needs at least one trial")
+        if len({t.shape_key for t in self.trials}) != 1:
+            raise ValueError("the trials of a pack must share one shape")
+
+    @property
+    def id(self) -> str:
+        """Short name for logs: a hash of the ids inside."""
+        joined = ",".join(t.id for t in self.trials)
+        return hashlib.sha256(joined.encode()).hexdigest()[:10]
+
+    def halves(self) -> Sequence[Pack]:
+        """Two packs of half the trials each; the pack itself when it holds a single trial."""
+        if len(self.trials) == 1:
+            return (self,)
+        middle = len(self.trials) // 2
+        return tuple(
+            Pack(self.phase, part, self.cost * len(part) / len(self.trials))
+            for part in (self.trials[:middle], self.trials[middle:])
+        )
