@@ -56,6 +56,7 @@ class Trial(Spec):
     sparsity: SparsitySpec = SparsitySpec()
     rule: str = "supar"
     rule_digest: str = ""
+    rule_table: dict[str, Any] = Field(default_factory=dict, description="The table of a rule of the study's own.")
     base_width: int = Field(default=64, ge=1)
     base_depth: int = Field(default=2, ge=1)
     width: int = Field(default=64, ge=1)
@@ -68,7 +69,8 @@ class Trial(Spec):
     def canonical(self) -> dict[str, Any]:
         """What determines the numbers, as plain JSON values. Paths and labels are left out."""
         tree = self.model_dump(mode="json")
-        tree.pop("variant")
+        for key in ("variant", "rule_table"):  # a label, and what `rule_digest` already says
+            tree.pop(key)
         for key in ("path", "validation_path"):
             tree["data"].pop(key)
         tree["numerics"] = NUMERICS_VERSION
