@@ -1,0 +1,86 @@
+"""Models: ordinary modules, and the one door through which a factory is found.
+
+A factory is any function `build(*, width, …) -> nn.Module`. The module maps tokens (B, T) to logits (B, T, vocabulary)
+and may declare `residual_outputs`, patterns of the parameters that write to the residual stream.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from hptransfer.errors import InputError
+from hptransfer.models.gpt import GPT
+from hptransfer.models.mlp import MLP
+from hptransfer.specs import ModelSpec
+
+__all__ = ["GPT", "MLP", "resolve_factory"]
+
+Factory = Callable[..., nn.Module]
+
+_BUILT_IN: dict[str, Factory] = {"gpt": GPT, "mlp": MLP}
+
+
+def resolve_factory(spec: ModelSpec, *, vocab_size: int, context: int) -> Factory:
+    """The factory a spec names, as `build(*, width, depth) -> nn.Module`.
+
+    The spec's options are handed on; `depth`, `vocab_size` and `context` only where the factory's signature takes
+    them. An option that the factory does not take is refused here, before anything is built.
+    """
+    factory = _BUILT_IN.get(spec.factory) or _import(spec.factory)
+    accepted, takes_any = _parameters(factory, spec.factory)
+    offered = {"vocab_size": vocab_size, "context": context, **spec.options}
+    unknown = [name for name in spec.options if not takes_any and name not in accepted]
+    if unknown:
+        raise InputError(
+            "the factory takes no such option",
+            where=f"model.options.{unknown[0]}",
+            found=unknown[0],
+            allowed=", ".join(sorted(set(accepted) - {"width", "depth", "vocab_size", "context"})) or "none",
+        )
+    fixed = {name: value for name, value in offered.items() if takes_any or name in accepted}
+    takes_depth = takes_any or "depth" in accepted
+
+    def build(*, width: int, depth: int = 2) -> nn.Module:
+        model = factory(width=width, **({"depth": depth} if takes_depth else {}), **fixed)
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                "the factory must return a torch.nn.Module",
+                where="model.factory",
+                found=type(model).__name__,
+            )
+        return model
+
+    return build
+
+
+def _import(text: str) -> Factory:
+    module_name, _, name = text.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(
+            f"cannot import the module '{module_name}' ({error})",
+            where="model.factory",
+            found=text,
+            allowed="'gpt', 'mlp' or 'package.module:function'",
+            hint="is its folder on the Python path?",
+        ) from error
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InputError(f"the module '{module_name}' has no function '{name}'", where="model.factory", found=text)
+    return found  # type: ignore[no-any-return]
+
+
+def _parameters(factory: Factory, text: str) -> tuple[Mapping[str, inspect.Parameter], bool]:
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if not takes_any and "width" not in parameters:
+        raise InputError("the factory must take the keyword 'width'", where="model.factory", found=text)
+    return parameters, takes_any

@@ -1,0 +1,34 @@
+"""What a worker process is told besides its trials. Nothing here is part of a trial's id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["WorkerSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker runs packs; the numbers of a trial depend on it by rounding at most."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: CUDA where there is a GPU."""
+    threads: int = 1
+    """Threads of one worker on the CPU. Two workers of one thread beat one worker of two."""
+    products: Literal["auto", "dense", "sparse"] = "auto"
+    """How sparse layers are computed."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """`auto`: compile where a compiler works and the trial is not tiny; `always`: fail where it does not."""
+    stack: int | None = None
+    """Train exactly this many trials stacked in one program; None: one on a CPU, calibrated on a GPU."""
+    cache_dir: str | None = None
+    """Folder of compiled programs, kept between processes; None: torch's own choice."""
+    checkpoint_dir: str | None = None
+    """Folder of checkpoints; None: none are written."""
+    checkpoint_every_s: float = 180.0
+    """Seconds between two checkpoints of a trial."""
+    log_dir: str | None = None
+    """Folder for the worker's logs."""
+    sys_path: tuple[str, ...] = ()
+    """Folders put at the front of the import path, for a user's own factory."""
