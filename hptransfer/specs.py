@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "Axis",
@@ -23,10 +23,12 @@ __all__ = [
     "OptimizerName",
     "Positive",
     "ScheduleName",
+    "Seed",
     "SparsitySpec",
     "Spec",
     "TrainingSpec",
     "parse_number",
+    "unique",
 ]
 
 OptimizerName = Literal["adamw", "sgd"]
@@ -75,14 +77,25 @@ def _expand_axis(value: object) -> object:
         raise ValueError(f"octaves are reversed: {low} is above {high}")
     if step <= 0:
         raise ValueError(f"step must be above 0, found {step}")
-    count = int(math.floor((high - low) / step + 1e-9)) + 1
+    count = math.floor((high - low) / step + 1e-9) + 1
     if count > 1000 or max(abs(low), abs(high)) > 1000:
         raise ValueError(f"a range of {count} octave steps from {low} to {high} is too large (at most 1000)")
     return tuple(2.0 ** (low + i * step) for i in range(count))
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        return False
+
+
+def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a value listed twice: it would be the same trial again, so it is a slip."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} is listed twice")
+    return values
 
 
 def _tuple(value: object) -> object:
@@ -93,8 +106,11 @@ Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=Fal
 Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, BeforeValidator(parse_number), Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1, allow_inf_nan=False)]
-Axis = Annotated[tuple[Positive, ...], BeforeValidator(_expand_axis), Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Axis = Annotated[
+    tuple[Positive, ...], BeforeValidator(_expand_axis), Field(min_length=1, max_length=1000), AfterValidator(unique)
+]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Field(max_length=1000), AfterValidator(unique)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Spec(BaseModel):
@@ -148,11 +164,16 @@ class DataSpec(Spec):
         le=2**32,
         description="Needed for `tokens`; 256 for bytes; for `synthetic` default 64.",
     )
-    max_bytes: int = Field(default=4_000_000, ge=1000, description="Cap on `stdlib` and `text`, in bytes.")
+    max_bytes: int = Field(
+        default=4_000_000,
+        ge=1000,
+        le=2**40,
+        description="Cap on `stdlib` and `text` in bytes, on `synthetic` in tokens.",
+    )
     validation_fraction: Annotated[float, BeforeValidator(parse_number)] = Field(
         default=0.1, gt=0, lt=1, description="Share of the stream held out, taken from its end."
     )
-    synthetic_seed: int = Field(default=0, ge=0, description="Seed of the synthetic source itself.")
+    synthetic_seed: Seed = Field(default=0, description="Seed of the synthetic source itself.")
     synthetic_order: int = Field(default=1, ge=0, le=3, description="Markov order of the synthetic source.")
 
     @model_validator(mode="after")
@@ -167,16 +188,12 @@ class DataSpec(Spec):
 class TrainingSpec(Spec):
     """The budget and the optimizer of one run."""
 
-    steps: int = Field(default=200, ge=1, description="Optimizer steps.")
-    batch_size: int = Field(default=16, ge=1, description="Sequences a step.")
-    sequence_length: int = Field(default=64, ge=2, description="Tokens a sequence.")
+    steps: int = Field(default=200, ge=1, le=10**9, description="Optimizer steps.")
+    batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences a step.")
+    sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens a sequence.")
     optimizer: OptimizerName = Field(default="adamw", description="`adamw` or `sgd`.")
-    beta1: Annotated[float, BeforeValidator(parse_number)] = Field(
-        default=0.9, ge=0, lt=1, description="Adam β₁."
-    )
-    beta2: Annotated[float, BeforeValidator(parse_number)] = Field(
-        default=0.95, ge=0, lt=1, description="Adam β₂."
-    )
+    beta1: Annotated[float, BeforeValidator(parse_number)] = Field(default=0.9, ge=0, lt=1, description="Adam β₁.")
+    beta2: Annotated[float, BeforeValidator(parse_number)] = Field(default=0.95, ge=0, lt=1, description="Adam β₂.")
     eps: Positive = Field(default=1e-8, description="Adam ε at the base width.")
     momentum: Annotated[float, BeforeValidator(parse_number)] = Field(
         default=0.9, ge=0, lt=1, description="SGD momentum."
@@ -198,9 +215,9 @@ class TrainingSpec(Spec):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="`auto` is settled once a results folder by a short calibration."
     )
-    eval_tokens: int = Field(default=16_384, ge=1, description="Held-out tokens scored at the end of a run.")
-    data_seed: int | None = Field(
-        default=None, ge=0, description="Seed of the batch stream; by default the trial's own seed."
+    eval_tokens: int = Field(default=16_384, ge=1, le=10**12, description="Held-out tokens scored at the end of a run.")
+    data_seed: Seed | None = Field(
+        default=None, description="Seed of the batch stream; by default the trial's own seed."
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from hptransfer.specs import (
     Axis,
@@ -18,11 +18,13 @@ from hptransfer.specs import (
     ModelSpec,
     NonNegative,
     Positive,
+    Seed,
     SparsitySpec,
     Spec,
     Texts,
     TrainingSpec,
     parse_number,
+    unique,
 )
 from hptransfer.trial import BaseHPs
 
@@ -33,13 +35,14 @@ __all__ = [
     "CheckSpec",
     "GridSpec",
     "Range",
+    "Searched",
     "Study",
     "TuneSpec",
     "VerdictSpec",
 ]
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Seed, ...],
     BeforeValidator(
         lambda v: (
             tuple(range(v))
@@ -49,12 +52,14 @@ Seeds = Annotated[
             else v
         )
     ),
-    Field(min_length=1),
+    Field(min_length=1, max_length=1000),
+    AfterValidator(unique),
 ]
 Widths = Annotated[
     tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...],
     BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-    Field(min_length=1),
+    Field(max_length=1000),
+    AfterValidator(unique),
 ]
 Densities = Annotated[Axis, Field(min_length=1)]
 
@@ -87,19 +92,21 @@ class Range(Spec):
         return self
 
 
+Searched = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
+"""What a proxy search may vary."""
+
+
 class TuneSpec(Spec):
     """How base HPs are searched on the dense proxy."""
 
     strategy: Literal["optuna", "telescope"] = Field(
         default="optuna",
-        description="`optuna`: a sampler on the proxy; `telescope`: double the width, shrink the mesh around the optimum.",
+        description="`optuna`: a sampler on the proxy; `telescope`: double the width, shrink the mesh around the best.",
     )
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
         default="tpe", description="Optuna sampler."
     )
-    trials: int = Field(
-        default=32, ge=1, le=100_000, description="Proxy trials to run, finalists not counted."
-    )
+    trials: int = Field(default=32, ge=1, le=100_000, description="Proxy trials to run, finalists not counted.")
     batch: int = Field(default=4, ge=1, description="Trials asked for at a time.")
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
     finalists: int = Field(default=3, ge=1, description="Best trials that are run again with fresh seeds.")
@@ -108,17 +115,10 @@ class TuneSpec(Spec):
         default="none",
         description="Optuna pruner, off by default: the best LR falls as the horizon grows, so early rank misleads.",
     )
-    steps: int | None = Field(
-        default=None, ge=1, description="Steps of a proxy trial; by default as in training."
-    )
-    rule: str = Field(
-        default="supar", description="Rule of the proxy; at the base size every μP-like rule agrees."
-    )
-    space: dict[
-        Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"],
-        Range,
-    ] = Field(
-        default_factory=lambda: {"lr": Range(low=2.0**-10, high=2.0**-3)},
+    steps: int | None = Field(default=None, ge=1, description="Steps of a proxy trial; by default as in training.")
+    rule: str = Field(default="supar", description="Rule of the proxy; at the base size every μP-like rule agrees.")
+    space: dict[Searched, Range] = Field(
+        default={"lr": Range(low=2.0**-10, high=2.0**-3)},
         description="What is searched, and where.",
     )
     telescope_widths: Widths = Field(
@@ -128,7 +128,7 @@ class TuneSpec(Spec):
 
     @field_validator("space")
     @classmethod
-    def _something(cls, value: dict[str, Range]) -> dict[str, Range]:
+    def _something(cls, value: dict[Searched, Range]) -> dict[Searched, Range]:
         if not value:
             raise ValueError("nothing to search: name at least one hyperparameter")
         return value
@@ -145,9 +145,7 @@ class Cell(Spec):
 class BracketSpec(Spec):
     """`search: bracket`: find each cell's optimum with few trials."""
 
-    probe_fraction: Fraction = Field(
-        default=0.25, description="Budget of a coarse probe, as a share of the steps."
-    )
+    probe_fraction: Fraction = Field(default=0.25, description="Budget of a coarse probe, as a share of the steps.")
     probe_step: Positive = Field(default=1.0, description="Spacing of the probe, in octaves.")
     step: Positive = Field(default=0.75, description="Spacing of the first bracket, in octaves.")
     width: Positive = Field(
@@ -162,11 +160,11 @@ class GridSpec(Spec):
     rules: Annotated[Texts, Field(min_length=1)] = Field(
         default=("sp", "mup", "supar"), description="Rules to compare."
     )
-    widths: Widths = Field(default=(64,), description="Widths.")
+    widths: Widths = Field(default=(64,), min_length=1, description="Widths.")
     densities: Densities = Field(default=(1.0,), description="Densities of the sparse layers, in (0, 1].")
     depths: Widths = Field(default=(), description="Depths; empty: the base depth.")
-    cells: Annotated[tuple[Cell, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
-        Field(default=(), description="Joint axis: (width, density) pairs instead of widths × densities.")
+    cells: Annotated[tuple[Cell, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
+        default=(), description="Joint axis: (width, density) pairs instead of widths × densities."
     )
     nonzeros_per_neuron: int | None = Field(
         default=None,
@@ -175,13 +173,11 @@ class GridSpec(Spec):
     )
     lr: Axis | None = Field(default=None, description="Absolute base LRs.")
     lr_multiples: Axis | None = Field(default=None, description="Base LRs as multiples of the tuned one.")
-    init_multiples: Axis = Field(
-        default=(1.0,), description="Init standard deviations as multiples of the tuned one."
-    )
+    init_multiples: Axis = Field(default=(1.0,), description="Init standard deviations as multiples of the tuned one.")
     seeds: Seeds = Field(default=(0, 1, 2), description="A number of seeds, or a list of them.")
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Named overrides of training, model, sparsity or base settings (dotted keys), each run as a series of its own.",
+        description="Named overrides of training, model, sparsity or base settings (dotted keys); each is a series.",
     )
     min_nonzeros: float = Field(
         default=0,
@@ -193,9 +189,7 @@ class GridSpec(Spec):
         description="`fixed`: every LR; `bracket`: only as many as the optimum's interval needs.",
     )
     bracket: BracketSpec = Field(default=BracketSpec(), description="Settings of `search: bracket`.")
-    max_trials: int = Field(
-        default=20_000, ge=1, description="Refuse a grid above this size without `--yes`."
-    )
+    max_trials: int = Field(default=20_000, ge=1, description="Refuse a grid above this size without `--yes`.")
 
     @field_validator("densities")
     @classmethod
@@ -217,18 +211,12 @@ class GridSpec(Spec):
         """Every (width, density, depth) of the grid, without those below `min_nonzeros`."""
         depths = self.depths or (base_depth,)
         if self.cells:
-            chosen = [
-                Cell(width=c.width, density=c.density, depth=c.depth or d) for c in self.cells for d in depths
-            ]
+            chosen = [Cell(width=c.width, density=c.density, depth=c.depth or d) for c in self.cells for d in depths]
         elif self.nonzeros_per_neuron:
             n = self.nonzeros_per_neuron
-            chosen = [
-                Cell(width=w, density=min(1.0, n / w), depth=d) for w, d in product(self.widths, depths)
-            ]
+            chosen = [Cell(width=w, density=min(1.0, n / w), depth=d) for w, d in product(self.widths, depths)]
         else:
-            chosen = [
-                Cell(width=w, density=p, depth=d) for w, p, d in product(self.widths, self.densities, depths)
-            ]
+            chosen = [Cell(width=w, density=p, depth=d) for w, p, d in product(self.widths, self.densities, depths)]
         return [c for c in chosen if c.width * c.density >= self.min_nonzeros]
 
 
@@ -237,9 +225,7 @@ class CheckSpec(Spec):
 
     enabled: bool = Field(default=True, description="Run the check before the sweep.")
     widths: Widths = Field(default=(), description="Widths compared; empty: those of the grid.")
-    densities: Densities | None = Field(
-        default=None, description="Densities compared; empty: those of the grid."
-    )
+    densities: Densities | None = Field(default=None, description="Densities compared; empty: those of the grid.")
     rules: Texts = Field(default=(), description="Rules that must pass; empty: those expected to be stable.")
     steps: int = Field(default=10, ge=1, description="Optimizer steps on one repeated batch.")
     seeds: Seeds = Field(default=(0, 1, 2), description="Seeds.")
@@ -251,13 +237,9 @@ class CheckSpec(Spec):
 class VerdictSpec(Spec):
     """What counts as stable."""
 
-    expect_stable: Texts = Field(
-        default=("supar",), description="Rules that must be STABLE for exit status 0."
-    )
+    expect_stable: Texts = Field(default=("supar",), description="Rules that must be STABLE for exit status 0.")
     delta: Positive = Field(default=0.005, description="Regret allowed, relative (0.005 is half a percent).")
-    slope_margin: Positive = Field(
-        default=0.1, description="Drift allowed, in octaves of optimum an octave of axis."
-    )
+    slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum an octave of axis.")
     confidence: Annotated[float, BeforeValidator(parse_number)] = Field(
         default=0.95, gt=0.5, lt=1, description="Confidence of every interval."
     )
@@ -275,9 +257,7 @@ class Study(Spec):
     training: TrainingSpec = Field(default=TrainingSpec(), description="Budget and optimizer.")
     sparsity: SparsitySpec = Field(default=SparsitySpec(), description="Which weights are zero.")
     base: BaseSpec = Field(default=BaseSpec(), description="The dense proxy and its HPs before tuning.")
-    tune: TuneSpec | None = Field(
-        default=None, description="The proxy search; leave out to use `base` as it is."
-    )
+    tune: TuneSpec | None = Field(default=None, description="The proxy search; leave out to use `base` as it is.")
     grid: GridSpec = Field(default=GridSpec(), description="The fan-out.")
     check: CheckSpec = Field(default=CheckSpec(), description="The coordinate check before the sweep.")
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="What counts as stable.")

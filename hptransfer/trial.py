@@ -32,7 +32,7 @@ __all__ = ["NUMERICS_VERSION", "BaseHPs", "CurvePoint", "Outcome", "Pack", "Phas
 NUMERICS_VERSION = 1
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
 
-Phase = Literal["tune", "grid", "check"]
+Phase = Literal["tune", "probe", "grid", "check"]
 Status = Literal["ok", "diverged", "pruned"]
 
 
@@ -67,12 +67,17 @@ class Trial(Spec):
     variant: str = Field(default="", description="Label of the grid's variant; not part of the id.")
 
     def canonical(self) -> dict[str, Any]:
-        """What determines the numbers, as plain JSON values. Paths and labels are left out."""
+        """What determines the numbers, as plain JSON values. Paths and labels are left out.
+
+        With a fingerprint the data's spec says nothing further: the same tokens are the same data, wherever they lie.
+        """
         tree = self.model_dump(mode="json")
         for key in ("variant", "rule_table"):  # a label, and what `rule_digest` already says
             tree.pop(key)
-        for key in ("path", "validation_path"):
-            tree["data"].pop(key)
+        if self.data_id:
+            tree.pop("data")
+        # The first pattern that matches wins, so their order counts; that of other keys does not.
+        tree["model"]["roles"] = list(tree["model"]["roles"].items())
         tree["numerics"] = NUMERICS_VERSION
         return tree
 
