@@ -1,0 +1,171 @@
+"""What one cell of a bracket search does next, given what it has seen. Pure: points in, a move out.
+
+`hptransfer.bracket` drives many such cells at once. The rules, in the order they are tried:
+
+1. Five values around the guess, two seeds laid in alternation: seed A at −2h, 0, +2h, seed B at −h, 0, +h. They
+   share the middle, so that the seeds' offsets can be told apart from the curve.
+2. Minimum at or beyond an end: two more values on that side; against a wall of divergence, the values before it.
+3. No minimum at all, or two basins: give up on the parabola and run the fixed axis.
+4. Interval too wide: fill the holes of the table (an existing seed costs no new offset), the far values first,
+   since the vertex is known the better the further apart its supports lie; then a fresh seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, fit_optimum
+from hptransfer.study import BracketSpec
+
+__all__ = ["LATTICE", "Ask", "Bounds", "Move", "Point", "first_asks", "next_move", "snap", "two_basins"]
+
+LATTICE = 0.25
+"""Values are asked for on quarter octaves, so that neighbours, resumed runs and fixed grids share rows."""
+
+BUMP_SIGMAS = 4.0
+"""A rise between two dips counts as a second basin when it stands this many standard errors above both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A run that a cell asks for: log2 of the swept value, and a seed."""
+
+    x: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One finished run of a cell. `loss` is infinite when it diverged."""
+
+    x: float
+    seed: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The log2 values a search may visit."""
+
+    low: float
+    high: float
+
+    def __contains__(self, x: float) -> bool:
+        return self.low - 1e-9 <= x <= self.high + 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Runs to ask for; or, with none, why the cell stops. `fall_back` asks for the fixed axis instead."""
+
+    asks: tuple[Ask, ...] = ()
+    why: str = ""
+    fall_back: bool = False
+    optimum: Optimum | None = None
+
+
+def snap(x: float) -> float:
+    """The nearest quarter octave."""
+    return round(x / LATTICE) * LATTICE
+
+
+def first_asks(guess: float, seeds: Sequence[int], settings: BracketSpec, bounds: Bounds) -> tuple[Ask, ...]:
+    """The first six runs around `guess`, moved as a whole to lie within `bounds`."""
+    h = _spacing(settings)
+    middle = snap(min(max(guess, bounds.low + 2 * h), bounds.high - 2 * h))
+    first, second = seeds[0], seeds[min(1, len(seeds) - 1)]
+    asks = [Ask(middle + k * h, first) for k in (-2, 0, 2)] + [Ask(middle + k * h, second) for k in (-1, 0, 1)]
+    return tuple(dict.fromkeys(ask for ask in asks if ask.x in bounds))
+
+
+def next_move(
+    points: Sequence[Point],
+    guess: float,
+    seeds: Sequence[int],
+    settings: BracketSpec,
+    bounds: Bounds,
+    noise: Noise | None = None,
+) -> Move:
+    """The next move of a cell whose asked-for runs have all come back. `noise` is pooled over the study's cells."""
+    if not points:
+        return Move(first_asks(guess, seeds, settings, bounds))
+    optimum = fit_optimum(CellPoints.of((2.0**p.x, p.seed, p.loss) for p in points), noise)
+    if two_basins(optimum):
+        return Move(why="the loss has two basins", fall_back=True, optimum=optimum)
+    if optimum.status == "flat":
+        return Move(why="the loss has no minimum that a parabola could name", fall_back=True, optimum=optimum)
+    if optimum.settled and optimum.half_width <= settings.width:
+        return Move(why=f"interval ±{optimum.half_width:.2f} octave", optimum=optimum)
+    if len(points) >= settings.max_trials:
+        return Move(why=f"{len(points)} trials, the most allowed", optimum=optimum)
+    if optimum.status in ("edge", "one-sided", "few points"):
+        asks = _widen(points, optimum, settings, bounds, seeds)
+        why = "the minimum lies at the end of the range or against divergence"
+    else:
+        asks = _sharpen(points, optimum, settings, seeds)
+        why = "every seed has run at every value"
+    return Move(asks[: settings.max_trials - len(points)], "" if asks else why, optimum=optimum)
+
+
+def two_basins(optimum: Optimum) -> bool:
+    """Whether the means rise and fall again by far more than their noise on either side of the best value."""
+    fit = optimum.fit
+    if fit is None or len(fit.means) < 4:
+        return False
+    error = BUMP_SIGMAS * np.sqrt(np.diag(fit.sigma))
+    best = int(np.argmin(fit.means))
+    for side in (range(best, len(fit.means)), range(best, -1, -1)):
+        order = list(side)
+        for place, j in enumerate(order[1:-1], start=1):
+            later = order[place + 1 :]
+            if any(fit.means[j] - fit.means[k] > math.hypot(error[j], error[k]) for k in later):
+                return True
+    return False
+
+
+def _spacing(settings: BracketSpec) -> float:
+    return max(LATTICE, snap(settings.step))
+
+
+def _widen(
+    points: Sequence[Point], optimum: Optimum, settings: BracketSpec, bounds: Bounds, seeds: Sequence[int]
+) -> tuple[Ask, ...]:
+    """Two more values on the side where the minimum may lie, or the values left before a wall of divergence."""
+    h = _spacing(settings)
+    finite = sorted({p.x for p in points if math.isfinite(p.loss)})
+    lowest = min(p.x for p in points)
+    if not finite:  # everything diverged: go down
+        return _alternate([lowest - h, lowest - 2 * h], seeds, bounds)
+    if optimum.side == "high":
+        top = finite[-1]
+        if math.isfinite(optimum.ceiling):
+            gap = [x for x in (top + LATTICE * k for k in range(1, 40)) if x < optimum.ceiling - 1e-9]
+            return _alternate(
+                gap[-2:] if len(gap) <= 2 else [gap[len(gap) // 3], gap[2 * len(gap) // 3]], seeds, bounds
+            )
+        return _alternate([top + h, top + 2 * h], seeds, bounds)
+    return _alternate([finite[0] - h, finite[0] - 2 * h], seeds, bounds)
+
+
+def _alternate(xs: Sequence[float], seeds: Sequence[int], bounds: Bounds) -> tuple[Ask, ...]:
+    return tuple(Ask(x, seeds[k % min(2, len(seeds))]) for k, x in enumerate(xs) if x in bounds)
+
+
+def _sharpen(points: Sequence[Point], optimum: Optimum, settings: BracketSpec, seeds: Sequence[int]) -> tuple[Ask, ...]:
+    """A pair of runs that narrows the interval most: holes of a seed already used, far from the vertex first."""
+    h = _spacing(settings)
+    done = {(p.x, p.seed) for p in points}
+    values = sorted({p.x for p in points if math.isfinite(p.loss) and abs(p.x - optimum.log2) <= 2.5 * h})
+    by_distance = sorted(values, key=lambda x: -abs(x - optimum.log2))
+    for seed in seeds:
+        if not any(s == seed for _, s in done):  # a fresh seed: a whole wide set, or it could not be told apart
+            chosen = [values[0], min(values, key=lambda x: abs(x - optimum.log2)), values[-1]]
+            return tuple(Ask(x, seed) for x in dict.fromkeys(chosen))
+        holes = [x for x in by_distance if (x, seed) not in done]
+        if holes:
+            return tuple(Ask(x, seed) for x in holes[:2])
+    return ()
