@@ -1,0 +1,143 @@
+"""Every picture of a study, by name. Each is also a function of DataFrames returning a Figure."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hptransfer.errors import InputError
+from hptransfer.report.plot_cells import plot_regret, plot_sparsity, plot_stability
+from hptransfer.report.plot_check import check_points, plot_check
+from hptransfer.report.plot_cost import plot_cost
+from hptransfer.report.plot_sweep import plot_init, plot_lr
+from hptransfer.report.plot_tuning import plot_tuning, tune_rows
+from hptransfer.report.style import look
+from hptransfer.report.tidy import cell_slices, line_views, points, prepared
+from hptransfer.results import Results
+
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "draw",
+    "figure_bytes",
+    "plot_check",
+    "plot_cost",
+    "plot_init",
+    "plot_lr",
+    "plot_regret",
+    "plot_sparsity",
+    "plot_stability",
+    "plot_tuning",
+    "save_plots",
+]
+
+FORMATS = ("png", "svg", "pdf")
+Named = Iterator[tuple[str, Figure]]
+
+
+def _sweep(results: Results, axis: str, name: str) -> Named:
+    """One picture for each axis that lines can run along, named `lr`, then `lr-width`, `lr-depth`."""
+    rows = prepared(results.frame)
+    table = points(rows, axis, results.base)
+    if table["x"].nunique() < 2:
+        return
+    cells = results.judgement.cells if results.judgement else None
+    plot = plot_lr if axis == "lr" else plot_init
+    seen: set[str] = set()
+    for view in line_views(table):
+        if view.by not in seen:
+            yield (name if not seen else f"{name}-{view.by}"), plot(results.frame, cells, base=results.base, view=view)
+            seen.add(view.by)
+
+
+def _stability(results: Results) -> Named:
+    cells = results.judgement.cells if results.judgement else None
+    if cells is None or cells.empty:
+        return
+    for axis, name in (("lr", "stability"), ("init_std", "stability-init")):
+        mine = cells[(cells["axis_name"] == axis) & np.isfinite(cells["optimum"].astype(float))]
+        if cell_slices(mine):
+            yield name, plot_stability(cells, axis=axis)
+
+
+def _regret(results: Results) -> Named:
+    if results.judgement and len(results.judgement.cells):
+        yield "regret", plot_regret(results.judgement.cells, delta=_delta(results))
+
+
+def _sparsity(results: Results) -> Named:
+    if results.judgement and len(results.judgement.cells) and results.judgement.cells["density"].nunique() > 1:
+        yield "sparsity", plot_sparsity(results.judgement.cells)
+
+
+def _check(results: Results) -> Named:
+    if results.check is not None and len(check_points(results.check)):
+        yield "check", plot_check(results.check)
+
+
+def _tuning(results: Results) -> Named:
+    if len(tune_rows(results.frame)):
+        yield "tuning", plot_tuning(results.frame, results.base)
+
+
+def _cost(results: Results) -> Named:
+    if "flops_dense" in results.frame and len(results.frame):
+        yield "cost", plot_cost(results.frame)
+
+
+_DRAW: dict[str, Callable[[Results], Named]] = {
+    "lr": lambda results: _sweep(results, "lr", "lr"),
+    "stability": _stability,
+    "regret": _regret,
+    "sparsity": _sparsity,
+    "check": _check,
+    "init": lambda results: _sweep(results, "init_std", "init"),
+    "tuning": _tuning,
+    "cost": _cost,
+}
+KINDS = tuple(_DRAW)
+"""The kinds of picture `--kind` takes."""
+
+
+def _delta(results: Results) -> float:
+    value = ((results.study or {}).get("verdict") or {}).get("delta", 0.005)
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.005
+
+
+def draw(results: Results, kinds: Sequence[str] | None = None) -> Named:
+    """(file stem, Figure) for every picture of these kinds that has data."""
+    unknown = sorted(set(kinds or ()) - set(KINDS))
+    if unknown:
+        raise InputError("no such kind of picture", where="--kind", found=", ".join(unknown), allowed=", ".join(KINDS))
+    for kind in kinds or KINDS:
+        yield from _DRAW[kind](results)
+
+
+def figure_bytes(figure: Figure, fmt: str) -> bytes:
+    """A figure as a PNG, SVG or PDF file; the same figure always gives the same bytes."""
+    if fmt not in FORMATS:
+        raise InputError("no such picture format", where="--format", found=fmt, allowed=", ".join(FORMATS))
+    buffer = io.BytesIO()
+    stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[fmt]
+    with look():
+        figure.savefig(buffer, format=fmt, metadata=stamp)
+    return buffer.getvalue()
+
+
+def save_plots(
+    results: Results, folder: str | Path, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the pictures that have data into a local folder; returns the files written. Kinds without data: none."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for stem, figure in draw(results, kinds):
+        for fmt in formats:
+            path = folder / f"{stem}.{fmt}"
+            path.write_bytes(figure_bytes(figure, fmt))
+            written.append(path)
+    return written

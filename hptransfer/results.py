@@ -1,0 +1,199 @@
+"""A results folder as one object: what the verdict, the pictures and the report read.
+
+It takes any folder that holds rows of the documented schema, ours or not: only the rows are needed, everything else
+(`study.yaml`, `base.json`, `check.parquet`, `running.json`, curves) may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from pyarrow import fs
+
+from hptransfer.errors import InputError
+from hptransfer.study import VerdictSpec
+
+if TYPE_CHECKING:
+    from hptransfer.analysis.verdict import Judgement
+
+__all__ = ["Results", "load_results", "results_of"]
+
+CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known about one study."""
+
+    name: str
+    uri: str
+    study: Mapping[str, Any] | None
+    """`study.yaml` as plain values; None when the folder holds none that can be read."""
+    frame: pd.DataFrame
+    """One row a trial."""
+    curves: pd.DataFrame
+    base: Mapping[str, Any] | None
+    """`base.json`: the base HPs and what tuning them cost."""
+    judgement: Judgement | None
+    no_judgement: str
+    """Why there is no judgement; empty when there is one."""
+    check: pd.DataFrame | None
+    """Rows of the coordinate check."""
+    progress: Mapping[str, Any] | None
+    """`running.json`; None when nothing is running."""
+    problems: tuple[str, ...] = field(default=())
+    """What was found but could not be read, each in one sentence."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the study was still running when this was read."""
+        return self.progress is not None and self.progress.get("state", "running") == "running"
+
+
+def results_of(
+    frame: pd.DataFrame,
+    *,
+    name: str = "",
+    uri: str = "",
+    study: Mapping[str, Any] | None = None,
+    curves: pd.DataFrame | None = None,
+    base: Mapping[str, Any] | None = None,
+    check: pd.DataFrame | None = None,
+    progress: Mapping[str, Any] | None = None,
+    problems: tuple[str, ...] = (),
+) -> Results:
+    """Results from what is in memory; judges the rows."""
+    judgement, why = _judge(frame, study, base)
+    return Results(
+        name=name or _study_name(frame) or "results",
+        uri=uri,
+        study=study,
+        frame=frame,
+        curves=pd.DataFrame(columns=list(CURVE_COLUMNS)) if curves is None else curves,
+        base=base,
+        judgement=judgement,
+        no_judgement=why,
+        check=check,
+        progress=progress,
+        problems=problems,
+    )
+
+
+def load_results(uri: str) -> Results:
+    """Read a results folder: a path or any URI that `pyarrow.fs` knows.
+
+    Raises InputError when there is no such folder or it holds no rows. A part that cannot be read is named in
+    `problems`, and the rest is used.
+    """
+    files, root = _filesystem(uri)
+    problems: list[str] = []
+    trials = _read_folder(files, f"{root}/trials", problems)
+    if trials is None:
+        trials = _read_folder(files, root, problems, skip=("check.parquet",))
+    study = _read_mapping(files, f"{root}/study.yaml", problems)
+    name = str((study or {}).get("name") or PurePosixPath(root).name)
+    progress = _read_mapping(files, f"{root}/running.json", problems)
+    if trials is None and progress is None:
+        reason = f"; {problems[0]}" if problems else ""
+        raise InputError(
+            f"no trial rows here{reason}",
+            where=uri,
+            allowed="a folder with trials/*.parquet or *.parquet of the documented columns",
+            hint="`hptransfer run STUDY` fills one",
+        )
+    return results_of(
+        pd.DataFrame() if trials is None else trials,
+        name=name,
+        uri=uri,
+        study=study,
+        curves=_read_folder(files, f"{root}/curves", problems),
+        base=_read_mapping(files, f"{root}/base.json", problems),
+        check=_read_folder(files, root, problems, only="check.parquet"),
+        progress=progress,
+        problems=tuple(problems),
+    )
+
+
+def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    try:
+        files, root = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError("cannot open this place", where=uri, found=str(error)) from error
+    root = root.rstrip("/") or "/"
+    if files.get_file_info(root).type != fs.FileType.Directory:
+        raise InputError("no such results folder", where=uri, hint="give the folder that holds trials/")
+    return files, root
+
+
+def _read_folder(
+    files: fs.FileSystem, folder: str, problems: list[str], *, only: str = "", skip: tuple[str, ...] = ()
+) -> pd.DataFrame | None:
+    """Every Parquet file right inside a folder as one frame, or None when none could be read."""
+    listing = files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    names = [f for f in listing if f.type == fs.FileType.File and f.base_name.endswith(".parquet")]
+    parts = []
+    for info in sorted(names, key=lambda f: f.base_name):
+        if info.base_name in skip or (only and info.base_name != only):
+            continue
+        try:
+            with files.open_input_file(info.path) as source:
+                parts.append(pq.read_table(source).to_pandas())
+        except (pa.ArrowInvalid, OSError) as error:
+            problems.append(f"{info.base_name} cannot be read ({str(error).splitlines()[0]})")
+    if not parts:
+        return None
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.drop_duplicates("trial_id", keep="last", ignore_index=True) if _rows_of_trials(whole) else whole
+
+
+def _rows_of_trials(frame: pd.DataFrame) -> bool:
+    return "trial_id" in frame and "step" not in frame and frame["trial_id"].notna().all()
+
+
+def _read_mapping(files: fs.FileSystem, path: str, problems: list[str]) -> Mapping[str, Any] | None:
+    """A JSON or YAML file that holds a mapping; None, and a word in `problems`, when it does not."""
+    if files.get_file_info(path).type != fs.FileType.File:
+        return None
+    name = PurePosixPath(path).name
+    try:
+        with files.open_input_file(path) as source:
+            text = source.read().decode("utf-8")
+        value = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, OSError) as error:
+        problems.append(f"{name} cannot be read ({str(error).splitlines()[0]})")
+        return None
+    if not isinstance(value, dict):
+        problems.append(f"{name} does not hold a mapping")
+        return None
+    return value
+
+
+def _study_name(frame: pd.DataFrame) -> str:
+    names = frame["study"].dropna().astype(str).unique() if "study" in frame else []
+    return str(names[0]) if len(names) else ""
+
+
+def _judge(
+    frame: pd.DataFrame, study: Mapping[str, Any] | None, base: Mapping[str, Any] | None
+) -> tuple[Judgement | None, str]:
+    """The verdict on these rows, or why there can be none."""
+    from hptransfer.analysis.verdict import judge  # noqa: PLC0415
+
+    if frame.empty:
+        return None, "no trial has finished yet"
+    try:
+        settings = VerdictSpec.model_validate((study or {}).get("verdict") or {}, strict=False)
+    except ValueError:
+        settings = VerdictSpec()
+    try:
+        return judge(frame, settings=settings, base=base), ""
+    except InputError as error:
+        return None, str(error)
