@@ -1,0 +1,153 @@
+"""The optional C kernel of the sparse products: built once by the system's compiler, then loaded with ctypes.
+
+Built at first use into a cache folder under a name that holds a hash of the source, the compiler and the processor's
+features, so a home folder shared by unlike machines is safe, and put in place by an atomic rename, so workers may
+build it at the same time. Without a compiler, or when it refuses the source, `load_kernel` returns None and the
+products run on stock PyTorch operators.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hptransfer.sparsity.indices import SparseIndices
+
+__all__ = ["Kernel", "build_kernel", "default_cache_dir", "load_kernel"]
+
+SOURCE = Path(__file__).with_name("kernel.c")
+FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
+LANES = 16
+TILE_BYTES = 512 * 1024
+"""Room for the transposed tiles: half of a second-level cache of one MiB."""
+
+_log = logging.getLogger(__name__)
+_NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The loaded library. Takes contiguous CPU tensors: fp32 values, int32 indices, fp32 or bf16 activations."""
+
+    path: Path
+    forward_of: dict[torch.dtype, Callable[..., int]]
+    backward_of: dict[torch.dtype, Callable[..., int]]
+
+    def takes(self, x: Tensor, values: Tensor) -> bool:
+        """Whether the kernel knows these types and this device."""
+        return x.device.type == "cpu" and values.dtype == torch.float32 and x.dtype in self.forward_of
+
+    def forward(self, x: Tensor, values: Tensor, ix: SparseIndices) -> Tensor:
+        """y = x Wᵀ for x of shape (tokens, in); returns (tokens, out) in x's type."""
+        y = x.new_empty(x.shape[0], ix.out_features)
+        failed = self.forward_of[x.dtype](
+            x.data_ptr(), values.data_ptr(), ix.crow.data_ptr(), ix.col.data_ptr(), y.data_ptr(), *_sizes(x, ix)
+        )
+        _check(failed)
+        return y
+
+    def backward(self, grad: Tensor, x: Tensor, values: Tensor, ix: SparseIndices) -> tuple[Tensor, Tensor]:
+        """dx of x's shape and type, and the gradient of `values` in fp32."""
+        dx, dw = torch.empty_like(x), torch.empty_like(values)
+        tensors = (grad, x, values, *ix, dx, dw)
+        _check(self.backward_of[x.dtype](*(t.data_ptr() for t in tensors), *_sizes(x, ix)))
+        return dx, dw
+
+
+def _sizes(x: Tensor, ix: SparseIndices) -> tuple[int, int, int, int, int]:
+    """Non-zeros, tokens, in, out and the tile's height in blocks of 16 tokens, such that both tiles fit the cache."""
+    room = TILE_BYTES // (LANES * 4 * (ix.in_features + ix.out_features))
+    return ix.nonzeros, x.shape[0], ix.in_features, ix.out_features, 4 if room >= 4 else 2 if room >= 2 else 1
+
+
+def _check(failed: int) -> None:
+    if failed == 1:
+        raise MemoryError("no memory for the tiles of a sparse product")
+    if failed:
+        raise ValueError("the index tensors do not belong to these values")
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/hptransfer`, by default `~/.cache/hptransfer`."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "hptransfer"
+
+
+def find_compiler() -> str | None:
+    """Path of the system's C compiler: `$CC`, else cc, gcc or clang; None where there is none."""
+    return next(
+        (path for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (path := shutil.which(name))), None
+    )
+
+
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "flags", "Features", "CPU part")
+    return "\n".join([platform.system(), platform.machine(), *sorted({x for x in lines if x.startswith(wanted)})])
+
+
+def build_kernel(folder: Path, compiler: str) -> Path | None:
+    """Path of the library in `folder`, compiled if it is not there yet; None when the compiler refuses."""
+    key = hashlib.sha256(SOURCE.read_bytes() + "\n".join([compiler, *FLAGS, _processor()]).encode()).hexdigest()[:16]
+    target = folder / f"sparse-{key}.so"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f"{target.stem}-", suffix=".tmp", dir=folder)
+    os.close(handle)
+    try:
+        done = subprocess.run(
+            [compiler, *FLAGS, "-o", temporary, str(SOURCE)], capture_output=True, text=True, timeout=120, check=False
+        )
+        if done.returncode:
+            _log.info("no sparse kernel: %s refused the source: %s", compiler, done.stderr[:2000])
+            return None
+        os.replace(temporary, target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return target
+
+
+@cache
+def load_kernel() -> Kernel | None:
+    """The kernel for this process; None where it cannot be built or loaded. Tried once."""
+    compiler = find_compiler()
+    if compiler is None:
+        return None
+    try:
+        path = build_kernel(default_cache_dir(), compiler)
+        return None if path is None else open_kernel(path)
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.info("no sparse kernel: %s", error)
+        return None
+
+
+def open_kernel(path: Path) -> Kernel:
+    """Load a built library and declare its functions."""
+    library = ctypes.CDLL(str(path))
+    forward: dict[torch.dtype, Callable[..., int]] = {}
+    backward: dict[torch.dtype, Callable[..., int]] = {}
+    for dtype, name in _NAMES.items():
+        for table, kind, pointers in ((forward, "forward", 5), (backward, "backward", 10)):
+            function = getattr(library, f"{kind}_{name}")
+            function.argtypes = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * 4 + [ctypes.c_int]
+            function.restype = ctypes.c_int
+            table[dtype] = function
+    return Kernel(path, forward, backward)
