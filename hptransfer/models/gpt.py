@@ -33,6 +33,12 @@ class GPT(nn.Module):
     """
 
     residual_outputs: ClassVar[tuple[str, ...]] = ("blocks.*.attention.out.weight", "blocks.*.ffn.down.weight")
+    # With a fixed number of key and value heads these have fixed outputs, as the readout has: said, so as not to be guessed.
+    parameter_roles: ClassVar[dict[str, str]] = {
+        "blocks.*.attention.key.weight": "hidden",
+        "blocks.*.attention.value.weight": "hidden",
+    }
+    attention_queries: tuple[str, ...] = ("blocks.*.attention.query.weight",)
 
     def __init__(
         self,
@@ -53,6 +59,8 @@ class GPT(nn.Module):
     ) -> None:
         super().__init__()
         _one_of("positions", positions, ("learned", "rotary", "alibi", "none"))
+        if base_head_size is not None:
+            self.attention_queries = ()  # this model scales its attention itself: no rule may do it again
         self.embed = nn.Embedding(vocab_size, width)
         self.position = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList(

@@ -1,0 +1,71 @@
+"""Forward multipliers: hooks that multiply an activation by a buffer of the module.
+
+A buffer is data: `functional_call`, `vmap` and compiled programs can hand in another value without a new program, and
+`deepcopy`, `pickle` and `state_dict` carry it along. The hooks are plain functions of this file and hold nothing.
+Every place a role allows has its buffer even when the rule leaves it at 1, so that the program does not depend on the
+rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hptransfer.errors import InputError
+from hptransfer.scaling.roles import MARK
+from hptransfer.scaling.table import TensorScale
+
+__all__ = ["attach_multipliers", "multiplier_buffers"]
+
+_OUTPUT = f"{MARK}multiplier_output"
+_INPUT = f"{MARK}multiplier_input"
+
+
+def multiplier_buffers(table: Sequence[TensorScale]) -> dict[str, float]:
+    """Buffer name → value, as `attach_multipliers` registers them."""
+    found: dict[str, float] = {}
+    for scale in table:
+        own = (scale.multiplier_buffer, scale.multiplier)
+        for buffer, value in (own, *((use.multiplier_buffer, use.multiplier) for use in scale.tied)):
+            if buffer:
+                found[buffer] = value
+    return found
+
+
+def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> dict[str, float]:
+    """Register the buffers and hooks on the model; returns buffer name → value. A second time is refused."""
+    buffers = multiplier_buffers(table)
+    for full_name, value in buffers.items():
+        path, _, buffer = full_name.rpartition(".")
+        module = model.get_submodule(path)
+        if hasattr(module, buffer):
+            raise InputError(
+                "the model has its multipliers already; a second time would scale it twice", where=path, found=buffer
+            )
+        like = next(iter(module.parameters()), None)
+        device = None if like is None else like.device
+        module.register_buffer(buffer, torch.full((), value, dtype=torch.float32, device=device))
+        if buffer == _OUTPUT:
+            module.register_forward_hook(_scale_output)
+        else:
+            module.register_forward_pre_hook(_scale_input, with_kwargs=True)
+    return buffers
+
+
+def _scale_output(module: nn.Module, args: Any, output: Any) -> Any:
+    factor: Tensor = getattr(module, _OUTPUT)
+    if isinstance(output, tuple):  # nn.MultiheadAttention: (output, attention weights)
+        return (output[0] * factor.to(output[0].dtype), *output[1:])
+    return output * factor.to(output.dtype)
+
+
+def _scale_input(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    factor: Tensor = getattr(module, _INPUT)
+    if args:
+        return (args[0] * factor.to(args[0].dtype), *args[1:]), kwargs
+    first = next(iter(kwargs))
+    name = "query" if "query" in kwargs else "input" if "input" in kwargs else first
+    return args, {**kwargs, name: kwargs[name] * factor.to(kwargs[name].dtype)}

@@ -1,0 +1,452 @@
+"""What each parameter is, found by building the factory at two widths on the meta device.
+
+The dimensions that changed, together with the type of the module that owns the parameter, give its role. Where that
+is not enough the model may say it (class attributes `parameter_roles`, `residual_outputs`, `attention_queries`), or
+the user (`roles`, `queries`); otherwise the parameter is refused by name. Nothing is told from a name's ending.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from hptransfer.errors import InputError
+from hptransfer.scaling.layout import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
+from hptransfer.scaling.rules import ROLES, Role
+
+__all__ = ["MARK", "Survey", "TensorFacts", "Use", "build_model", "find_roles", "survey"]
+
+Build = Callable[..., nn.Module]
+
+MARK = "hpt_"
+"""Every buffer this package registers on a module begins so; a model that has one is parametrized already."""
+
+_TRANSPOSED = "^T"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One name of a tensor, what it is used as under that name, and where its forward multiplier acts.
+
+    `module` is None and `at` empty where there is no multiplier.
+    """
+
+    name: str
+    role: Role
+    module: str | None = None
+    at: Literal["output", "input", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """One parameter: what it is and how it grew from the base. No rule is applied yet.
+
+    `uses[0]` is its use in its own role; a tied tensor has further ones. `head_ratio` is head size over base head
+    size for a projection of queries whose heads grow, else None.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    base_shape: tuple[int, ...]
+    dims: FeatureDims
+    init: InitKind
+    uses: tuple[Use, ...]
+    head_ratio: float | None = None
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output; 1 for a vector."""
+        return math.prod(self.shape[d] for d in self.dims.inp)
+
+    @property
+    def width(self) -> float:
+        """Fan-in over base fan-in."""
+        return self.fan_in / math.prod(self.base_shape[d] for d in self.dims.inp)
+
+    @property
+    def width_out(self) -> float:
+        """Fan-out over base fan-out."""
+        return math.prod(self.shape[d] / self.base_shape[d] for d in self.dims.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All parameters of a model, in its own order, and attention modules whose growing heads nobody spoke for."""
+
+    tensors: tuple[TensorFacts, ...]
+    unclaimed_heads: tuple[tuple[str, int, int], ...] = ()
+
+
+def find_roles(
+    build: Build,
+    *,
+    width: int,
+    other_width: int | None = None,
+    depth: int | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> dict[str, Role]:
+    """Role of every parameter by name; tied tensors under their first name."""
+    found = survey(build, width=width, base_width=other_width or width, depth=depth, roles=overrides)
+    return {t.name: t.role for t in found.tensors}
+
+
+def survey(
+    build: Build,
+    *,
+    width: int,
+    base_width: int,
+    depth: int | None = None,
+    roles: Mapping[str, str] | None = None,
+    queries: Sequence[str] = (),
+) -> Survey:
+    """Build at both widths on the meta device and tell every parameter; cached by the factory object and the rest."""
+    return _survey(build, width, base_width, depth, tuple((roles or {}).items()), tuple(queries))
+
+
+@lru_cache(maxsize=256)
+def _survey(
+    build: Build,
+    width: int,
+    base_width: int,
+    depth: int | None,
+    roles: tuple[tuple[str, str], ...],
+    queries: tuple[str, ...],
+) -> Survey:
+    model = build_model(build, width, depth, device="meta")
+    if width != base_width:
+        base = build_model(build, base_width, depth, device="meta")
+        other = base
+    else:
+        base, other = model, _wider(build, width, depth)
+    shapes, base_shapes, other_shapes = (
+        {n: tuple(p.shape) for n, p in m.named_parameters()} for m in (model, base, other)
+    )
+    _check_growth(shapes, other_shapes, width)
+    reader = _Reader(model, other_shapes, dict(roles))
+    told = reader.roles()
+    facts = tuple(reader.facts(name, role, base_shapes[name]) for name, role in told.items())
+    if not any(t.role in ("hidden", "residual") for t in facts):
+        raise InputError(
+            "the model has no hidden matrix (one whose inputs and outputs both grow with width): no rule to apply",
+            where="build",
+            found=", ".join(f"{t.name} {t.shape}" for t in facts[:4]),
+        )
+    return _with_queries(facts, model, base, queries)
+
+
+def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu") -> nn.Module:
+    """Call the factory, with `depth` only if given and taken, without touching the global random state.
+
+    A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
+    """
+    arguments: dict[str, Any] = {"width": width}
+    taken = inspect.signature(build).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
+    if "width" not in taken and not takes_any:
+        raise InputError(
+            "the factory must take the keyword 'width'", where="build", found=str(inspect.signature(build))
+        )
+    if depth is not None and ("depth" in taken or takes_any):
+        arguments["depth"] = depth
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device(device):
+                model = build(**arguments)
+        except (NotImplementedError, RuntimeError):
+            if device != "meta":
+                raise
+            model = build(**arguments)
+    if any(name.rpartition(".")[2].startswith(MARK) for name, _ in model.named_buffers()):
+        raise InputError(
+            "the model is parametrized already; a second time would scale it twice",
+            where="build",
+            hint="hand over the plain factory",
+        )
+    return model
+
+
+def _wider(build: Build, width: int, depth: int | None) -> nn.Module:
+    """A second width to see what grows, when base and target are the same: twice, else half."""
+    try:
+        return build_model(build, 2 * width, depth, device="meta")
+    except InputError:
+        raise
+    except Exception as error:  # a user's factory may refuse a width with anything
+        if width % 2 == 0:
+            try:
+                return build_model(build, width // 2, depth, device="meta")
+            except Exception:  # then the first error is the one that tells
+                pass
+        raise InputError(
+            f"the factory cannot be built at a second width ({type(error).__name__}: {error})",
+            where="build",
+            found=f"width {2 * width}",
+            hint="roles are told from what changes between two widths",
+        ) from error
+
+
+def _check_growth(shapes: Mapping[str, tuple[int, ...]], other: Mapping[str, tuple[int, ...]], width: int) -> None:
+    if not shapes:
+        raise InputError("the model has no parameters", where="build", found=f"width {width}")
+    if shapes.keys() != other.keys():
+        odd = sorted(shapes.keys() ^ other.keys())[0]
+        raise InputError("the factory builds other parameters at another width", where="build", found=odd)
+    if all(shapes[n] == other[n] for n in shapes):
+        raise InputError(
+            "the factory ignores 'width': no parameter changed its shape",
+            where="build",
+            found=", ".join(f"{n} {s}" for n, s in list(shapes.items())[:3]),
+        )
+    for name, shape in shapes.items():
+        if len(shape) != len(other[name]):
+            raise InputError("the number of dimensions changes with the width", where=name, found=(shape, other[name]))
+
+
+class _Reader:
+    """Reads the roles of one model. Holds what is needed to look at a parameter; keeps no state between calls."""
+
+    def __init__(
+        self, model: nn.Module, other_shapes: Mapping[str, tuple[int, ...]], overrides: dict[str, str]
+    ) -> None:
+        self.model = model
+        self.parameters = dict(model.named_parameters())
+        self.every_name = dict(model.named_parameters(remove_duplicate=False))
+        self.other_shapes = other_shapes
+        self.modules = dict(model.named_modules())
+        self.overrides = overrides
+        declared = getattr(model, "parameter_roles", {})
+        self.declared: dict[str, str] = dict(declared)
+        self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
+        for pattern in overrides:
+            if not any(fnmatchcase(n, pattern) for n in self.every_name):
+                raise InputError(
+                    "no parameter has such a name", where="roles", found=pattern, allowed=", ".join(self.parameters)
+                )
+
+    def roles(self) -> dict[str, Role]:
+        """Role by first name, or a refusal that names the parameter."""
+        told: dict[str, Role] = {}
+        inputs: list[str] = []
+        outputs: list[str] = []
+        for name in self.parameters:
+            said = self._said(name)
+            if said is not None:
+                told[name] = said[0]
+                continue
+            seen = self._seen(name)
+            if seen == "input?":
+                inputs.append(name)
+            elif seen == "output?":
+                outputs.append(name)
+            else:
+                told[name] = seen
+        for name in self._settle_outputs(outputs, told):
+            told[name] = "readout"
+        for name in self._settle_inputs(inputs, told):
+            told[name] = "embedding"
+        ordered = {name: told[name] for name in self.parameters}
+        return {name: self._residual(name, role) for name, role in ordered.items()}
+
+    def facts(self, name: str, role: Role, base_shape: tuple[int, ...]) -> TensorFacts:
+        """Everything about one parameter but its query part."""
+        module_name, _, leaf = name.rpartition(".")
+        module = self.modules[module_name]
+        shape = tuple(self.parameters[name].shape)
+        init: InitKind = "normal" if role != "vector" else initial_kind(module, leaf)
+        uses = [self._use(n, role) for n in (name, *self._aliases(name))]
+        uses.sort(key=lambda use: use.role != role)  # stable: the use in its own role comes first
+        return TensorFacts(name, role, shape, base_shape, self._dims(name, role), init, tuple(uses))
+
+    # --- what the user or the model said
+
+    def _said(self, name: str) -> tuple[Role, bool] | None:
+        """Role and whether the matrix is stored as (in, out), as said by the user first, else by the model."""
+        names = (name, *self._aliases(name))
+        for source, where in ((self.overrides, "roles"), (self.declared, "parameter_roles")):
+            for pattern, text in source.items():
+                if any(fnmatchcase(n, pattern) for n in names):
+                    role = text.removesuffix(_TRANSPOSED)
+                    if role not in ROLES:
+                        raise InputError(
+                            "unknown role", where=f"{where}.{pattern}", found=text, allowed=", ".join(ROLES)
+                        )
+                    return role, text.endswith(_TRANSPOSED)
+        return None
+
+    # --- what module type and growth tell
+
+    def _seen(self, name: str) -> Any:
+        """A role, or "input?" / "output?" for a matrix with one growing side that is no look-up table."""
+        shape, grows = tuple(self.parameters[name].shape), self._grows(name)
+        if sum(n > 1 for n in shape) <= 1 or not any(grows):
+            return "vector"
+        owners = [self.modules[n.rpartition(".")[0]] for n in (name, *self._aliases(name))]
+        table = next((m for m in owners if is_embedding(m)), None)
+        module = table or owners[0]
+        dims = feature_dims(module, shape)
+        if dims is None:
+            raise InputError(
+                f"cannot tell the role of this parameter of shape {shape} in a {type(module).__name__}",
+                where=name,
+                allowed=", ".join(ROLES),
+                hint=f'say it: roles={{"{name}": "hidden"}} (stored as out × in; "hidden^T" for in × out)',
+            )
+        outgrows, ingrows = any(grows[d] for d in dims.out), any(grows[d] for d in dims.inp)
+        if table is not None:
+            if ingrows:
+                raise InputError("an embedding whose number of rows grows with the width", where=name, found=shape)
+            return "embedding"
+        if outgrows and ingrows:
+            return "hidden"
+        if outgrows:
+            return "vector" if is_depthwise(module) else "input?"
+        return "output?"
+
+    def _settle_outputs(self, candidates: list[str], told: Mapping[str, Role]) -> list[str]:
+        """The readout among matrices with growing inputs and fixed outputs: the declared one, else the only one."""
+        rest = candidates
+        declared: list[str] = []
+        getter = getattr(self.model, "get_output_embeddings", None)  # Hugging Face's way to declare it
+        head = getter() if callable(getter) else None
+        if isinstance(head, nn.Module):
+            own = {id(p) for p in head.parameters(recurse=False)}
+            declared = [n for n in candidates if id(self.parameters[n]) in own]
+            rest = [n for n in candidates if n not in declared]
+        has_one = bool(declared) or any(
+            role == "readout" or (role == "embedding" and self._used_as_readout(name)) for name, role in told.items()
+        )
+        if not rest or (len(rest) == 1 and not has_one):
+            return declared or rest
+        raise InputError(
+            "cannot tell whether this matrix with growing inputs and fixed outputs is the readout",
+            where=rest[0],
+            found=f"{len(rest)} such: " + ", ".join(rest[:4]),
+            allowed=", ".join(ROLES),
+            hint='say it: roles={"pattern": "readout"} for unembeddings, "hidden" for the others',
+        )
+
+    def _settle_inputs(self, candidates: list[str], told: Mapping[str, Role]) -> list[str]:
+        """The input layer among matrices with fixed inputs: the only one, in a model without an embedding."""
+        if not candidates or (len(candidates) == 1 and "embedding" not in told.values()):
+            return candidates
+        raise InputError(
+            "cannot tell whether this matrix with fixed inputs and growing outputs is an embedding of the input",
+            where=candidates[0],
+            found=f"{len(candidates)} such: " + ", ".join(candidates[:4]),
+            allowed=", ".join(ROLES),
+            hint='say it: roles={"pattern": "embedding"} for input layers, "hidden" for the others',
+        )
+
+    def _residual(self, name: str, role: Role) -> Role:
+        writes = any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
+        return "residual" if role == "hidden" and writes and self._said(name) is None else role
+
+    # --- layout and places
+
+    def _dims(self, name: str, role: Role) -> FeatureDims:
+        shape, grows = tuple(self.parameters[name].shape), self._grows(name)
+        every = tuple(range(len(shape)))
+        if role == "vector":
+            return FeatureDims(out=every, inp=())
+        said = self._said(name)
+        names = (name, *self._aliases(name))
+        owners = [self.modules[n.rpartition(".")[0]] for n in names]
+        module = next((m for m in owners if is_embedding(m)), owners[0]) if role == "embedding" else owners[0]
+        dims = feature_dims(module, shape)
+        if dims is not None and not (said and said[1]):
+            return dims
+        growing, fixed = tuple(d for d in every if grows[d]), tuple(d for d in every if not grows[d])
+        if role == "embedding":
+            return FeatureDims(out=growing, inp=fixed)
+        if role == "readout":
+            return FeatureDims(out=fixed, inp=growing)
+        if len(shape) < 2:
+            raise InputError(f"a tensor of shape {shape} cannot be {role}", where=name)
+        *stack, first, second = every  # a stack of matrices, as experts are kept
+        out, inp = (second, first) if said and said[1] else (first, second)
+        return FeatureDims(out=(*stack, out), inp=(inp,))
+
+    def _use(self, name: str, role: Role) -> Use:
+        """The module whose input or output carries the multiplier of a tensor under one of its names."""
+        role = self._tied_role(name, role)
+        if role not in ("embedding", "residual", "readout"):
+            return Use(name, role)
+        at: Literal["output", "input"] = "input" if role == "readout" else "output"
+        module_name = name.rpartition(".")[0]
+        parent = module_name.rpartition(".")[0]
+        if role == "residual" and module_name and isinstance(self.modules[parent], nn.MultiheadAttention):
+            return Use(name, role, parent, at)  # nn.MultiheadAttention reads its out_proj's weight and never calls it
+        matrices = [p for p in self.modules[module_name].parameters(recurse=False) if p.dim() > 1]
+        if module_name and len(matrices) == 1:
+            return Use(name, role, module_name, at)
+        if role == "embedding":
+            return Use(name, role)  # a bare parameter: no activation of its own to multiply
+        raise InputError(f"this {role} has no module of its own on which a multiplier could act", where=name)
+
+    def _grows(self, name: str) -> tuple[bool, ...]:
+        return tuple(a != b for a, b in zip(self.parameters[name].shape, self.other_shapes[name], strict=True))
+
+    def _aliases(self, name: str) -> tuple[str, ...]:
+        tensor = self.every_name[name]
+        return tuple(n for n, p in self.every_name.items() if p is tensor and n != name)
+
+    def _tied_role(self, alias: str, role: Role) -> Role:
+        if role != "embedding" or not self._aliases(alias):
+            return role
+        return "embedding" if is_embedding(self.modules[alias.rpartition(".")[0]]) else "readout"
+
+    def _used_as_readout(self, name: str) -> bool:
+        return any(self._tied_role(alias, "embedding") == "readout" for alias in (name, *self._aliases(name)))
+
+
+# --- attention heads that grow ---------------------------------------------------------------------------------------
+
+
+def _with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Module, queries: Sequence[str]) -> Survey:
+    """Mark query projections whose head size differs from the base; list attention modules nobody spoke for."""
+    heads = {n: h for n, m in model.named_modules() if (h := _head_size(m)) is not None}
+    base_heads = {n: h for n, m in base.named_modules() if (h := _head_size(m)) is not None}
+    grown = {n: (h, base_heads[n]) for n, h in heads.items() if n in base_heads and h != base_heads[n]}
+    modules = dict(model.named_modules())
+    declared = getattr(model, "attention_queries", None)
+    patterns = (*queries, *(declared or ()))
+    marked: list[TensorFacts] = []
+    spoken_for: set[str] = set()
+    for fact in facts:
+        owner = fact.name.rpartition(".")[0]
+        parent = owner.rpartition(".")[0]
+        is_mha = isinstance(modules[owner], nn.MultiheadAttention)
+        leaf = fact.name.rpartition(".")[2]
+        if is_mha and leaf in ("in_proj_weight", "q_proj_weight") and owner in grown:
+            here = owner
+        elif any(fnmatchcase(fact.name, p) for p in patterns) and parent in grown:
+            here = parent
+        else:
+            marked.append(fact)
+            continue
+        spoken_for.add(here)
+        size, base_size = grown[here]
+        # nn.MultiheadAttention projects and scores in one function: there the factor goes on the query it is given.
+        use = replace(fact.uses[0], module=owner, at="input" if is_mha else "output")
+        marked.append(replace(fact, uses=(use, *fact.uses[1:]), head_ratio=size / base_size))
+    if declared is not None and not queries:
+        spoken_for.update(grown)  # the model spoke, be it to say that it needs nothing
+    unclaimed = tuple((n, *sizes) for n, sizes in grown.items() if n not in spoken_for)
+    return Survey(tuple(marked), unclaimed)
+
+
+def _head_size(module: nn.Module) -> int | None:
+    for attribute in ("head_size", "head_dim"):
+        size = getattr(module, attribute, None)
+        if isinstance(size, int) and not isinstance(size, bool):
+            return size
+    return None

@@ -1,0 +1,238 @@
+"""A rule applied to a target, tensor by tensor: the one place where exponents become numbers.
+
+The training programs, `parametrize`, `explain` and `export` all read this table and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from hptransfer.errors import InputError
+from hptransfer.scaling.layout import InitKind
+from hptransfer.scaling.roles import MARK, Survey, TensorFacts, Use, survey
+from hptransfer.scaling.rules import Exponents, Quantity, Role
+from hptransfer.scaling.target import Target
+from hptransfer.sparsity.masks import layer_densities, nonzero_count
+from hptransfer.specs import SparsitySpec
+
+__all__ = ["TensorScale", "TiedUse", "expected_empty_rows", "scale_table"]
+
+MultiplierPlace = Literal["output", "input", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class TiedUse:
+    """A further name of a shared tensor and the multiplier that acts where it is used under that name."""
+
+    name: str
+    role: Role
+    multiplier: float
+    multiplier_at: MultiplierPlace
+    multiplier_buffer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorScale:
+    """Everything a trainer must know of one tensor."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    fan_in: int
+    """Inputs of one output, zeros counted; 1 for vectors."""
+    density: float
+    """Realised: non-zeros over size."""
+    nonzeros: int
+    init: InitKind
+    """`normal` with `init_std`; `zeros`; `ones`; `built`: as the factory built it."""
+    init_std: float
+    """0.0 unless `init` is `normal`."""
+    lr: float
+    """Absolute peak LR."""
+    lr_scale: float
+    """LR over base LR."""
+    weight_decay: float
+    """As handed to an AdamW param group beside `lr`; 0.0 for vectors, which are not decayed."""
+    eps: float
+    multiplier: float
+    multiplier_at: MultiplierPlace
+    """Which activation of the module the multiplier acts on; empty: there is none."""
+    multiplier_buffer: str
+    """Full name of the buffer that holds the multiplier, empty if there is none."""
+    source: str
+    """The cells of the rule that said so."""
+    out_dims: tuple[int, ...] = (0,)
+    """Dimensions that count outputs."""
+    tied: tuple[TiedUse, ...] = ()
+
+
+def scale_table(target: Target) -> tuple[TensorScale, ...]:
+    """One row a parameter, in the model's own order; a shared tensor has one row, under its first name.
+
+    Pure. What is slow (building on the meta device) is cached by the factory object, so hand over the same one.
+    """
+    found = survey(
+        target.build,
+        width=target.width,
+        base_width=target.base_width,
+        depth=target.depth,
+        roles=target.roles,
+        queries=target.queries,
+    )
+    _check_heads(target, found)
+    counts = _nonzeros(found, target.density, target.sparsity)
+    return tuple(_scale(target, fact, counts[fact.name]) for fact in found.tensors)
+
+
+def expected_empty_rows(scale: TensorScale, kind: str) -> float:
+    """How many outputs a mask is expected to leave without any weight."""
+    if scale.density == 1.0 or kind != "random":
+        return 0.0
+    rows = math.prod(scale.shape[d] for d in scale.out_dims)
+    return float(rows * (1.0 - scale.density) ** (math.prod(scale.shape) // rows))
+
+
+def _check_heads(target: Target, found: Survey) -> None:
+    if target.rule.attention == Exponents() or not found.unclaimed_heads:
+        return
+    module, size, base_size = found.unclaimed_heads[0]
+    raise InputError(
+        f"attention heads grow from {base_size} to {size}, and the rule scales attention logits with the head size,"
+        " but which parameter projects the queries is not known",
+        where=module,
+        hint="hold the head size fixed (more heads with width), or name the query projections:"
+        ' queries=("*.q_proj.weight",), or on the model: attention_queries',
+    )
+
+
+# --- density ---------------------------------------------------------------------------------------------------------
+
+
+def _nonzeros(found: Survey, density: float, sparsity: SparsitySpec) -> dict[str, int]:
+    chosen = {t.name: t for t in found.tensors if _is_sparse(t, sparsity)}
+    for pattern in (*sparsity.layers, *sparsity.dense):
+        if not any(fnmatchcase(t.name, pattern) for t in found.tensors):
+            raise InputError("no parameter has such a name", where="sparsity", found=pattern)
+    distribution = sparsity.distribution
+    if distribution != "uniform" and ":" in sparsity.kind and density < 1:
+        raise InputError(
+            f"a {sparsity.kind} mask has one density for all layers",
+            where="sparsity.distribution",
+            found=distribution,
+            allowed="uniform",
+        )
+    densities = layer_densities({n: t.shape for n, t in chosen.items()}, density, distribution)
+    return {
+        t.name: nonzero_count(t.shape, densities[t.name], kind=sparsity.kind, out_dims=t.dims.out or (0,), name=t.name)
+        if t.name in chosen
+        else math.prod(t.shape)
+        for t in found.tensors
+    }
+
+
+def _is_sparse(fact: TensorFacts, sparsity: SparsitySpec) -> bool:
+    if any(fnmatchcase(fact.name, p) for p in sparsity.dense):
+        return False
+    if sparsity.layers:
+        return len(fact.shape) > 1 and any(fnmatchcase(fact.name, p) for p in sparsity.layers)
+    return fact.role in ("hidden", "residual")
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def _scale(target: Target, fact: TensorFacts, nonzeros: int) -> TensorScale:
+    density = nonzeros / math.prod(fact.shape)
+
+    def factor(quantity: Quantity, role: Role = fact.role) -> float:
+        cell = target.rule.cell(target.optimizer, role, quantity)
+        return cell.factor(width=fact.width, density=density, depth=target.depth_ratio, width_out=fact.width_out)
+
+    lr_scale = factor("lr")
+    decay = 0.0 if fact.role == "vector" else target.base.weight_decay * factor("weight_decay")
+    if target.decay == "independent":
+        decay = decay / lr_scale
+    uses = tuple(_tied(target, fact, use) for use in fact.uses)
+    return TensorScale(
+        name=fact.name,
+        role=fact.role,
+        shape=fact.shape,
+        fan_in=fact.fan_in,
+        density=density,
+        nonzeros=nonzeros,
+        init=fact.init,
+        init_std=_init_std(target, fact, factor("init_std")) if fact.init == "normal" else 0.0,
+        lr=target.base.lr * lr_scale,
+        lr_scale=lr_scale,
+        weight_decay=decay,
+        eps=target.eps * factor("eps"),
+        multiplier=uses[0].multiplier,
+        multiplier_at=uses[0].multiplier_at,
+        multiplier_buffer=uses[0].multiplier_buffer,
+        source=_source(target, fact),
+        out_dims=fact.dims.out or (0,),
+        tied=uses[1:],
+    )
+
+
+def _init_std(target: Target, fact: TensorFacts, factor: float) -> float:
+    std = target.base.init_std * factor
+    if fact.role != "residual" or target.rule.residual_init == "none":
+        return std
+    if target.depth is None:
+        raise InputError(
+            "this tensor writes to the residual stream and starts with std / √(2·depth): say depth", where=fact.name
+        )
+    return std / math.sqrt(2 * target.depth)
+
+
+def _tied(target: Target, fact: TensorFacts, use: Use) -> TiedUse:
+    """The multiplier of one use. A tied readout has the growing side of the shared table as its inputs."""
+    multiplier, width = 1.0, fact.width
+    if use.role == "embedding" and use.at:
+        multiplier = target.base.alpha_input
+    elif use.role == "readout":
+        multiplier = target.base.alpha_output
+        width = fact.width if fact.role == "readout" else fact.width_out
+    if use.at:
+        cell = target.rule.cell(target.optimizer, use.role, "multiplier")
+        multiplier *= cell.factor(width=width, depth=target.depth_ratio)
+        if fact.head_ratio is not None:
+            multiplier *= target.rule.attention.factor(width=fact.head_ratio)
+    return TiedUse(use.name, use.role, multiplier, use.at, _buffer(use))
+
+
+def _buffer(use: Use) -> str:
+    return f"{use.module}.{MARK}multiplier_{use.at}" if use.module is not None and use.at else ""
+
+
+def _source(target: Target, fact: TensorFacts) -> str:
+    """The cells that spoke, as `supar/adamw hidden init_std: width^-1/2 density^-1/2; lr: width^-1 density^-1`."""
+    rule = target.rule
+    said: dict[str, str] = {}
+    quantities: tuple[Quantity, ...] = ("init_std", "lr", "eps", "multiplier")
+    for quantity in quantities:
+        cell = rule.cell(target.optimizer, fact.role, quantity)
+        if cell != Exponents():
+            said[quantity] = str(cell)
+    if fact.role == "residual" and rule.residual_init == "gpt2":
+        said["init_std"] = f"{said.get('init_std', '1')} / sqrt(2 depth)"
+    if fact.init != "normal":
+        said["init"] = {"zeros": "zeros", "ones": "ones", "built": "as the factory built it"}[fact.init]
+        said.pop("init_std", None)
+    if fact.head_ratio is not None:
+        said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}"
+    for use in fact.uses[1:]:
+        said[f"tied as {use.role}"] = str(rule.cell(target.optimizer, use.role, "multiplier"))
+    said["weight_decay"] = "none on vectors" if fact.role == "vector" else _decay_words(target, fact.role)
+    cells = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
+    return f"{rule.name}/{target.optimizer} {fact.role} {cells}"
+
+
+def _decay_words(target: Target, role: Role) -> str:
+    cell = target.rule.cell(target.optimizer, role, "weight_decay")
+    words = "independent (lr x decay as at the base)" if target.decay == "independent" else "coupled (as given)"
+    return words if cell == Exponents() else f"{words}, {cell}"

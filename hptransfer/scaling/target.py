@@ -1,0 +1,40 @@
+"""What a rule is applied to: a factory, its size and its base, the rule, and the base hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from hptransfer.scaling.rules import Rule
+from hptransfer.specs import DecayMode, OptimizerName, SparsitySpec
+from hptransfer.trial import BaseHPs
+
+__all__ = ["Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One model to be scaled. `build` is called as build(width=…, depth=…); depths of None leave depth alone."""
+
+    build: Callable[..., nn.Module]
+    width: int
+    base_width: int
+    rule: Rule
+    depth: int | None = None
+    base_depth: int | None = None
+    optimizer: OptimizerName = "adamw"
+    decay: DecayMode = "independent"
+    density: float = 1.0
+    sparsity: SparsitySpec = field(default_factory=SparsitySpec)
+    base: BaseHPs = field(default_factory=BaseHPs)
+    eps: float = 1e-8
+    roles: Mapping[str, str] = field(default_factory=dict)
+    queries: tuple[str, ...] = ()
+    """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
+
+    @property
+    def depth_ratio(self) -> float:
+        """Depth over base depth; 1 where either is not given."""
+        return self.depth / self.base_depth if self.depth and self.base_depth else 1.0

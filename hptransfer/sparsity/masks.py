@@ -1,0 +1,155 @@
+"""Which weights are zero: static masks with exact counts, drawn from (seed, tensor name) alone.
+
+A mask does not depend on the global random state, the order of drawing, the process or the host, so two trials that
+differ in LR or rule have the same zeros. With one (seed, name), a sparser `random` or `row` mask is a subset of a
+denser one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hptransfer.errors import InputError
+
+__all__ = ["empty_rows", "generator", "layer_densities", "make_mask", "nonzero_count"]
+
+
+def generator(seed: int, name: str, purpose: str) -> torch.Generator:
+    """A CPU generator that is the same in every process for one (seed, name, purpose)."""
+    digest = hashlib.sha256(f"{seed}\0{name}\0{purpose}".encode()).digest()
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+
+
+def nonzero_count(
+    shape: Sequence[int], density: float, *, kind: str = "random", out_dims: Sequence[int] = (0,), name: str = ""
+) -> int:
+    """How many weights `make_mask` keeps; at least one a tensor (`random`) or an output row (`row`)."""
+    rows, fan_in = _rows_and_fan_in(shape, out_dims)
+    _check(density, kind, fan_in, name)
+    if density == 1.0:
+        return rows * fan_in
+    if kind == "random":
+        return max(1, round(density * rows * fan_in))
+    if kind == "row":
+        return rows * max(1, round(density * fan_in))
+    keep, of = _pattern(kind)
+    return rows * fan_in // of * keep
+
+
+def make_mask(
+    shape: Sequence[int],
+    density: float,
+    *,
+    kind: str = "random",
+    seed: int,
+    name: str,
+    out_dims: Sequence[int] = (0,),
+) -> Tensor:
+    """A boolean mask, True where a weight is kept.
+
+    `random`: exactly round(density · size) weights; `row`: the same count for every output; `n:m`: n of every m
+    consecutive inputs. `out_dims` are the dimensions that count outputs, (0,) for `nn.Linear` and convolutions; the
+    others, flattened in order, are the inputs of one output.
+    """
+    count = nonzero_count(shape, density, kind=kind, out_dims=out_dims, name=name)
+    rows, fan_in = _rows_and_fan_in(shape, out_dims)
+    if density == 1.0:
+        return torch.ones(tuple(shape), dtype=torch.bool)
+    draw = generator(seed, name, "mask")
+    if kind == "random":
+        flat = torch.zeros(rows * fan_in, dtype=torch.bool)
+        flat[torch.randperm(rows * fan_in, generator=draw)[:count]] = True
+        return flat.view(tuple(shape))
+    if kind == "row":
+        keep, groups, of = count // rows, rows, fan_in
+    else:
+        keep, of = _pattern(kind)
+        groups = rows * fan_in // of
+    order = torch.rand(groups, of, generator=draw).argsort(dim=1, stable=True)
+    kept = torch.zeros(groups, of, dtype=torch.bool).scatter_(1, order[:, :keep], True)
+    return _unflatten(kept.view(rows, fan_in), shape, out_dims)
+
+
+def empty_rows(mask: Tensor, out_dims: Sequence[int] = (0,)) -> int:
+    """How many outputs have no weight left: they are dead."""
+    flat = mask.permute(*out_dims, *_in_dims(mask.shape, out_dims))
+    return int((~flat.reshape(_rows_and_fan_in(mask.shape, out_dims))).all(dim=1).sum())
+
+
+def layer_densities(shapes: Mapping[str, Sequence[int]], density: float, distribution: str) -> dict[str, float]:
+    """Density of each layer, such that the whole has `density`.
+
+    `uniform`: one density. `erk`: ∝ Σdims/Πdims (Evci et al. 2020), layers that would pass 1 stay dense and the others
+    take up what is left.
+    """
+    _check(density, "random", 0, "")
+    if distribution == "uniform" or density == 1.0:
+        return dict.fromkeys(shapes, density)
+    if distribution != "erk":
+        raise InputError(
+            "unknown distribution", where="sparsity.distribution", found=distribution, allowed="uniform, erk"
+        )
+    size = {name: math.prod(shape) for name, shape in shapes.items()}
+    raw = {name: sum(shape) / size[name] for name, shape in shapes.items()}
+    full: set[str] = set()
+    while True:
+        rest = [name for name in shapes if name not in full]
+        if not rest:
+            return dict.fromkeys(shapes, 1.0)
+        budget = density * sum(size.values()) - sum(size[name] for name in full)
+        scale = budget / sum(raw[name] * size[name] for name in rest)
+        over = [name for name in rest if scale * raw[name] > 1.0]
+        if not over:
+            return {name: 1.0 if name in full else scale * raw[name] for name in shapes}
+        full.update(over)
+
+
+def _check(density: float, kind: str, fan_in: int, name: str) -> None:
+    if not 0 < density <= 1:
+        raise InputError("not a density", where=name or "density", found=density, allowed="above 0, at most 1")
+    if kind in ("random", "row"):
+        return
+    keep, of = _pattern(kind)
+    if density == 1.0:
+        return
+    if abs(density - keep / of) > 1e-9:
+        raise InputError(
+            f"a {kind} mask has density {keep / of:g}",
+            where=name or "density",
+            found=density,
+            allowed=f"{keep / of:g} or 1",
+        )
+    if fan_in % of:
+        raise InputError(
+            f"inputs do not divide into groups of {of}", where=name, found=fan_in, allowed=f"a multiple of {of}"
+        )
+
+
+def _pattern(kind: str) -> tuple[int, int]:
+    keep, _, of = kind.partition(":")
+    if not (keep.isdigit() and of.isdigit() and 0 < int(keep) <= int(of)):
+        raise InputError(
+            "unknown kind of mask", where="sparsity.kind", found=kind, allowed="random, row, n:m with n ≤ m"
+        )
+    return int(keep), int(of)
+
+
+def _rows_and_fan_in(shape: Sequence[int], out_dims: Sequence[int]) -> tuple[int, int]:
+    rows = math.prod(shape[d] for d in out_dims)
+    return rows, math.prod(shape) // rows
+
+
+def _in_dims(shape: Sequence[int], out_dims: Sequence[int]) -> tuple[int, ...]:
+    return tuple(d for d in range(len(shape)) if d not in out_dims)
+
+
+def _unflatten(kept: Tensor, shape: Sequence[int], out_dims: Sequence[int]) -> Tensor:
+    """Rows × inputs back to the tensor's own order of dimensions."""
+    order = (*out_dims, *_in_dims(shape, out_dims))
+    back = [order.index(d) for d in range(len(shape))]
+    return kept.view([shape[d] for d in order]).permute(back).contiguous()
