@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -86,6 +86,13 @@ class Trial(Spec):
         """20 hexadecimal digits of the SHA-256 of the canonical description."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trial:
+        """A copy with changes, not validated. The original's cached id and shape do not come along."""
+        copied = super().model_copy(update=update, deep=deep)
+        for cached in ("id", "shape_key"):
+            copied.__dict__.pop(cached, None)
+        return copied
 
     @property
     def data_seed(self) -> int:
