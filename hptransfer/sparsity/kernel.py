@@ -26,7 +26,15 @@ from torch import Tensor
 
 from hptransfer.sparsity.indices import SparseIndices
 
-__all__ = ["Kernel", "build_kernel", "default_cache_dir", "load_kernel"]
+__all__ = [
+    "Kernel",
+    "build_kernel",
+    "default_cache_dir",
+    "find_compiler",
+    "load_kernel",
+    "open_kernel",
+    "processor",
+]
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
@@ -93,7 +101,7 @@ def find_compiler() -> str | None:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
     """What `-march=native` depends on."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -105,7 +113,7 @@ def _processor() -> str:
 
 def build_kernel(folder: Path, compiler: str) -> Path | None:
     """Path of the library in `folder`, compiled if it is not there yet; None when the compiler refuses."""
-    key = hashlib.sha256(SOURCE.read_bytes() + "\n".join([compiler, *FLAGS, _processor()]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(SOURCE.read_bytes() + "\n".join([compiler, *FLAGS, processor()]).encode()).hexdigest()[:16]
     target = folder / f"sparse-{key}.so"
     if target.exists():
         return target
@@ -131,12 +139,22 @@ def load_kernel() -> Kernel | None:
     compiler = find_compiler()
     if compiler is None:
         return None
-    try:
-        path = build_kernel(default_cache_dir(), compiler)
-        return None if path is None else open_kernel(path)
-    except (OSError, subprocess.SubprocessError) as error:
-        _log.info("no sparse kernel: %s", error)
-        return None
+    for folder in (default_cache_dir, _temporary_dir):
+        try:
+            path = build_kernel(folder(), compiler)
+            return None if path is None else open_kernel(path)
+        except (OSError, subprocess.SubprocessError) as error:
+            _log.info("no sparse kernel: %s", error)
+    return None
+
+
+def _temporary_dir() -> Path:
+    """A folder of this user alone below the system's temporary one, for workers whose home cannot be written."""
+    folder = Path(tempfile.gettempdir()) / f"hptransfer-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} belongs to others, or others can write it")
+    return folder
 
 
 def open_kernel(path: Path) -> Kernel:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,8 +69,20 @@ def test_a_compiler_that_refuses_the_source_leaves_nothing_behind(fresh: Path, m
 
 
 @needs_compiler
-def test_a_cache_folder_that_cannot_be_written_is_no_error(fresh: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_home_that_cannot_be_written_is_no_hindrance(fresh: Path, monkeypatch: pytest.MonkeyPatch):
     (fresh / "hptransfer").write_text("a file where the folder should be")
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh))
+    built = kernel.load_kernel()
+    assert built is not None
+    assert built.path.parent.name.startswith("hptransfer-")
+
+
+@needs_compiler
+def test_a_temporary_folder_open_to_others_is_not_trusted(fresh: Path, monkeypatch: pytest.MonkeyPatch):
+    (fresh / "hptransfer").write_text("a file where the folder should be")
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh))
+    (fresh / f"hptransfer-{os.getuid()}").mkdir()
+    (fresh / f"hptransfer-{os.getuid()}").chmod(0o777)
     assert kernel.load_kernel() is None
 
 

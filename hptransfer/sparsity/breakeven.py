@@ -1,0 +1,188 @@
+"""Which layers to compute sparsely: a short measurement of both ways on the device, kept on disk.
+
+The choice changes the order of sums and nothing else, so it is no part of a trial's identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from hptransfer.sparsity.indices import SparseIndices, prepare_indices
+from hptransfer.sparsity.kernel import default_cache_dir, load_kernel, processor
+from hptransfer.sparsity.linear import values_of
+from hptransfer.sparsity.products import sparse_linear
+
+__all__ = ["LayerShape", "Timing", "choose_products", "describe_products", "measure_layer"]
+
+MOST_DENSITY = 0.5
+"""Above this the sparse products cannot win and nothing is measured."""
+MARGIN = 0.95
+"""Sparse is chosen when it takes at most this share of the dense time, so that noise does not choose it."""
+_FLOPS = 1e10
+_MOST_WEIGHTS = 2**24
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """What the speed of a layer depends on, besides the machine."""
+
+    out_features: int
+    in_features: int
+    nonzeros: int
+    tokens: int
+    """Tokens a step."""
+    precision: Literal["fp32", "bf16"]
+
+    @property
+    def density(self) -> float:
+        return self.nonzeros / (self.out_features * self.in_features)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of the three products, medians of interleaved runs."""
+
+    dense: float
+    sparse: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether the sparse products are faster beyond doubt."""
+        return self.sparse <= MARGIN * self.dense
+
+
+def choose_products(
+    layers: Mapping[str, LayerShape],
+    products: Literal["auto", "dense", "sparse"],
+    device: torch.device,
+    cache_dir: str | None = None,
+) -> frozenset[str]:
+    """Names of the layers to hold and compute as non-zeros.
+
+    `auto` measures each distinct shape once a machine: the timings lie in `cache_dir` (by default the user's cache
+    folder), so that every worker on it chooses alike.
+    """
+    if products == "dense":
+        return frozenset()
+    if products == "sparse":
+        return frozenset(layers)
+    folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    return frozenset(name for name, shape in layers.items() if _wins(shape, device, folder))
+
+
+def describe_products(layers: Mapping[str, LayerShape], chosen: frozenset[str]) -> str:
+    """`dense`, or `sparse:k/n` for k of the n layers that have a mask."""
+    return f"sparse:{len(chosen)}/{len(layers)}" if chosen else "dense"
+
+
+def _wins(shape: LayerShape, device: torch.device, folder: Path) -> bool:
+    if shape.density > MOST_DENSITY:
+        return False
+    return _timing(shape, device, folder, torch.get_num_threads()).wins
+
+
+@cache
+def _timing(shape: LayerShape, device: torch.device, folder: Path, threads: int) -> Timing:
+    """The timing of a shape: from this process, from disk, or measured now."""
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    what = [asdict(shape), machine, threads, torch.__version__, load_kernel() is not None]
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"products-{key}.json"
+    stored = _read(path)
+    if stored is not None:
+        return stored
+    timing = measure_layer(shape, device)
+    _write(path, timing)
+    return timing
+
+
+def _read(path: Path) -> Timing | None:
+    """A stored timing; None where there is none or it cannot be read."""
+    try:
+        return Timing(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write(path: Path, timing: Timing) -> None:
+    """Keep a timing for the next process. A folder that cannot be written costs a new measurement, no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            json.dump(asdict(timing), file)
+        os.replace(file.name, path)
+    except OSError:
+        return
+
+
+def measure_layer(shape: LayerShape, device: torch.device, rounds: int = _ROUNDS) -> Timing:
+    """Time Y, dX and dW of one layer both ways, interleaved; the global random state is untouched.
+
+    A layer too large for a short measurement is stood in for by a smaller one of the same density, and a long batch
+    by a part of it: both ways take time in proportion.
+    """
+    shape = _shortened(shape)
+    dense_run, sparse_run = _runs(shape, device)
+    took: dict[str, list[float]] = {"dense": [], "sparse": []}
+    for _ in range(rounds + 1):
+        for name, run in (("dense", dense_run), ("sparse", sparse_run)):
+            took[name].append(_seconds(run, device))
+    # The first round warms up: buffers, threads, the kernel's own build.
+    return Timing(*(statistics.median(took[name][1:]) for name in ("dense", "sparse")))
+
+
+def _shortened(shape: LayerShape) -> LayerShape:
+    """The same density in at most `_MOST_WEIGHTS` weights, and tokens that keep one dense pass below `_FLOPS`."""
+    out, inn = shape.out_features, shape.in_features
+    while out * inn > _MOST_WEIGHTS:
+        out, inn = (out // 2, inn) if out >= inn else (out, inn // 2)
+    tokens = max(64, min(shape.tokens, int(_FLOPS / (6 * out * inn))))
+    return LayerShape(out, inn, max(1, round(shape.density * out * inn)), tokens, shape.precision)
+
+
+def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The dense and the sparse pass, as autocast runs them; weights are fp32."""
+    dtype = torch.bfloat16 if shape.precision == "bf16" else torch.float32
+    draw = torch.Generator().manual_seed(0)
+    size = (shape.out_features, shape.in_features)
+    mask = torch.zeros(size[0] * size[1], dtype=torch.bool)
+    mask[torch.randperm(mask.numel(), generator=draw)[: shape.nonzeros]] = True
+    mask = mask.view(size).to(device)
+    weight = (torch.randn(size, generator=draw).to(device) * mask).requires_grad_()
+    x = torch.randn(shape.tokens, size[1], generator=draw).to(device, dtype).requires_grad_()
+    grad = torch.randn(shape.tokens, size[0], generator=draw).to(device, dtype)
+    values = values_of(weight.detach(), mask).requires_grad_()
+    indices: SparseIndices = prepare_indices(mask)
+
+    def dense() -> object:
+        dx, dw = torch.autograd.grad(F.linear(x, weight.to(dtype)), (x, weight), grad)
+        return dx, dw.mul_(mask)
+
+    def sparse() -> object:
+        return torch.autograd.grad(sparse_linear(x, values, indices), (x, values), grad)
+
+    return dense, sparse
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
