@@ -1,0 +1,139 @@
+"""Starting Ray on this machine, or joining a cluster, without noise and without leaving anything behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ray
+
+from hptransfer.errors import InputError
+from hptransfer.training.settings import WorkerSettings
+
+__all__ = ["Cluster", "join_cluster"]
+
+_OBJECT_STORE_BYTES = 128 * 2**20
+_ANSWER_S = 4.0
+_LONGEST_TEMP = 40
+"""Ray puts sockets below its folder, and the path of a socket may have 107 characters at most."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running Ray, what it offers to packs, and how to let go of it."""
+
+    gpus: bool
+    """Whether packs take a GPU each."""
+    threads: int
+    most_workers: int | None
+    leave: Callable[[], None]
+
+    @property
+    def workers(self) -> int:
+        """Packs that fit at the same time; changes as nodes come and go."""
+        there = _resources()
+        fit = int(there.get("GPU", 0)) if self.gpus else int(there.get("CPU", 0) // self.threads)
+        return fit if self.most_workers is None else min(fit, self.most_workers)
+
+
+def join_cluster(settings: WorkerSettings, *, address: str | None, workers: int | None, dashboard: bool) -> Cluster:
+    """Join the cluster at `address` (`host:port` or `auto`; RAY_ADDRESS counts too), or start Ray here.
+
+    A Ray that runs in this process already is used and left running. Refuses, within ten seconds, an address where
+    no Ray answers.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = address or os.environ.get("RAY_ADDRESS")
+    if ray.is_initialized():
+        leave: Callable[[], None] = _nothing
+    elif address is not None:
+        _join(address)
+        leave = ray.shutdown
+    else:
+        leave = _start(settings, workers, dashboard)
+    try:
+        gpus = settings.device != "cpu" and _resources().get("GPU", 0) >= 1
+        if settings.device == "cuda" and not gpus:
+            raise InputError("there is no GPU in the Ray cluster", where="--device", found="cuda", allowed="auto, cpu")
+        return Cluster(gpus, settings.threads, workers, leave)
+    except BaseException:
+        leave()
+        raise
+
+
+def _resources() -> dict[str, float]:
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found
+
+
+def _nothing() -> None:
+    return None
+
+
+def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Callable[[], None]:
+    """Ray on the loopback interface alone, in a folder of its own that goes with it."""
+    # Without this Ray writes a token into the home directory; nothing but this machine can reach the ports.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    folder = tempfile.mkdtemp(prefix="hpt-")
+    short = len(folder) <= _LONGEST_TEMP
+    cores = len(os.sched_getaffinity(0))
+    cpus = (workers or max(1, cores // settings.threads)) * settings.threads
+
+    def leave() -> None:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(cpus, settings.threads),
+            num_gpus=0 if settings.device == "cpu" else None,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder if short else None,
+        )
+    except BaseException:
+        leave()
+        raise
+    return leave
+
+
+def _join(address: str) -> None:
+    if address not in ("auto", "local"):
+        _refuse_silence(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError("no Ray cluster to join", where="--address", found=address, hint=reason) from None
+
+
+def _refuse_silence(address: str) -> None:
+    """Ray itself waits for more than a minute for an answer; a cluster's head answers an HTTP/2 greeting at once."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InputError("is no address", where="--address", found=address, allowed="host:port, auto")
+    hint = "start a cluster with `ray start --head`, or leave --address out"
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("0", ""):
+                return  # the greeting would need the certificates; that something listens has to do
+            connection.settimeout(_ANSWER_S)
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+            header = connection.recv(9)
+    except OSError as error:
+        raise InputError(
+            f"no Ray answers: {error.strerror or error}", where="--address", found=address, hint=hint
+        ) from None
+    if len(header) < 4 or header[3] != 4:  # the first frame of an HTTP/2 server is its settings, type 4
+        raise InputError("what answers there is not Ray", where="--address", found=address, hint=hint)

@@ -1,0 +1,42 @@
+"""Packs one after the other in this very process: nothing to start, and a debugger reaches every line."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+
+from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.worker import run_pack
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import Pack
+
+__all__ = ["LocalExecutor"]
+
+
+class LocalExecutor(Executor):
+    """Runs one pack during each `wait`. A worker that dies is this process: the store resumes it."""
+
+    workers = 1
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._waiting: deque[Pack] = deque()
+        self._draining = False
+
+    def submit(self, pack: Pack) -> None:
+        self._waiting.append(pack)
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        if not self._waiting:
+            return []
+        pack = self._waiting.popleft()
+        if self._draining:
+            return [PackReport(pack, (), PackFailure("dropped"), socket.gethostname(), os.getpid(), 0.0)]
+        return [run_pack(pack, self._settings, lambda: self._draining)]
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def close(self) -> None:
+        self._waiting.clear()

@@ -1,0 +1,297 @@
+"""From planned trials to stored rows: what is stored is not run, what fails is retried or recorded.
+
+Every change of state happens here, in `_take`: a pack that ran out of memory or raised is halved until the trial at
+fault stands alone; a pack whose worker died goes again; a trial that fails on its own is recorded with its log and
+the others go on. Trial ids never change on the way.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from hptransfer.errors import WorkError
+from hptransfer.execute.base import Executor, PackFailure, PackReport, packs_by_shape
+from hptransfer.execute.progress import Counts, Progress
+from hptransfer.execute.tally import Tally
+from hptransfer.schema import curves_of, row_of
+from hptransfer.store import Store
+from hptransfer.trial import Pack, Phase, Trial
+
+__all__ = ["Interrupted", "Row", "Runner"]
+
+Row = dict[str, Any]
+PackTrials = Callable[[Sequence[Trial], Phase], Sequence[Pack]]
+
+_WAIT_S = 0.5
+_RUNNING_EVERY_S = 2.0
+_DRAIN_MESSAGE = b"\nstopping: what is running is finished and stored; Ctrl-C again leaves at once\n"
+
+
+class Interrupted(KeyboardInterrupt):
+    """The first Ctrl-C came and everything in flight has been stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    pack: Pack
+    losses: int = 0
+    """How often a worker died under it."""
+
+
+class Runner:
+    """Runs trials on an executor and stores them. The store's lock must be held while trials are submitted.
+
+    `make_executor` is called when the first trial really has to run, so a finished study starts nothing.
+    A trial that could not be run has no row; it is in `failed`, with its log in `failed/<id>.log` of the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make_executor: Callable[[], Executor],
+        progress: Progress,
+        study_name: str,
+        *,
+        pack_trials: PackTrials = packs_by_shape,
+        failures_in_a_row: int = 10,
+        lost_retries: int = 3,
+    ) -> None:
+        self.store, self._make_executor, self._progress, self._study = store, make_executor, progress, study_name
+        self._pack_trials, self._most_failures, self._most_losses = pack_trials, failures_in_a_row, lost_retries
+        self.failed: dict[str, str] = {}
+        """Trials that could not be run, by id, and the last line of why."""
+        self._executor: Executor | None = None
+        self._waiting: list[tuple[float, int, _Job]] = []
+        self._flying: dict[str, _Job] = {}
+        self._ready: deque[Iterator[Row]] = deque()
+        self._order = 0
+        self._pending: set[str] = set()
+        self._stored: dict[str, int] = {}
+        self._table: pa.Table | None = None
+        self._fresh: set[str] = set()
+        self._old_logs: set[str] = set()
+        self._streak = 0
+        self._draining = False
+        self._tally = Tally()
+        self._noted = -_RUNNING_EVERY_S
+
+    @property
+    def counts(self) -> Counts:
+        """Where the sweep stands."""
+        in_flight = sum(len(job.pack.trials) for job in self._flying.values())
+        workers = self._executor.workers if self._executor is not None else 0
+        return self._tally.counts(failed=len(self.failed), in_flight=in_flight, workers=workers)
+
+    def expect(self, planned: int) -> None:
+        """Announce how many trials there will be in all, where they are submitted bit by bit."""
+        self._tally.expected = planned
+
+    def submit(self, trials: Iterable[Trial], phase: Phase) -> None:
+        """Plan trials. Each submitted id comes back once from `results`; those already stored come at once."""
+        asked = {trial.id: trial for trial in trials if trial.id not in self._pending and trial.id not in self.failed}
+        if asked and (self._table is None or not self._fresh.isdisjoint(asked)):
+            self._load()
+        stored = [trial_id for trial_id in asked if trial_id in self._stored]
+        new = [trial for trial in asked.values() if trial.id not in self._stored]
+        self._tally.plan(asked, phase)
+        if stored:
+            self._ready.append(self._stored_rows(stored))
+        for pack in self._pack_trials(new, phase) if new else ():
+            self._queue(_Job(pack))
+        self._pending.update(trial.id for trial in new)
+
+    def results(self) -> Iterator[Row]:
+        """Rows as they are stored, until nothing submitted is left; submit more inside the loop if you like.
+
+        Raises `Interrupted` after a first Ctrl-C, once everything in flight is stored, and WorkError when too many
+        trials fail in a row or a row cannot be stored.
+        """
+        try:
+            with self._interruptible():
+                while True:
+                    while self._ready:
+                        yield from self._ready.popleft()
+                    if self._draining and not self._flying:
+                        raise Interrupted
+                    if not self._waiting and not self._flying:
+                        return
+                    self._launch()
+                    self._note()
+                    self._take_all(self._started().wait(_WAIT_S))
+        finally:
+            self._note(last=True)
+
+    def run(self, trials: Iterable[Trial], phase: Phase) -> dict[str, Row]:
+        """Submit, wait for all, and return the rows by id. A trial that failed has no row."""
+        wanted = list(trials)
+        self.submit(wanted, phase)
+        ids = {trial.id for trial in wanted}
+        return {row["trial_id"]: row for row in self.results() if row["trial_id"] in ids}
+
+    def close(self) -> None:
+        """Stop the executor, if one was started."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What is stored already
+
+    def _load(self) -> None:
+        self._table = self.store.table()
+        self._stored = {trial_id: i for i, trial_id in enumerate(self._table.column("trial_id").to_pylist())}
+        self._fresh.clear()
+        self._old_logs = set(self.store.names("failed"))
+
+    def _stored_rows(self, ids: Sequence[str]) -> Iterator[Row]:
+        assert self._table is not None
+        table = self._table.take([self._stored[trial_id] for trial_id in ids])
+        self._tally.done_table(table)
+        return (row for batch in table.to_batches(max_chunksize=256) for row in batch.to_pylist())
+
+    # To the executor and back
+
+    def _queue(self, job: _Job) -> None:
+        self._order += 1
+        heapq.heappush(self._waiting, (-job.pack.cost, self._order, job))
+        self._tally.queued(job.pack)
+
+    def _started(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._make_executor()
+            self._tally.start()
+        return self._executor
+
+    def _launch(self) -> None:
+        """Keep every worker busy; packs that take moments queue up behind the workers, long ones do not."""
+        executor = self._started()
+        depth = 2 * executor.workers + 2 if 0 < self._tally.pack_wall_s < 1 else executor.workers
+        while self._waiting and len(self._flying) < depth and not self._draining:
+            job = heapq.heappop(self._waiting)[2]
+            self._flying[job.pack.id] = job
+            executor.submit(job.pack)
+
+    def _take_all(self, reports: Sequence[PackReport]) -> None:
+        """Store what finished, packs that came back together as one part, before anything else is decided."""
+        rows: list[Row] = []
+        curves: list[Row] = []
+        for report in reports:
+            trials = {trial.id: trial for trial in report.pack.trials}
+            for outcome in report.outcomes:
+                rows.append(row_of(self._study, report.pack.phase, trials[outcome.trial_id], outcome))
+                curves += curves_of(outcome)
+        if rows:
+            self.store.append(rows, curves)
+        for row in rows:
+            self._finish(row)
+        for report in reports:
+            self._take(report)
+        self._ready.append(iter(rows))
+
+    def _finish(self, row: Row) -> None:
+        trial_id = row["trial_id"]
+        self._pending.discard(trial_id)
+        self._fresh.add(trial_id)
+        self._tally.done_row(row)
+        if (name := f"failed/{trial_id}.log") in self._old_logs:
+            self._old_logs.discard(name)
+            self.store.remove(name)
+
+    def _take(self, report: PackReport) -> None:
+        """Decide what becomes of the trials of a pack that did not finish."""
+        job = self._flying.pop(report.pack.id)
+        self._tally.landed(report)
+        if report.outcomes:
+            self._streak = 0
+        left = report.unfinished
+        if not left:
+            return
+        failure = report.failure or PackFailure("raised", "", "the training program returned no outcome for the trial")
+        if failure.kind == "dropped":
+            self._pending.difference_update(trial.id for trial in left)
+            return
+        rest = Pack(report.pack.phase, left, report.pack.cost * len(left) / len(report.pack.trials))
+        losses = job.losses + (failure.kind == "lost")
+        if len(left) > 1 and (failure.kind != "lost" or losses > 1):
+            # A worker that dies twice under one pack may well have been killed for its memory.
+            for half in rest.halves():
+                self._queue(_Job(half, losses))
+        elif failure.kind == "lost" and losses <= self._most_losses:
+            self._queue(_Job(rest, losses))
+        else:
+            self._fail(left[0], failure, losses)
+
+    def _fail(self, trial: Trial, failure: PackFailure, losses: int) -> None:
+        says = {"memory": "out of memory", "lost": f"its worker died {losses} times", "raised": "raised"}[failure.kind]
+        reason = (failure.text.strip().splitlines() or [""])[-1]
+        self.failed[trial.id] = f"{says}: {reason}" if reason else says
+        self._pending.discard(trial.id)
+        name = f"failed/{trial.id}.log"
+        described = json.dumps(trial.canonical(), sort_keys=True)
+        self.store.write_text(name, f"{says}\n\n{failure.text.rstrip()}\n\ntrial: {described}\n")
+        self._progress.message(f"trial {trial.id} failed: {self.failed[trial.id]} ({self.store.path_of(name)})")
+        self._streak += 1
+        if self._streak >= self._most_failures:
+            raise WorkError(
+                f"stopped: {self._streak} trials in a row failed, the last because it {self.failed[trial.id]}; "
+                f"see {self.store.path_of('failed')}"
+            )
+
+    # Progress and Ctrl-C
+
+    def _note(self, last: bool = False) -> None:
+        counts = self.counts
+        if last:
+            self._progress.finish(counts)
+        elif self._executor is not None:
+            self._progress.update(counts)
+        now = time.monotonic()
+        if not last and now - self._noted < _RUNNING_EVERY_S:
+            return
+        self._noted = now
+        document = counts.document() | {"updated": datetime.now(UTC).isoformat(), "pid": os.getpid()}
+        # At the end the sweep's own error, if there is one, must not be hidden by this mere convenience failing.
+        with suppress(WorkError) if last else nullcontext():
+            self.store.write_json("running.json", document)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """First Ctrl-C: drain. Second: leave at once. Outside the main thread signals are left alone."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_interrupt(number: int, frame: FrameType | None) -> None:
+            if self._draining:
+                raise KeyboardInterrupt
+            self._draining = True
+            if self._executor is not None:
+                self._executor.drain()
+            os.write(2, _DRAIN_MESSAGE)  # a plain write: a signal may come in the middle of a buffered one
+
+        before = signal.signal(signal.SIGINT, on_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)

@@ -1,0 +1,76 @@
+"""One pack in one worker process: train it, keep what finished, say what went wrong.
+
+This is the one place where any error of a user's model is caught: a trial that raises is the study's result to
+record, not the sweep's end.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from hptransfer.errors import OutOfMemoryError
+from hptransfer.execute.base import PackFailure, PackReport
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import Outcome, Pack, Trial
+
+__all__ = ["redirect_output", "run_pack"]
+
+
+def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = lambda: False) -> PackReport:
+    """Train the pack's trials here. `stop` is asked between two trials; where it says yes the rest is dropped."""
+    started = time.perf_counter()
+    sys.path[:0] = [folder for folder in settings.sys_path if folder not in sys.path]
+    outcomes: list[Outcome] = []
+    failure: PackFailure | None = None
+    # Imported here: a driver that only hands packs on need not load torch's training stack.
+    from hptransfer.training.pack import train_pack
+
+    try:
+        for outcome in train_pack(pack.trials, settings):
+            outcomes.append(outcome)
+            if len(outcomes) < len(pack.trials) and stop():
+                failure = PackFailure("dropped")
+                break
+    except (OutOfMemoryError, MemoryError) as error:
+        failure = PackFailure("memory", _at_fault(pack, outcomes), str(error) or type(error).__name__)
+    except Exception:
+        failure = PackFailure("raised", _at_fault(pack, outcomes), traceback.format_exc())
+    wall = time.perf_counter() - started
+    return PackReport(pack, tuple(outcomes), failure, socket.gethostname(), os.getpid(), wall)
+
+
+def _at_fault(pack: Pack, outcomes: list[Outcome]) -> str:
+    done = {outcome.trial_id for outcome in outcomes}
+    left: list[Trial] = [trial for trial in pack.trials if trial.id not in done]
+    return left[0].id if len(left) == 1 else ""
+
+
+_redirected: set[str] = set()
+
+
+def redirect_output(log_dir: str | None) -> None:
+    """Send this process's standard output and error to a file of its own below `log_dir`, once.
+
+    A folder that this host cannot write to (another node without the shared disk) leaves them where they are.
+    """
+    if log_dir is None or log_dir in _redirected:
+        return
+    _redirected.add(log_dir)
+    with suppress(OSError):
+        folder = Path(log_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = os.open(
+            folder / f"worker-{socket.gethostname()}-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
