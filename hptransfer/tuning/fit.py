@@ -1,0 +1,97 @@
+"""The loss around its optimum: a local quadratic in octaves, its curvature, and how flat it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic"]
+
+Array = npt.NDArray[np.float64]
+
+NEAR = 0.05
+"""Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
+
+LEAST_CURVATURE = 1e-9
+"""Relative curvature (an octave squared) below which a fit is a straight line and rounding."""
+
+
+@dataclass(frozen=True)
+class LocalQuadratic:
+    """loss(x) ≈ value + slope·(x − centre) + ½ (x − centre)ᵀ hessian (x − centre), x in octaves."""
+
+    centre: Array
+    value: float
+    slope: Array
+    hessian: Array
+
+    @property
+    def vertex(self) -> Array | None:
+        """The minimum, or None where the fit has none (a direction along which it does not curve upwards)."""
+        if np.linalg.eigvalsh(self.hessian).min() <= LEAST_CURVATURE * abs(self.value):
+            return None
+        return np.asarray(self.centre - np.linalg.solve(self.hessian, self.slope))
+
+
+def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadratic | None:
+    """Least squares through the runs near the best one; None when they are too few for any parabola.
+
+    `points` is (runs, axes) in octaves, `losses` their finite losses. The full form with cross terms is fitted when
+    there are runs enough to spare two degrees of freedom, else the form without cross terms.
+    """
+    axes = points.shape[1]
+    for crossed in (True, False):
+        terms = 1 + 2 * axes + (axes * (axes - 1) // 2 if crossed else 0)
+        spare = 2 if crossed and axes > 1 else 0
+        chosen = _near(losses, terms + spare)
+        if len(chosen) < terms + spare:
+            continue
+        x = points[chosen] - centre
+        design = _design(x, crossed)
+        solution, _, rank, _ = np.linalg.lstsq(design, losses[chosen], rcond=None)
+        if rank == terms:
+            return _unpack(np.asarray(solution, dtype=np.float64), centre, crossed)
+    return None
+
+
+def flat_interval(fit: LocalQuadratic, axis: int, share: float) -> tuple[float, float] | None:
+    """Where the slice along `axis` through the centre stays within `share` of its minimum, in octaves.
+
+    None when the slice does not curve upwards.
+    """
+    curvature, slope = fit.hessian[axis, axis], fit.slope[axis]
+    if curvature <= LEAST_CURVATURE * abs(fit.value):
+        return None
+    bottom = fit.centre[axis] - slope / curvature
+    least = fit.value - slope**2 / (2 * curvature)
+    half = np.sqrt(2 * share * abs(least) / curvature)
+    return float(bottom - half), float(bottom + half)
+
+
+def _near(losses: Array, fewest: int) -> npt.NDArray[np.intp]:
+    """Runs within `NEAR` of the best, and at least the `fewest` best."""
+    order = np.argsort(losses, kind="stable")
+    best = losses[order[0]]
+    near = int((losses <= best + NEAR * abs(best)).sum())
+    return order[: max(near, fewest)]
+
+
+def _design(x: Array, crossed: bool) -> Array:
+    axes = x.shape[1]
+    columns = [np.ones(len(x)), *x.T, *(0.5 * x.T**2)]
+    if crossed:
+        columns += [x[:, i] * x[:, j] for i in range(axes) for j in range(i + 1, axes)]
+    return np.stack(columns, axis=1)
+
+
+def _unpack(solution: Array, centre: Array, crossed: bool) -> LocalQuadratic:
+    axes = len(centre)
+    hessian = np.diag(solution[1 + axes : 1 + 2 * axes])
+    if crossed:
+        rest = iter(solution[1 + 2 * axes :])
+        for i in range(axes):
+            for j in range(i + 1, axes):
+                hessian[i, j] = hessian[j, i] = next(rest)
+    return LocalQuadratic(np.asarray(centre, dtype=float), float(solution[0]), solution[1 : 1 + axes], hessian)
