@@ -29,11 +29,12 @@ class GPT(nn.Module):
     that their number grows with the width and 1/√head_size is the same at every width; with `heads` instead their
     number is fixed, their size grows, and `base_head_size` b turns the attention scale into √b / head_size, which is
     μP's 1/d and agrees with 1/√d at the base. `kv_heads` below the number of heads is grouped-query attention.
-    `tied` shares the embedding with the readout.
+    `tied` shares the embedding with the readout. `attention_features` (all blocks' heads × head size) lets the cost of
+    attention be counted.
     """
 
     residual_outputs: ClassVar[tuple[str, ...]] = ("blocks.*.attention.out.weight", "blocks.*.ffn.down.weight")
-    # With a fixed number of key and value heads these have fixed outputs, as the readout has: said, so as not to be guessed.
+    # With a fixed number of key and value heads these have fixed outputs, as the readout has: said, not guessed.
     parameter_roles: ClassVar[dict[str, str]] = {
         "blocks.*.attention.key.weight": "hidden",
         "blocks.*.attention.value.weight": "hidden",
@@ -58,6 +59,7 @@ class GPT(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        self.attention_features = depth * width
         _one_of("positions", positions, ("learned", "rotary", "alibi", "none"))
         if base_head_size is not None:
             self.attention_queries = ()  # this model scales its attention itself: no rule may do it again

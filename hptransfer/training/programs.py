@@ -1,0 +1,95 @@
+"""The programs a process holds, one a shape, and how many trials each trains at once."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+
+from hptransfer.scaling.table import TensorScale
+from hptransfer.sparsity.linear import sparsifiable
+from hptransfer.training.build import corpus_of, initial_state, make_skeleton, table_of, tensor_shapes
+from hptransfer.training.compiling import worth_compiling
+from hptransfer.training.flops import cost_of
+from hptransfer.training.layout import make_layout
+from hptransfer.training.program import Program
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import Trial
+
+__all__ = ["BUCKETS", "forget_programs", "program_for", "stack_size"]
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Numbers of stacked trials a program may have: few, because each is compiled anew."""
+
+MOST_PROGRAMS = 8
+MOST_BYTES = 4 * 2**30
+
+_programs: OrderedDict[str, Program] = OrderedDict()
+
+
+def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, stack: int) -> Program:
+    """The program of the trial's shape, built if this process has none yet.
+
+    Raises `CannotStackError` when `stack` is above 1 and the model does not go through vmap.
+    """
+    table = table_of(trial)
+    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings))
+    compiled = worth_compiling(settings, cost_of(trial).flops_dense)
+    vocab_size = corpus_of(trial).vocab_size
+    t = trial.training
+    what = [
+        trial.model.model_dump(mode="json"),
+        [trial.width, trial.depth, vocab_size, t.batch_size, t.sequence_length, t.optimizer, t.precision],
+        [str(device), stack, settings.compile, settings.threads, compiled],
+        repr(layout),
+        sorted(row.multiplier_buffer for row in table),
+    ]
+    key = json.dumps(what, sort_keys=True)
+    if key in _programs:
+        _programs.move_to_end(key)
+        return _programs[key]
+    _make_room(stack * 9 * cost_of(trial).params)
+    program = Program(
+        trial,
+        make_skeleton(trial, table, layout.as_values, device.type),
+        layout,
+        initial_state(trial, table, layout),
+        vocab_size=vocab_size,
+        stack=stack,
+        device=device,
+        settings=settings,
+        compiled=compiled,
+    )
+    _programs[key] = program
+    return program
+
+
+def forget_programs() -> None:
+    """Let go of every program and its tensors."""
+    _programs.clear()
+
+
+def values_layers(trial: Trial, table: Sequence[TensorScale], settings: WorkerSettings) -> frozenset[str]:
+    """Sparse layers that are held and computed as their non-zeros."""
+    if settings.products != "sparse":
+        return frozenset()
+    model = make_skeleton(trial, (), {}, "cpu")
+    return frozenset(row.name for row in table if row.density < 1 and sparsifiable(model, row.name))
+
+
+def stack_size(trials: Sequence[Trial], settings: WorkerSettings, device: torch.device) -> int:
+    """How many of these trials to train at once: one on a CPU, the calibrated bucket on a GPU."""
+    if settings.stack is not None:
+        return settings.stack
+    if device.type == "cpu":
+        return 1
+    return next((b for b in BUCKETS if b >= len(trials)), BUCKETS[-1])
+
+
+def _make_room(needed: int) -> None:
+    while _programs and (
+        len(_programs) >= MOST_PROGRAMS or needed + sum(p.bytes for p in _programs.values()) > MOST_BYTES
+    ):
+        _programs.popitem(last=False)
