@@ -143,8 +143,8 @@ def _survey(
     return _with_queries(facts, model, base, queries)
 
 
-def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu") -> nn.Module:
-    """Call the factory, with `depth` only if given and taken, without touching the global random state.
+def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
+    """Call the factory, with `depth` only if given and taken, under its own seed of torch's random state.
 
     A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
     """
@@ -158,6 +158,7 @@ def build_model(build: Build, width: int, depth: int | None, *, device: str = "c
     if depth is not None and ("depth" in taken or takes_any):
         arguments["depth"] = depth
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         try:
             with torch.device(device):
                 model = build(**arguments)

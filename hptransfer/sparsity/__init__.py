@@ -1,0 +1,1 @@
+"""Which weights are zero, and how to compute with what is left."""

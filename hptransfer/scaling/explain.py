@@ -1,0 +1,226 @@
+"""The scale table for people and for other trainers: rows, a text table, JSON, YAML, and a snippet without us."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from hptransfer.errors import InputError
+from hptransfer.scaling.roles import MARK
+from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
+from hptransfer.scaling.target import Target
+
+__all__ = ["ROW_KEYS", "ExportFormat", "cautions", "explain_rows", "explain_text", "export_text"]
+
+ExportFormat = Literal["json", "yaml", "python"]
+
+ROW_KEYS = (
+    "name",
+    "role",
+    "shape",
+    "density",
+    "init_std",
+    "lr",
+    "weight_decay",
+    "eps",
+    "multiplier",
+    "source",
+    "init",
+    "lr_scale",
+    "multiplier_at",
+    "multiplier_module",
+)
+"""Keys of an explained row: the ten every reader may rely on, then what another trainer needs besides."""
+
+
+def explain_rows(target: Target) -> list[dict[str, Any]]:
+    """One plain dict a tensor, with the keys of `ROW_KEYS`.
+
+    `init_std` is None where the tensor is not drawn from a normal. A tied readout has a row of its own for its
+    multiplier; what it shares is repeated there, and its `source` says `shared with …`.
+    """
+    rows: list[dict[str, Any]] = []
+    for scale in scale_table(target):
+        rows.append(_row(scale))
+        for use in scale.tied:
+            rows.append(
+                {
+                    **_row(scale),
+                    "name": use.name,
+                    "role": use.role,
+                    "multiplier": use.multiplier,
+                    "multiplier_at": use.multiplier_at,
+                    "multiplier_module": _module(use.multiplier_buffer),
+                    "source": f"shared with {scale.name}; multiplier of {use.role}",
+                }
+            )
+    return rows
+
+
+def cautions(target: Target) -> list[str]:
+    """What a reader should know before training: tensors whose mask is expected to leave outputs without a weight."""
+    said = []
+    for scale in scale_table(target):
+        expected = expected_empty_rows(scale, target.sparsity.kind)
+        if expected >= 0.5:
+            weights = scale.density * scale.fan_in
+            said.append(
+                f"{scale.name}: about {expected:.0f} of {scale.shape[scale.out_dims[0]]} outputs will have no weight"
+                f" ({weights:.1f} weights an output); kind `row` keeps them equal"
+            )
+    return said
+
+
+def explain_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> str:
+    """The rows as a table of fixed-width text. Layers that differ in nothing but their number share a line."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in ("tensor", "role", "shape", "density", "init", "lr", "decay", "eps", "multiplier", "because"):
+        right = column in ("density", "lr", "decay", "eps")
+        table.add_column(column, overflow="fold", justify="right" if right else "left", no_wrap=column != "because")
+    for row, name in _merged(rows):
+        init = row["init"] if row["init_std"] is None else f"{row['init_std']:.4g}"
+        at = f"{row['multiplier']:.4g} on {row['multiplier_at']}" if row["multiplier_at"] else "-"
+        table.add_row(
+            name,
+            row["role"],
+            "×".join(map(str, row["shape"])),
+            f"{row['density']:.4g}",
+            init,
+            f"{row['lr']:.4g}",
+            f"{row['weight_decay']:.4g}",
+            f"{row['eps']:.3g}",
+            at,
+            row["source"],
+        )
+    out = io.StringIO()
+    Console(file=out, width=width or 200, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str = "adamw") -> str:
+    """The rows for another trainer: `json`, `yaml`, or `python`, a snippet that needs torch alone."""
+    if form == "json":
+        return json.dumps(list(rows), indent=2) + "\n"
+    if form == "yaml":
+        text: str = yaml.safe_dump([dict(row) for row in rows], sort_keys=False, allow_unicode=True)
+        return text
+    if form != "python":
+        raise InputError("unknown export format", where="format", found=form, allowed="json, yaml, python")
+    # A tied name is no parameter of its own: it appears for its multiplier only.
+    tensors = "".join(
+        f"    {row['name']!r}: ({row['init']!r}, {row['init_std'] or 0.0!r}, {row['density']!r}, {row['lr_scale']!r},"
+        f" {row['weight_decay']!r}, {row['eps']!r}),\n"
+        for row in rows
+        if not str(row["source"]).startswith("shared with")
+    )
+    multipliers = "".join(
+        f"    ({row['multiplier_module']!r}, {row['multiplier_at']!r}): {row['multiplier']!r},\n"
+        for row in rows
+        if row["multiplier_at"]
+    )
+    base_lr = next(row["lr"] / row["lr_scale"] for row in rows)
+    kind, eps = ("AdamW", ', "eps": eps') if optimizer == "adamw" else ("SGD", "")
+    snippet = _SNIPPET.replace("@TENSORS@", tensors).replace("@MULTIPLIERS@", multipliers)
+    return snippet.replace("@LR@", repr(base_lr)).replace("@KIND@", kind).replace("@EPS@", eps)
+
+
+def _row(scale: TensorScale) -> dict[str, Any]:
+    values = (
+        scale.name,
+        scale.role,
+        list(scale.shape),
+        scale.density,
+        scale.init_std if scale.init == "normal" else None,
+        scale.lr,
+        scale.weight_decay,
+        scale.eps,
+        scale.multiplier,
+        scale.source,
+        scale.init,
+        scale.lr_scale,
+        scale.multiplier_at,
+        _module(scale.multiplier_buffer),
+    )
+    return dict(zip(ROW_KEYS, values, strict=True))
+
+
+def _module(buffer: str) -> str:
+    return buffer.rpartition(".")[0]
+
+
+def _merged(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Rows that are equal but for numbers in their names, under one name: `blocks.{0,1}.ffn.up.weight`."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        pattern = ".".join("*" if part.isdigit() else part for part in row["name"].split("."))
+        key = (pattern, *(str(row[k]) for k in ROW_KEYS if k not in ("name", "multiplier_module")))
+        groups.setdefault(key, []).append(row)
+    return [
+        (group[0], group[0]["name"] if len(group) == 1 else f"{key[0]} ({len(group)})") for key, group in groups.items()
+    ]
+
+
+_SNIPPET = f'''"""Initial values, forward multipliers and param groups of one target. Needs torch alone."""
+
+import torch
+
+# tensor: (init, init std, density, LR over base LR, weight decay, eps)
+TENSORS = {{
+@TENSORS@}}
+
+# (module, which activation): forward multiplier
+MULTIPLIERS = {{
+@MULTIPLIERS@}}
+
+BASE_LR = @LR@
+
+
+@torch.no_grad()
+def initialise(model, seed=0):
+    """Draw initial values and random masks of exact count; each mask is a buffer, and its zeros stay zero."""
+    draw = torch.Generator().manual_seed(seed)
+    for name, (init, std, density, *_) in TENSORS.items():
+        weight = model.get_parameter(name)
+        if init == "normal":
+            weight.copy_(torch.randn(weight.shape, generator=draw) * std)
+        elif init in ("zeros", "ones"):
+            weight.fill_(float(init == "ones"))
+        if density < 1:
+            mask = torch.zeros(weight.numel(), dtype=torch.bool)
+            mask[torch.randperm(weight.numel(), generator=draw)[: round(density * weight.numel())]] = True
+            mask = mask.view(weight.shape).to(weight.device)
+            weight.mul_(mask)
+            path, _, leaf = name.rpartition(".")
+            model.get_submodule(path).register_buffer("{MARK}mask_" + leaf, mask)
+            weight.register_hook(lambda grad, mask=mask: grad * mask)
+
+
+def attach_multipliers(model):
+    """Call once."""
+
+    def scaled(value, factor):
+        return (value[0] * factor, *value[1:]) if isinstance(value, tuple) else value * factor
+
+    for (path, at), factor in MULTIPLIERS.items():
+        module = model.get_submodule(path)
+        if at == "output":
+            module.register_forward_hook(lambda m, args, out, f=factor: scaled(out, f))
+        else:
+            module.register_forward_pre_hook(lambda m, args, f=factor: scaled(args, f))
+
+
+def param_groups(model, lr=BASE_LR):
+    """For torch.optim.@KIND@. A schedule that writes absolute LRs must multiply by the group's lr_scale."""
+    return [
+        {{"name": name, "params": [model.get_parameter(name)], "lr": lr * scale, "lr_scale": scale,
+         "weight_decay": decay@EPS@}}
+        for name, (_, _, _, scale, decay, eps) in TENSORS.items()
+    ]
+'''

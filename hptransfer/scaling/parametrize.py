@@ -1,0 +1,164 @@
+"""A rule applied to a user's own model, for a training loop of their own.
+
+    p = parametrize(build, width=2048, base_width=256, rule="supar", density=1/16, base=BaseHPs(lr=2**-7))
+    optimizer = torch.optim.AdamW(p.param_groups, betas=(0.9, 0.95))
+    for step, batch in enumerate(batches):
+        set_lr(optimizer, schedule(step))          # the base LR; every group keeps its own scale
+        loss(p.model, batch).backward(); optimizer.step(); optimizer.zero_grad()
+
+Masks, multipliers and what they belong to are buffers and names of the model: they survive `state_dict`, `deepcopy`,
+`pickle` and `torch.compile`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hptransfer.errors import InputError
+from hptransfer.scaling.initialise import initial_tensor, mask_of
+from hptransfer.scaling.masking import attach_masks
+from hptransfer.scaling.multipliers import attach_multipliers
+from hptransfer.scaling.roles import build_model
+from hptransfer.scaling.rules import Rule, get_rule
+from hptransfer.scaling.table import TensorScale, scale_table
+from hptransfer.scaling.target import Target
+from hptransfer.sparsity.masks import empty_rows
+from hptransfer.specs import DecayMode, OptimizerName, SparsitySpec
+from hptransfer.trial import BaseHPs
+
+__all__ = ["EmptyRowWarning", "Parametrized", "parametrize", "parametrize_target", "set_lr"]
+
+
+class EmptyRowWarning(UserWarning):
+    """A mask leaves outputs without any weight: they are dead from the start."""
+
+
+@dataclass(frozen=True)
+class Parametrized:
+    """A model, initialised, masked and with its multipliers, and the param groups to train it with."""
+
+    model: nn.Module
+    param_groups: list[dict[str, Any]]
+    """For `torch.optim`: tensors of one (LR, decay, eps) a group, with `name`, `tensors`, `lr`, `lr_scale`,
+    `weight_decay`, `eps`. A scheduler that writes absolute LRs must multiply by `lr_scale`: see `set_lr`."""
+    table: tuple[TensorScale, ...]
+
+
+def parametrize(
+    build: Callable[..., nn.Module],
+    *,
+    width: int,
+    base_width: int,
+    rule: str | Rule = "supar",
+    density: float = 1.0,
+    base: BaseHPs | None = None,
+    seed: int = 0,
+    optimizer: OptimizerName = "adamw",
+    decay: DecayMode = "independent",
+    sparsity: SparsitySpec | None = None,
+    eps: float = 1e-8,
+    depth: int | None = None,
+    base_depth: int | None = None,
+    roles: Mapping[str, str] | None = None,
+    queries: Sequence[str] = (),
+    allow_narrower: bool = False,
+) -> Parametrized:
+    """Build `build(width=…)` and apply the rule to it.
+
+    `base` are the HPs tuned at `base_width`, dense. `roles` names roles by parameter pattern where they cannot be
+    told. A base wider than the target is refused unless `allow_narrower` says that it is meant.
+    """
+    if width < base_width and not allow_narrower:
+        raise InputError(
+            "the target is narrower than the base",
+            where="width",
+            found=f"width {width}, base_width {base_width}",
+            hint="swap them, or say allow_narrower=True if you mean it",
+        )
+    target = Target(
+        build=build,
+        width=width,
+        base_width=base_width,
+        rule=get_rule(rule) if isinstance(rule, str) else rule,
+        depth=depth,
+        base_depth=base_depth if base_depth is not None else depth,
+        optimizer=optimizer,
+        decay=decay,
+        density=density,
+        sparsity=sparsity or SparsitySpec(),
+        base=base or BaseHPs(),
+        eps=eps,
+        roles=roles or {},
+        queries=tuple(queries),
+    )
+    return parametrize_target(target, seed)
+
+
+def parametrize_target(target: Target, seed: int) -> Parametrized:
+    """The same for a target that is put together already."""
+    table = scale_table(target)
+    # The seed is for what the rule leaves as the factory built it.
+    model = build_model(target.build, target.width, target.depth, seed=seed)
+    masks = _initialise(model, table, seed, target.sparsity)
+    _warn_of_empty_rows(table, masks)
+    attach_multipliers(model, table)
+    attach_masks(model, masks)
+    return Parametrized(model, _groups(model, table, target.optimizer), table)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every param group its LR for a base LR of `lr`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+
+
+def _initialise(model: nn.Module, table: Sequence[TensorScale], seed: int, sparsity: SparsitySpec) -> dict[str, Tensor]:
+    masks: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for scale in table:
+            parameter = model.get_parameter(scale.name)
+            if scale.init == "built":
+                mask = mask_of(scale, seed, sparsity)
+            else:
+                value, mask = initial_tensor(scale, seed, sparsity)
+                parameter.copy_(value)
+            if mask is not None:
+                masks[scale.name] = mask.to(parameter.device)
+    return masks
+
+
+def _warn_of_empty_rows(table: Sequence[TensorScale], masks: Mapping[str, Tensor]) -> None:
+    dims = {scale.name: scale.out_dims for scale in table}
+    empty = {name: n for name, mask in masks.items() if (n := empty_rows(mask, dims[name]))}
+    if empty:
+        named = ", ".join(f"{name} ({n})" for name, n in empty.items())
+        warnings.warn(f"outputs without any weight left: {named}", EmptyRowWarning, stacklevel=3)
+
+
+def _groups(model: nn.Module, table: Sequence[TensorScale], optimizer: OptimizerName) -> list[dict[str, Any]]:
+    """Tensors of one setting together: a few large groups keep the optimizer's fused path fast."""
+    settings: dict[tuple[float, float, float], list[TensorScale]] = {}
+    for scale in table:
+        settings.setdefault((scale.lr_scale, scale.weight_decay, scale.eps), []).append(scale)
+    groups: list[dict[str, Any]] = []
+    for (lr_scale, weight_decay, eps), scales in settings.items():
+        roles = "+".join(dict.fromkeys(s.role for s in scales))
+        used = sum(g["name"].partition("/")[0] == roles for g in groups)
+        groups.append(
+            {
+                "name": f"{roles}/{used + 1}" if used else roles,
+                "params": [model.get_parameter(s.name) for s in scales],
+                "tensors": [s.name for s in scales],
+                "lr": scales[0].lr,
+                "lr_scale": lr_scale,
+                "weight_decay": weight_decay,
+                **({"eps": eps} if optimizer == "adamw" else {}),
+            }
+        )
+    return groups
