@@ -92,12 +92,12 @@ class Plan(Load):
 
 
 def planned_work(
-    study: Study, base: BaseHPs, *, precision: Precision, data_id: str, tuned: bool, search: bool = True
+    study: Study, base: BaseHPs, *, precision: Precision, data_id: str, tuned: bool, searched: bool = True
 ) -> list[Work]:
     """Every phase that `run` goes through. `tuned`: the base HPs come from a search, done or to be done;
-    without `search` it is left out, as with `--base`."""
+    without `searched` it is left out, as with `--base`."""
     works = []
-    if study.tune is not None and search:
+    if study.tune is not None and searched:
         works += _search_work(Setting(study, precision, data_id))
     grid = tuple(trials_of(study, base, precision=precision, data_id=data_id))
     if study.grid.search == "fixed":

@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hptransfer.execute.progress import duration
 from hptransfer.plan import Load, Plan
 
-__all__ = ["duration", "plan_table", "quantity"]
+__all__ = ["plan_table", "quantity", "summary"]
 
 NUMBERS = ("trials", "stored", "params", "non-zero", "FLOPs", "non-zero", "memory", "time")
 
@@ -29,7 +30,7 @@ def plan_table(plan: Plan) -> RenderableType:
 
 
 def summary(plan: Plan) -> str:
-    """`252 trials, 0 stored (0 diverged, 0 failed), 40 packs on 2 workers, about 3 min of training`."""
+    """`252 trials, 0 stored (0 diverged, 0 failed), 40 packs on 2 workers, about 3m 05s of training left`."""
     time = "time unknown" if plan.est_seconds is None else f"about {duration(plan.est_seconds)} of training left"
     return (
         f"{plan.planned} trials, {plan.stored} stored ({plan.diverged} diverged, {plan.failed} failed), "
@@ -45,13 +46,6 @@ def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
         value /= step
     number = f"{value:.3g}" if value < step else f"{value:.0f}"
     return f"{number}{' ' if unit else ''}{prefix}{unit}"
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _numbers(load: Load) -> tuple[str, ...]:
