@@ -1,0 +1,254 @@
+"""What a difference in loss is worth in compute, how loss falls with non-zero parameters, and what tuning cost.
+
+Compute-efficiency gain of A over B: the compute that a law says it takes to reach A's loss, over that for B's loss.
+Two laws serve. Hoffmann et al. (2022), approach 3,
+
+    L(N, D) = 1.69 + 406.4 / N^0.34 + 410.7 / D^0.28,    with D = 20 N tokens and C = 6 N D = 120 N² FLOPs,
+
+belongs to its own data and tokenizer, so it gives a currency and not a forecast. The study's own curve of loss
+against parameters at a fixed token budget has C in proportion to N. Every gain carries its convention in words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import stdtrit
+
+from hptransfer.errors import InputError
+
+__all__ = [
+    "CHINCHILLA",
+    "Chinchilla",
+    "ComputeLaw",
+    "LossCurve",
+    "TuningCost",
+    "compute_gain",
+    "fit_loss_curve",
+    "rule_gains",
+    "tuning_cost",
+]
+
+Array = NDArray[np.float64]
+EXPONENTS = (0.01, 4.0)
+
+
+class ComputeLaw(Protocol):
+    """Something that says how much compute a loss takes."""
+
+    @property
+    def convention(self) -> str:
+        """The law's assumptions in words."""
+
+    def compute_for(self, loss: float) -> float:
+        """Compute needed to reach `loss` (only ratios matter); NaN where the law cannot reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chinchilla:
+    """The parametric law with its constants and the convention on tokens."""
+
+    floor: float = 1.69
+    params_scale: float = 406.4
+    params_exponent: float = 0.34
+    tokens_scale: float = 410.7
+    tokens_exponent: float = 0.28
+    tokens_per_param: float = 20.0
+
+    @property
+    def convention(self) -> str:
+        """Constants, tokens per parameter and FLOPs."""
+        return (
+            f"L = {self.floor:g} + {self.params_scale:g}/N^{self.params_exponent:g}"
+            f" + {self.tokens_scale:g}/D^{self.tokens_exponent:g}, D = {self.tokens_per_param:g} N, C = 6 N D"
+        )
+
+    def loss(self, params: float) -> float:
+        """Loss in nats a token of a dense model of that many parameters, trained on its tokens."""
+        tokens = self.tokens_per_param * params
+        return float(
+            self.floor
+            + self.params_scale / params**self.params_exponent
+            + self.tokens_scale / tokens**self.tokens_exponent
+        )
+
+    def params_for(self, loss: float) -> float:
+        """The inverse of `loss`; NaN at or below the floor and above the law's value at one parameter."""
+        low, high = 0.0, math.log(1e30)
+        if not self.loss(math.exp(high)) < loss < self.loss(1.0):
+            return math.nan
+        return math.exp(float(brentq(lambda x: self.loss(math.exp(x)) - loss, low, high, xtol=1e-12)))
+
+    def compute_for(self, loss: float) -> float:
+        """Training FLOPs, 6 N D."""
+        params = self.params_for(loss)
+        return 6 * params * self.tokens_per_param * params
+
+
+CHINCHILLA = Chinchilla()
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """L = floor + scale · N^−exponent at a fixed token budget, with intervals (NaN when points are too few)."""
+
+    floor: float
+    scale: float
+    exponent: float
+    floor_low: float
+    floor_high: float
+    exponent_low: float
+    exponent_high: float
+    residual: float
+    """Root mean square residual, nats."""
+    n: int
+
+    @property
+    def convention(self) -> str:
+        """The fitted law in words."""
+        return (
+            f"the study's own curve L = {self.floor:.4g} + {self.scale:.4g}/N^{self.exponent:.3g}"
+            " over non-zero parameters at its fixed token budget, C in proportion to N"
+        )
+
+    def loss(self, params: float) -> float:
+        """Fitted loss at that many non-zero parameters."""
+        return float(self.floor + self.scale * params**-self.exponent)
+
+    def compute_for(self, loss: float) -> float:
+        """Non-zero parameters that reach `loss`, to which compute is proportional; NaN at or below the floor."""
+        if not loss > self.floor:
+            return math.nan
+        return float(((loss - self.floor) / self.scale) ** (-1 / self.exponent))
+
+
+def compute_gain(loss: float, other_loss: float, law: ComputeLaw = CHINCHILLA) -> float:
+    """How many times the compute `law` asks for `loss` over `other_loss`: above 1 when `loss` is the better."""
+    return law.compute_for(loss) / law.compute_for(other_loss)
+
+
+def fit_loss_curve(params: Sequence[float], loss: Sequence[float], *, confidence: float = 0.95) -> LossCurve:
+    """Fit floor + scale·N^−exponent by least squares, floor and scale not negative.
+
+    For a given exponent the rest is linear, so the fit is a search over one number; the intervals hold every exponent
+    (and the floors that go with them) whose residuals are not significantly larger (F test).
+    """
+    n, y = np.asarray(params, dtype=np.float64), np.asarray(loss, dtype=np.float64)
+    keep = np.isfinite(n) & np.isfinite(y) & (n > 0)
+    n, y = n[keep], y[keep]
+    if len(np.unique(n)) < 3:
+        raise InputError(
+            "a power law with a floor needs three sizes or more",
+            found=len(np.unique(n)),
+            hint="run more widths or densities",
+        )
+    unit = float(np.exp(np.log(n).mean()))  # keeps N^−exponent near 1
+    grid = np.geomspace(*EXPONENTS, 400)
+    squares = np.array([_linear(n / unit, y, a)[2] for a in grid])
+    best = int(np.argmin(squares))
+    around = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    found = minimize_scalar(lambda a: _linear(n / unit, y, a)[2], bounds=around, method="bounded")
+    exponent = float(found.x) if found.fun <= squares[best] else float(grid[best])
+    floor, scale, least = _linear(n / unit, y, exponent)
+    free = len(y) - 3
+    floors = exponents = (math.nan, math.nan)
+    if free > 0:
+        limit = least * (1 + float(stdtrit(free, 0.5 + confidence / 2)) ** 2 / free) + 1e-18
+        inside = np.append(grid[squares <= limit], exponent)
+        exponents = float(inside.min()), float(inside.max())
+        ends = [_linear(n / unit, y, a)[0] for a in inside]
+        floors = min(ends), max(ends)
+    rms = math.sqrt(least / len(y))
+    return LossCurve(floor, scale * unit**exponent, exponent, *floors, *exponents, rms, len(y))
+
+
+def _linear(n: Array, y: Array, exponent: float) -> tuple[float, float, float]:
+    """Best (floor, scale, residual squares) at a given exponent, both at least 0."""
+    x = n**-exponent
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    scale = max(float(centred @ y) / spread, 0.0) if spread > 0 else 0.0
+    floor = float(y.mean() - scale * x.mean())
+    if floor < 0:
+        floor, scale = 0.0, max(float(x @ y) / float(x @ x), 0.0)
+    rest = y - floor - scale * x
+    return floor, scale, float(rest @ rest)
+
+
+def rule_gains(cells: pd.DataFrame, series: str, other: str, law: ComputeLaw = CHINCHILLA) -> pd.DataFrame:
+    """Gain of `series` over `other` in every target both have, from `Judgement.cells`.
+
+    Columns: width, density, depth, gain_transferred (both at the transferred value), gain_tuned (each at its own best),
+    loss, other_loss, best, other_best. NaN where a loss is unknown or the law cannot reach it.
+    """
+    place = ["width", "density", "depth"]
+    known = sorted(cells["series"].unique())
+    for name in (series, other):
+        if name not in known:
+            raise InputError("no such series", found=name, allowed=", ".join(known))
+    columns = [*place, "transferred_loss", "min_loss"]
+    pair = cells[cells["series"] == series][columns].merge(
+        cells[cells["series"] == other][columns], on=place, suffixes=("", "_other")
+    )
+
+    def gains(a: str, b: str) -> list[float]:
+        return [compute_gain(x, y, law) for x, y in zip(pair[a], pair[b], strict=True)]
+
+    return pair[place].assign(
+        gain_transferred=gains("transferred_loss", "transferred_loss_other"),
+        gain_tuned=gains("min_loss", "min_loss_other"),
+        loss=pair["transferred_loss"],
+        other_loss=pair["transferred_loss_other"],
+        best=pair["min_loss"],
+        other_best=pair["min_loss_other"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TuningCost:
+    """FLOPs of the proxy search against the same search at the target (the costliest cell of the grid).
+
+    `saved` is the share transfer saves, 1 − proxy/target; NaN without a search or a grid. `total` is all that ran.
+    """
+
+    proxy_trials: int
+    proxy_flops: float
+    target_flops_per_trial: float
+    target_flops: float
+    saved: float
+    grid_flops: float
+    total: float
+    convention: str
+
+
+def tuning_cost(
+    frame: pd.DataFrame, base: Mapping[str, Any] | None = None, *, column: str = "flops_dense"
+) -> TuningCost:
+    """Cost of finding the base HPs, from the store's rows (and `base.json` when the search ran elsewhere)."""
+    missing = [c for c in ("phase", column) if c not in frame]
+    if missing:
+        raise InputError(f"columns are missing: {', '.join(missing)}", where="results", allowed=f"phase and {column}")
+    flops = frame[column].astype(float)
+    tune, grid = frame["phase"] == "tune", frame["phase"] == "grid"
+    trials, proxy = int(tune.sum()), float(flops[tune].sum())
+    if not trials and base:
+        trials, proxy = int(base.get("trials") or 0), float(base.get("flops") or math.nan)
+    each = float(flops[grid].max()) if grid.any() else math.nan
+    target = trials * each if trials else math.nan
+    return TuningCost(
+        trials,
+        proxy if trials else math.nan,
+        each,
+        target,
+        1 - proxy / target if trials and target > 0 else math.nan,
+        float(flops[grid].sum()),
+        float(flops.sum()),
+        f"the same {trials} trials, each at the cost of the costliest grid trial ({column})",
+    )

@@ -1,0 +1,110 @@
+"""How far the optimum moves per octave of density, width and depth.
+
+The fitted optima of a series are regressed on log2 of its axes by weighted least squares. An optimum's own standard
+error is not all: cells differ by what a local polynomial misses, so a cell-to-cell scatter is estimated as well
+(DerSimonian and Laird's moment estimator, with a small floor) and its few degrees of freedom enter the interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+__all__ = ["Slope", "drift_slopes"]
+
+Array = NDArray[np.float64]
+SCATTER_FLOOR = 0.02
+"""Least cell-to-cell scatter of an optimum, octaves."""
+Path = Literal["alone", "adjusted", "joint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Octaves of optimum per octave of an axis, with a two-sided interval; NaN where it cannot be told.
+
+    `inner_low`, `inner_high` span the interval of two one-sided tests, each at 1 − confidence.
+    `path`: the axis varies `alone` in some cells, only together with others but separably (`adjusted`), or only
+    along one `joint` path, where the slope is that of the path.
+    """
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    inner_low: float = math.nan
+    inner_high: float = math.nan
+    path: Path = "alone"
+    n_cells: int = 0
+    scatter: float = math.nan
+
+    def equivalent(self, margin: float) -> bool:
+        """True when both one-sided tests place the slope within ±margin."""
+        return -margin < self.inner_low and self.inner_high < margin
+
+    def beyond(self, margin: float) -> bool:
+        """True when the two-sided interval lies wholly outside ±margin."""
+        return self.low > margin or self.high < -margin
+
+
+def drift_slopes(
+    axes: Mapping[str, Array], optimum: Array, error: Array, df: float, *, confidence: float = 0.95
+) -> dict[str, Slope]:
+    """Slope of `optimum` (log2) on every axis that takes two values or more.
+
+    `axes`: log2 position of every cell by axis name; `error`: standard error of every optimum (NaN: no intervals);
+    `df`: degrees of freedom of those errors.
+    """
+    varying = {name: x for name, x in axes.items() if np.ptp(x) > 1e-9} if len(optimum) > 1 else {}
+    together = np.column_stack([np.ones(len(optimum)), *varying.values()])
+    separable = np.linalg.matrix_rank(together) == together.shape[1]
+    slopes: dict[str, Slope] = {}
+    for k, (name, x) in enumerate(varying.items()):
+        others = np.array([v for n, v in varying.items() if n != name]).T.round(6)
+        path: Path = "joint" if not separable else "alone" if _varies_alone(x, others) else "adjusted"
+        design = together if separable else np.column_stack([np.ones(len(optimum)), x])
+        slopes[name] = _slope(design, k + 1 if separable else 1, optimum, error, df, confidence, path)
+    return slopes
+
+
+def _varies_alone(x: Array, others: Array) -> bool:
+    if not others.size:
+        return True
+    groups: dict[tuple[float, ...], set[float]] = {}
+    for value, other in zip(x.round(6), others, strict=True):
+        groups.setdefault(tuple(other), set()).add(float(value))
+    return any(len(values) > 1 for values in groups.values())
+
+
+def _slope(design: Array, column: int, optimum: Array, error: Array, df: float, confidence: float, path: Path) -> Slope:
+    n, p = design.shape
+    if np.isnan(error).any():
+        value = float(np.linalg.lstsq(design, optimum, rcond=None)[0][column])
+        return Slope(value, path=path, n_cells=n)
+    estimated = _scatter(design, optimum, error**2) if n > p else 0.0
+    variance = error**2 + max(estimated, SCATTER_FLOOR**2)
+    weighted = design / variance[:, None]
+    rows = np.linalg.solve(weighted.T @ design, weighted.T)[column]
+    value, total = float(rows @ optimum), float(rows**2 @ variance)
+    share = estimated * float(rows @ rows) / total if estimated > SCATTER_FLOOR**2 else 0.0
+    # Satterthwaite: the part from scatter is worth n − p degrees of freedom, the rest those of the noise.
+    free = 1 / ((1 - share) ** 2 / df + (share**2 / (n - p) if share else 0.0))
+    outer, inner = (float(stdtrit(free, q)) * math.sqrt(total) for q in (0.5 + confidence / 2, confidence))
+    return Slope(
+        value, value - outer, value + outer, value - inner, value + inner, path, n, math.sqrt(max(estimated, 0.0))
+    )
+
+
+def _scatter(design: Array, optimum: Array, variance: Array) -> float:
+    """Moment estimate of the between-cell variance left by the regression; 0 where the errors explain all."""
+    n, p = design.shape
+    weighted = design / variance[:, None]
+    hat = np.linalg.solve(weighted.T @ design, weighted.T)
+    rest = optimum - design @ (hat @ optimum)
+    excess = float((rest**2 / variance).sum()) - (n - p)
+    scale = float((1 / variance).sum() - np.trace(hat @ (design / variance[:, None])))
+    return max(0.0, excess / scale) if scale > 0 else 0.0

@@ -1,0 +1,45 @@
+"""The verdict as a table for the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from hptransfer.analysis.verdict import Judgement
+
+__all__ = ["verdict_table"]
+
+STYLES = {"STABLE": "green", "DRIFT": "red", "INCONCLUSIVE": "yellow"}
+
+
+def verdict_table(judgement: Judgement) -> Table:
+    """One line a series and axis: the word, the worst cell's regret and the drift, each with its interval."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("series", "axis", "verdict", "regret", "drift, oct/oct"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=1)
+    for verdict in judgement.verdicts:
+        word = str(verdict["verdict"])
+        table.add_row(
+            str(verdict["series"]),
+            str(verdict["axis"]) + ("*" if verdict["path"] == "joint" else ""),
+            Text(word, style=STYLES[word]),
+            _interval(verdict, "regret", 100, "%"),
+            _interval(verdict, "slope", 1, ""),
+            str(verdict["why"]),
+        )
+    if any(v["path"] == "joint" for v in judgement.verdicts):
+        table.caption = "* the axes move together; the drift is along that path"
+    return table
+
+
+def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> str:
+    value, low, high = (float(verdict[k]) * scale for k in (name, f"{name}_low", f"{name}_high"))
+    return f"{_number(value)}{unit} [{_number(low)}, {_number(high)}]"
+
+
+def _number(x: float) -> str:
+    return "?" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2f}"

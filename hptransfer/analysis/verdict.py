@@ -1,0 +1,291 @@
+"""Does the optimum stay put? STABLE, DRIFT or INCONCLUSIVE for every series and axis, with the reason.
+
+A series is a rule, or a rule and a variant. On an axis it is
+
+- DRIFT when some cell's regret lies above δ with its whole interval, or every seed diverges there;
+- STABLE when every cell's regret lies below δ with its whole interval and the optimum's slope along the axis is
+  equivalent to zero within the margin (two one-sided tests);
+- INCONCLUSIVE otherwise; a cell whose minimum sits on the grid's edge, has fewer than two finite values on a side, or
+  whose interval is too wide to tell, is never more than that.
+
+Cells on an axis: for width, those of the greatest density (of each depth); for density, all, save sparse cells whose
+dense sibling drifts already (width is to blame there); along a joint path, all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hptransfer.analysis.cells import Cells, read_cells
+from hptransfer.analysis.drift import Slope, drift_slopes
+from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
+from hptransfer.study import VerdictSpec
+
+__all__ = ["Judgement", "judge", "judge_prepared"]
+
+AXES = ("density", "width", "depth")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """The verdicts of a study.
+
+    `verdicts`: one dict a series and axis with rule, axis, verdict, regret, regret_low, regret_high, slope, slope_low,
+    slope_high, why, and series, variant, swept, path, worst, n_cells. Regrets are relative (0.005 is half a percent)
+    and those of the worst cell; slopes are octaves of optimum per octave of axis, so negative for density when the
+    optimum rises as density falls. Unknown numbers are NaN here and null in JSON.
+    `cells`: one row a cell. `stable`: every series expected to be stable is STABLE on every axis it has.
+    """
+
+    verdicts: list[dict[str, Any]]
+    cells: pd.DataFrame
+    sentence: str
+    stable: bool
+    swept: str
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON values (unknown and unbounded numbers are None)."""
+        whole = {
+            "sentence": self.sentence,
+            "stable": self.stable,
+            "swept": self.swept,
+            "notes": list(self.notes),
+            "verdicts": self.verdicts,
+            "cells": self.cells.to_dict("records"),
+        }
+        plain = _plain(whole)
+        assert isinstance(plain, dict)
+        return plain
+
+    def to_json(self) -> str:
+        """The list of verdicts as JSON text."""
+        return json.dumps(self.to_dict()["verdicts"], indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def judge(
+    frame: pd.DataFrame, *, settings: VerdictSpec | None = None, base: Mapping[str, Any] | None = None
+) -> Judgement:
+    """Judge a frame of trial rows (see `cells.REQUIRED_COLUMNS`); InputError when it cannot be judged.
+
+    `base` holds the transferred `lr` or `init_std`; without it each series' own optimum at its base cell is
+    transferred and its uncertainty carried along.
+    """
+    return judge_prepared(read_cells(frame, base), settings or VerdictSpec(), base)
+
+
+def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] | None = None) -> Judgement:
+    """The same from cells already read."""
+    judged = judge_cells(cells, base, settings)
+    verdicts: list[dict[str, Any]] = []
+    for series in dict.fromkeys(c.key.series for c in judged):
+        verdicts += _verdicts([c for c in judged if c.key.series == series], settings)
+    stable, missing = _as_expected(verdicts, settings)
+    notes = (*cells.notes, *(f"no rows of '{m}', which is expected to be stable" for m in missing))
+    table = pd.DataFrame([_cell_row(c) for c in judged])
+    return Judgement(verdicts, table, _sentence(verdicts, missing, settings), stable, cells.swept, notes)
+
+
+def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[dict[str, Any]]:
+    """One verdict an axis of one series."""
+    settled = [c for c in cells if c.optimum.status in ("ok", "one seed")]
+    slopes = _slopes(settled, settings)
+    present = [a for a in AXES if len({_position(c, a) for c in cells}) > 1]
+    if not present:
+        only = cells[0]
+        why = f"only one cell, {only.where}: nothing is transferred across an axis; {only.why}"
+        return [_row(cells, "density", "INCONCLUSIVE", only, Slope(), why, settings)]
+    joint = any(s.path == "joint" for s in slopes.values())
+    out = []
+    for axis in present:
+        line = cells if joint else _line(cells, axis)
+        slope = slopes.get(axis, Slope())
+        word, worst, why = _decide(line, slope, axis, settings)
+        out.append(_row(line, axis, word, worst, slope, why, settings))
+    return out
+
+
+def _position(cell: CellVerdict, axis: str) -> float:
+    return math.log2(max(float(getattr(cell.key, axis)), 1e-9))
+
+
+def _slopes(settled: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, Slope]:
+    if len(settled) < 2:
+        return {}
+    axes = {a: np.array([_position(c, a) for c in settled]) for a in AXES}
+    optimum = np.array([c.optimum.log2 for c in settled])
+    fits = [c.optimum.fit for c in settled]
+    quantiles = np.array([f.t if f else math.nan for f in fits])
+    error = np.array([c.optimum.half_width for c in settled]) / quantiles
+    df = min(f.df if f else 0.0 for f in fits)
+    return drift_slopes(axes, optimum, error, df, confidence=settings.confidence)
+
+
+def _line(cells: list[CellVerdict], axis: str) -> list[CellVerdict]:
+    """The cells that speak for an axis (module docstring)."""
+    if axis == "depth":
+        return cells
+    densest: dict[int, float] = {}
+    for c in cells:
+        densest[c.key.depth] = max(densest.get(c.key.depth, 0.0), c.key.density)
+    dense = [c for c in cells if c.key.density == densest[c.key.depth]]
+    if axis == "width":
+        return dense if len({c.key.width for c in dense}) > 1 else cells
+    guilty = {(c.key.width, c.key.depth) for c in dense if c.word == "DRIFT"}
+    kept = [c for c in cells if c in dense or (c.key.width, c.key.depth) not in guilty]
+    return kept if len({c.key.density for c in kept}) > 1 else cells
+
+
+def _decide(cells: list[CellVerdict], slope: Slope, axis: str, settings: VerdictSpec) -> tuple[Word, CellVerdict, str]:
+    drifting = [c for c in cells if c.word == "DRIFT"]
+    if drifting:
+        worst = max(drifting, key=lambda c: _order(c.regret.low))
+        return "DRIFT", worst, f"at {worst.where} {worst.why}" + _others(len(drifting), len(cells), "drift")
+    doubtful = [c for c in cells if c.word == "INCONCLUSIVE"]
+    if doubtful:
+        worst = max(doubtful, key=lambda c: _order(c.regret.high))
+        return "INCONCLUSIVE", worst, f"at {worst.where} {worst.why}" + _others(len(doubtful), len(cells), "are open")
+    worst = max(cells, key=lambda c: _order(c.regret.high))
+    moved = f"the optimum moves {_span(slope)} octaves an octave of {axis}" + (
+        " along the joint path" if slope.path == "joint" else ""
+    )
+    if slope.equivalent(settings.slope_margin):
+        return "STABLE", worst, f"in every cell {_at_most(worst)}, and {moved}, within ±{settings.slope_margin:g}"
+    if slope.beyond(settings.slope_margin):
+        why = f"{moved}, beyond ±{settings.slope_margin:g}, though no cell's regret exceeds {100 * settings.delta:.2g}%"
+        return "INCONCLUSIVE", worst, why
+    return "INCONCLUSIVE", worst, f"{moved}, which is not shown to lie within ±{settings.slope_margin:g}"
+
+
+def _order(x: float) -> float:
+    """Unknown counts as the worst."""
+    return math.inf if math.isnan(x) else x
+
+
+def _others(count: int, of: int, what: str) -> str:
+    return f"; {count} of {of} cells {what}" if count > 1 else ""
+
+
+def _at_most(worst: CellVerdict) -> str:
+    return f"the transferred {LABELS[worst.swept]} costs at most {100 * worst.regret.high:.2g}%"
+
+
+def _span(slope: Slope) -> str:
+    if math.isnan(slope.value):
+        return "an unknown number of"
+    return f"{slope.value:+.2f} ({slope.low:+.2f} to {slope.high:+.2f})"
+
+
+def _row(
+    cells: list[CellVerdict],
+    axis: str,
+    word: Word,
+    worst: CellVerdict,
+    slope: Slope,
+    why: str,
+    settings: VerdictSpec,
+) -> dict[str, Any]:
+    return {
+        "rule": worst.key.rule,
+        "axis": axis,
+        "verdict": word,
+        "regret": worst.regret.value,
+        "regret_low": worst.regret.low,
+        "regret_high": worst.regret.high,
+        "slope": slope.value,
+        "slope_low": slope.low,
+        "slope_high": slope.high,
+        "why": why,
+        "series": worst.key.series,
+        "variant": worst.key.variant,
+        "swept": worst.swept,
+        "path": slope.path,
+        "worst": worst.where,
+        "n_cells": len(cells),
+        "delta": settings.delta,
+        "slope_margin": settings.slope_margin,
+    }
+
+
+def _cell_row(cell: CellVerdict) -> dict[str, Any]:
+    key, optimum, regret = cell.key, cell.optimum, cell.regret
+    return {
+        "rule": key.rule,
+        "variant": key.variant,
+        "series": key.series,
+        "width": key.width,
+        "density": key.density,
+        "depth": key.depth,
+        "axis_name": cell.swept,
+        "optimum": optimum.vertex,
+        "optimum_log2": optimum.log2,
+        "optimum_low": optimum.low if math.isfinite(optimum.log2_low) else math.nan,
+        "optimum_high": optimum.high if math.isfinite(optimum.log2_high) else math.nan,
+        "curvature": optimum.curvature,
+        "min_loss": optimum.min_loss,
+        "transferred": cell.transferred,
+        "transferred_loss": regret.loss,
+        "regret": regret.value,
+        "regret_low": regret.low,
+        "regret_high": regret.high,
+        "n_points": optimum.n_points,
+        "n_seeds": optimum.n_seeds,
+        "n_diverged": optimum.n_diverged,
+        "status": cell.word,
+        "fit": optimum.status,
+        "is_base": cell.is_reference,
+        "why": cell.why,
+        "suggest": cell.suggest,
+        "suggest_values": list(cell.suggest_values),
+        "suggest_seeds": cell.suggest_seeds,
+    }
+
+
+def _as_expected(verdicts: list[dict[str, Any]], settings: VerdictSpec) -> tuple[bool, list[str]]:
+    """Whether all that is expected to be stable is; and what of it has no rows. An entry is a rule or a series."""
+    stable, missing = True, []
+    for name in settings.expect_stable:
+        mine = [v for v in verdicts if name in (v["rule"], v["series"])]
+        if not mine:
+            missing.append(name)
+        stable &= bool(mine) and all(v["verdict"] == "STABLE" for v in mine)
+    return stable, missing
+
+
+def _sentence(verdicts: list[dict[str, Any]], missing: list[str], settings: VerdictSpec) -> str:
+    """One plain sentence for the study, what is expected to be stable first."""
+    expected = [v for v in verdicts if v["rule"] in settings.expect_stable or v["series"] in settings.expect_stable]
+    parts = []
+    for series in dict.fromkeys(v["series"] for v in [*expected, *verdicts]):
+        mine = [v for v in verdicts if v["series"] == series]
+        words = dict.fromkeys(v["verdict"] for v in mine)
+        said = []
+        for word in sorted(words, key=("DRIFT", "INCONCLUSIVE", "STABLE").index):
+            axes = [v for v in mine if v["verdict"] == word]
+            chosen = max(axes, key=lambda v: _order(v["regret_high"]))
+            text = f"costs at most {100 * chosen['regret_high']:.2g}%" if word == "STABLE" else chosen["why"]
+            over = " and ".join(v["axis"] for v in axes)
+            said.append(f"{word} over {over} ({text})")
+        parts.append(f"{series} is " + " and ".join(said))
+    parts += [f"{name} was expected to be stable but has no rows" for name in missing]
+    return "; ".join(parts) + "."
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of numpy's and pandas's: NaN and infinity become None."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
