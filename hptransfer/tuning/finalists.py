@@ -66,9 +66,9 @@ def run_finalists(
     done: list[Finalist] = []
     for start in range(0, len(candidates), tune.finalists):
         group = candidates[start : start + tune.finalists]
-        points = dict(enumerate(group))
+        points = dict(enumerate(group, start))
         by_seed = [run_points(setting, runner, points, seed=seed, worst=worst, width=width) for seed in seeds]
-        done += [Finalist(group[i], tuple(runs[i] for runs in by_seed)) for i in range(len(group))]
+        done += [Finalist(hps, tuple(runs)) for hps, *runs in zip(group, *by_seed, strict=True)]
         if any(finalist.sound for finalist in done):
             break
     else:

@@ -165,9 +165,11 @@ def test_finalists_that_diverge_with_another_seed_make_room_for_the_next_best(ma
         octaves = log2(trial.base.lr)
         return nan if octaves > -5.5 and trial.seed != 100_000 else 2 - 0.01 * octaves
 
-    base = run(make_study(tune={"sampler": "grid", "trials": 8}), surface_runner(edge))
+    runner = surface_runner(edge)
+    base = run(make_study(tune={"sampler": "grid", "trials": 8}), runner)
     assert log2(base["lr"]) == -6
     assert [log2(f["lr"]) for f in base["finalists"] if f["loss"] is None] == [-3, -4, -5]
+    assert {r["number"] for r in runner.store.files["tune.json"] if r["stage"] == "finalist"} == set(range(6))
     with pytest.raises(WorkError, match="edge of stability"):
         run(make_study(), surface_runner(lambda trial: 2.0 if trial.seed == 100_000 else nan))
 
