@@ -95,7 +95,7 @@ def _points(frame: pd.DataFrame, axis: Axis, other: str) -> pd.DataFrame:
 
 
 def _judged(
-    key: tuple[str, str, str, int],
+    key: tuple[Any, ...],
     group: pd.DataFrame,
     axis: Axis,
     steps: tuple[int, int],

@@ -110,7 +110,7 @@ class Recorder:
             self._inputs[name] = (args, kwargs)
             given = _tensor(args or tuple(kwargs.values()))
             if given is not None and given.requires_grad:
-                given.register_hook(lambda g: self._note(name, "input_gradient", g))
+                given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
 
         return hook
 
@@ -121,7 +121,7 @@ class Recorder:
                 return
             self._note(name, "activation", tensor)
             if tensor.requires_grad:
-                tensor.register_hook(lambda g: self._note(name, "gradient", g))
+                tensor.register_hook(lambda g: self._note(name, "gradient", g))  # type: ignore[no-untyped-call]
             if name in self._roles:
                 self._calls[name] = _Call(*_detached(*self._inputs[name]), tensor.detach())
 

@@ -252,7 +252,7 @@ class _Reader:
                 told[name] = seen
         for name in self._settle_outputs(outputs, told):
             told[name] = "readout"
-        for name in self._settle_inputs(inputs, told):
+        for name in self._settle_inputs(inputs):
             told[name] = "embedding"
         ordered = {name: told[name] for name in self.parameters}
         return {name: self._residual(name, role) for name, role in ordered.items()}
@@ -335,9 +335,10 @@ class _Reader:
             hint='say it: roles={"pattern": "readout"} for unembeddings, "hidden" for the others',
         )
 
-    def _settle_inputs(self, candidates: list[str], told: Mapping[str, Role]) -> list[str]:
-        """The input layer among matrices with fixed inputs: the only one, in a model without an embedding."""
-        if not candidates or (len(candidates) == 1 and "embedding" not in told.values()):
+    def _settle_inputs(self, candidates: list[str]) -> list[str]:
+        """The input layer among matrices with fixed inputs: the only one, in a model without a look-up table."""
+        has_table = any(is_embedding(module) for module in self.modules.values())
+        if not candidates or (len(candidates) == 1 and not has_table):
             return candidates
         raise InputError(
             "cannot tell whether this matrix with fixed inputs and growing outputs is an embedding of the input",
@@ -436,7 +437,8 @@ def _with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Mod
             continue
         spoken_for.add(here)
         size, base_size = grown[here]
-        # nn.MultiheadAttention projects and scores in one function: there the factor goes on the query it is given.
+        # nn.MultiheadAttention projects and scores in one function: there the factor goes on the query it is given
+        # (the bias of the projection, which starts at 0, is not scaled with it).
         use = replace(fact.uses[0], module=owner, at="input" if is_mha else "output")
         marked.append(replace(fact, uses=(use, *fact.uses[1:]), head_ratio=size / base_size))
     if declared is not None and not queries:

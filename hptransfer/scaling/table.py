@@ -223,6 +223,8 @@ def _source(target: Target, fact: TensorFacts) -> str:
     if fact.init != "normal":
         said["init"] = {"zeros": "zeros", "ones": "ones", "built": "as the factory built it"}[fact.init]
         said.pop("init_std", None)
+    if fact.role == "embedding" and not fact.uses[0].at:
+        said["multiplier"] = "none, a bare parameter has no activation of its own"
     if fact.head_ratio is not None:
         said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}"
     for use in fact.uses[1:]:
