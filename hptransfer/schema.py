@@ -74,7 +74,7 @@ SCHEMA = pa.schema(
         _field("wall_s", _FLOAT, "Wall time of the trial in seconds; its share where trials trained together."),
         _field("peak_memory_bytes", _INT, "Peak memory in bytes; null in rows older than version 1.", nullable=True),
         _field("device", _TEXT, "Device the trial ran on."),
-        _field("products", _TEXT, "How masked layers were multiplied: `dense` or `sparse`."),
+        _field("products", _TEXT, "`dense`, or `sparse:k/n`: k of the n masked layers on their non-zeros."),
         _field("data_id", _TEXT, "Fingerprint of the corpus."),
         _field("code_version", _TEXT, "Version of this package."),
         _field("versions", _TEXT, "Versions of Python and the main libraries, as a JSON object."),

@@ -11,7 +11,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.func import vmap
 
-from hptransfer.sparsity.indices import SparseIndices, prepare_indices
+from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import default_cache_dir, load_kernel, processor
 from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.products import sparse_linear
@@ -33,6 +35,7 @@ MARGIN = 0.95
 """Sparse is chosen when it takes at most this share of the dense time, so that noise does not choose it."""
 _FLOPS = 1e10
 _MOST_WEIGHTS = 2**24
+_MOST_STACKED = 8
 _ROUNDS = 5
 
 
@@ -46,6 +49,8 @@ class LayerShape:
     tokens: int
     """Tokens a step."""
     precision: Literal["fp32", "bf16"]
+    stack: int = 1
+    """Trials side by side: one batched product if dense, one after another if sparse."""
 
     @property
     def density(self) -> float:
@@ -84,7 +89,7 @@ def choose_products(
     return frozenset(name for name, shape in layers.items() if _wins(shape, device, folder))
 
 
-def describe_products(layers: Mapping[str, LayerShape], chosen: frozenset[str]) -> str:
+def describe_products(layers: Collection[str], chosen: Collection[str]) -> str:
     """`dense`, or `sparse:k/n` for k of the n layers that have a mask."""
     return f"sparse:{len(chosen)}/{len(layers)}" if chosen else "dense"
 
@@ -147,11 +152,11 @@ def measure_layer(shape: LayerShape, device: torch.device, rounds: int = _ROUNDS
 
 def _shortened(shape: LayerShape) -> LayerShape:
     """The same density in at most `_MOST_WEIGHTS` weights, and tokens that keep one dense pass below `_FLOPS`."""
-    out, inn = shape.out_features, shape.in_features
+    out, inn, stack = shape.out_features, shape.in_features, min(shape.stack, _MOST_STACKED)
     while out * inn > _MOST_WEIGHTS:
         out, inn = (out // 2, inn) if out >= inn else (out, inn // 2)
-    tokens = max(64, min(shape.tokens, int(_FLOPS / (6 * out * inn))))
-    return LayerShape(out, inn, max(1, round(shape.density * out * inn)), tokens, shape.precision)
+    tokens = min(shape.tokens, max(64, int(_FLOPS / (6 * out * inn))))
+    return LayerShape(out, inn, max(1, round(shape.density * out * inn)), tokens, shape.precision, stack)
 
 
 def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -162,20 +167,30 @@ def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object]
     mask = torch.zeros(size[0] * size[1], dtype=torch.bool)
     mask[torch.randperm(mask.numel(), generator=draw)[: shape.nonzeros]] = True
     mask = mask.view(size).to(device)
-    weight = (torch.randn(size, generator=draw).to(device) * mask).requires_grad_()
-    x = torch.randn(shape.tokens, size[1], generator=draw).to(device, dtype).requires_grad_()
+    weight = torch.randn(size, generator=draw).to(device) * mask
+    indices = prepare_indices(mask)
+    x = torch.randn(shape.tokens, size[1], generator=draw).to(device, dtype)
     grad = torch.randn(shape.tokens, size[0], generator=draw).to(device, dtype)
-    values = values_of(weight.detach(), mask).requires_grad_()
-    indices: SparseIndices = prepare_indices(mask)
+    values = values_of(weight, mask)
+    if shape.stack > 1:
+        weight, x, grad, values = (t.expand(shape.stack, *t.shape).clone() for t in (weight, x, grad, values))
+    for leaf in (weight, x, values):
+        leaf.requires_grad_()
+    multiply = F.linear if shape.stack == 1 else _batched_linear
+    sparse_multiply = sparse_linear if shape.stack == 1 else vmap(sparse_linear, in_dims=(0, 0, None))
 
     def dense() -> object:
-        dx, dw = torch.autograd.grad(F.linear(x, weight.to(dtype)), (x, weight), grad)
+        dx, dw = torch.autograd.grad(multiply(x, weight.to(dtype)), (x, weight), grad)
         return dx, dw.mul_(mask)
 
     def sparse() -> object:
-        return torch.autograd.grad(sparse_linear(x, values, indices), (x, values), grad)
+        return torch.autograd.grad(sparse_multiply(x, values, indices), (x, values), grad)
 
     return dense, sparse
+
+
+def _batched_linear(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.bmm(x, weight.transpose(1, 2))
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

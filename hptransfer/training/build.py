@@ -156,7 +156,7 @@ def initial_state(trial: Trial, table: Sequence[TensorScale], layout: Layout) ->
         if row.name in as_values:
             assert mask is not None, "only masked tensors are held as values"
             buffers.update(index_buffers(row.name, mask))
-            value = values_of(value, mask)
+            value, mask = values_of(value, mask), None  # no dense mask is kept beside the non-zeros
         elif mask is not None:
             value = value * mask
         values[row.name], masks[row.name] = value, mask

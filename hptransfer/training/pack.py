@@ -27,6 +27,7 @@ from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
 from hptransfer.training.programs import forget_programs, program_for, stack_size
 from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.sparse import products_of
 from hptransfer.trial import CurvePoint, Outcome, Status, Trial
 
 __all__ = ["Prune", "curve_steps", "train_pack"]
@@ -263,7 +264,7 @@ class _Run:
             wall_s=seconds,
             peak_memory_bytes=_peak_memory(self.program.device),
             device=_device_name(self.program.device),
-            products="sparse" if self.program.layout.as_values else "dense",
+            products=products_of(table_of(trial), self.program.layout),
             note="; ".join(n for n in (self.note, self.causes.get(slot, "")) if n),
             curve=tuple(points),
         )

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 import torch
 
-from hptransfer.scaling.table import TensorScale
-from hptransfer.sparsity.linear import sparsifiable
 from hptransfer.training.build import corpus_of, initial_state, make_skeleton, table_of, tensor_shapes
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.sparse import values_layers
 from hptransfer.trial import Trial
 
 __all__ = ["BUCKETS", "forget_programs", "program_for", "stack_size"]
@@ -35,7 +34,7 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     Raises `CannotStackError` when `stack` is above 1 and the model does not go through vmap.
     """
     table = table_of(trial)
-    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings))
+    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings, device, stack))
     compiled = worth_compiling(settings, cost_of(trial).flops_dense)
     vocab_size = corpus_of(trial).vocab_size
     t = trial.training
@@ -69,14 +68,6 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
 def forget_programs() -> None:
     """Let go of every program and its tensors."""
     _programs.clear()
-
-
-def values_layers(trial: Trial, table: Sequence[TensorScale], settings: WorkerSettings) -> frozenset[str]:
-    """Sparse layers that are held and computed as their non-zeros."""
-    if settings.products != "sparse":
-        return frozenset()
-    model = make_skeleton(trial, (), {}, "cpu")
-    return frozenset(row.name for row in table if row.density < 1 and sparsifiable(model, row.name))
 
 
 def stack_size(trials: Sequence[Trial], settings: WorkerSettings, device: torch.device) -> int:

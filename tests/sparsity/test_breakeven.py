@@ -75,13 +75,20 @@ def test_half_dense_layers_are_not_even_measured(monkeypatch: pytest.MonkeyPatch
     assert asked == []
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_real_measurement_leaves_the_global_random_state_alone(precision):
+@pytest.mark.parametrize(("precision", "stack"), [("fp32", 1), ("bf16", 1), ("fp32", 3)])
+def test_a_real_measurement_leaves_the_global_random_state_alone(precision, stack: int):
     before = torch.get_rng_state()
-    timing = breakeven.measure_layer(replace(SPARSE, precision=precision), CPU, rounds=1)
+    timing = breakeven.measure_layer(replace(SPARSE, precision=precision, stack=stack), CPU, rounds=1)
     assert timing.dense > 0
     assert timing.sparse > 0
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_large_layer_is_stood_in_for_by_a_small_one_of_its_density():
+    small = breakeven._shortened(LayerShape(16384, 65536, 16384 * 65536 // 128, 8192, "bf16", stack=64))
+    assert (small.out_features, small.in_features, small.nonzeros) == (4096, 4096, 4096 * 4096 // 128)
+    assert small.tokens == 99
+    assert small.stack == 8
 
 
 def test_the_choice_in_words():

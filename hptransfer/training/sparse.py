@@ -1,0 +1,87 @@
+"""Which layers of a trial are held and computed as their non-zeros."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from hptransfer.scaling.roles import build_model
+from hptransfer.scaling.table import TensorScale
+from hptransfer.sparsity.breakeven import LayerShape, choose_products, describe_products
+from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
+from hptransfer.training.build import Build, factory_of
+from hptransfer.training.layout import Layout
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import Trial
+
+__all__ = ["products_of", "swappable", "values_layers"]
+
+_log = logging.getLogger(__name__)
+
+
+def values_layers(
+    trial: Trial, table: Sequence[TensorScale], settings: WorkerSettings, device: torch.device, stack: int = 1
+) -> frozenset[str]:
+    """Names of the sparse layers to hold as values: those a plain linear layer multiplies, where it pays."""
+    sparse = [row for row in table if row.density < 1]
+    if not sparse or settings.products == "dense":
+        return frozenset()
+    able = swappable(factory_of(trial), trial.width, trial.depth, tuple(row.name for row in sparse))
+    t = trial.training
+    layers = {
+        row.name: LayerShape(
+            out_features=row.shape[0],
+            in_features=row.shape[1],
+            nonzeros=row.nonzeros,
+            tokens=t.batch_size * t.sequence_length,
+            precision="bf16" if t.precision == "bf16" else "fp32",
+            stack=stack,
+        )
+        for row in sparse
+        if row.name in able
+    }
+    return choose_products(layers, settings.products, device, settings.cache_dir)
+
+
+def products_of(table: Sequence[TensorScale], layout: Layout) -> str:
+    """How the sparse layers are computed, in a word: `dense`, or `sparse:k/n` for k of n."""
+    return describe_products([row.name for row in table if row.density < 1], layout.as_values)
+
+
+@functools.lru_cache(maxsize=64)
+def swappable(build: Build, width: int, depth: int, names: tuple[str, ...]) -> frozenset[str]:
+    """Those of the named weights whose layer can be swapped for a sparse one, tried without computing anything.
+
+    A model may read `layer.weight` itself instead of calling the layer. So the model is run on fake tensors with the
+    layers swapped: if that fails none is swapped, and a layer that is never called stays dense.
+    """
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            model = build_model(build, width, depth)
+            able = [name for name in names if sparsifiable(model, name)]
+            swap_linear(model, dict.fromkeys(able, 2))
+            called = _called_layers(model)
+    except Exception as error:  # the boundary to a user's model: anything may come out of it
+        _log.info("layers stay dense: %s: %s", type(error).__name__, error)
+        return frozenset()
+    return frozenset(name for name in able if name.removesuffix(".weight") in called)
+
+
+def _called_layers(model: torch.nn.Module) -> set[str]:
+    """Paths of the sparse layers that a forward pass over two tokens goes through."""
+    called: set[str] = set()
+
+    def note(path: str, module: torch.nn.Module, args: object, output: Tensor) -> None:
+        called.add(path)
+
+    for path, module in model.named_modules():
+        if isinstance(module, SparseLinear):
+            module.register_forward_hook(functools.partial(note, path))
+    with torch.no_grad():
+        model(torch.zeros(1, 2, dtype=torch.long))
+    return called
