@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -18,14 +19,14 @@ import pyarrow.parquet as pq
 import yaml
 from pyarrow import fs
 
+from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.errors import InputError
 from hptransfer.study import VerdictSpec
 
-if TYPE_CHECKING:
-    from hptransfer.analysis.verdict import Judgement
+__all__ = ["Results", "load_results", "results_of", "transferred"]
 
-__all__ = ["Results", "load_results", "results_of"]
-
+STALE_S = 900.0
+"""A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
 CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
 
 
@@ -48,14 +49,14 @@ class Results:
     check: pd.DataFrame | None
     """Rows of the coordinate check."""
     progress: Mapping[str, Any] | None
-    """`running.json`; None when nothing is running."""
+    """`running.json`; None when nothing is running (nothing in flight, or no news for a quarter of an hour)."""
     problems: tuple[str, ...] = field(default=())
     """What was found but could not be read, each in one sentence."""
 
     @property
     def running(self) -> bool:
         """Whether the study was still running when this was read."""
-        return self.progress is not None and self.progress.get("state", "running") == "running"
+        return self.progress is not None
 
 
 def results_of(
@@ -117,9 +118,21 @@ def load_results(uri: str) -> Results:
         curves=_read_folder(files, f"{root}/curves", problems),
         base=_read_mapping(files, f"{root}/base.json", problems),
         check=_read_folder(files, root, problems, only="check.parquet"),
-        progress=progress,
+        progress=progress if _is_fresh(progress) else None,
         problems=tuple(problems),
     )
+
+
+def _is_fresh(progress: Mapping[str, Any] | None) -> bool:
+    """Whether a `running.json` speaks of work in flight now: a killed driver leaves one behind."""
+    if not progress or not progress.get("in_flight"):
+        return False
+    try:
+        updated = datetime.fromisoformat(str(progress.get("updated")))
+    except ValueError:
+        return True
+    now = datetime.now(updated.tzinfo or UTC)
+    return (now - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S
 
 
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -150,12 +163,14 @@ def _read_folder(
             problems.append(f"{info.base_name} cannot be read ({str(error).splitlines()[0]})")
     if not parts:
         return None
-    whole = pd.concat(parts, ignore_index=True)
-    return whole.drop_duplicates("trial_id", keep="last", ignore_index=True) if _rows_of_trials(whole) else whole
+    whole: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    if _rows_of_trials(whole):
+        whole = whole.drop_duplicates("trial_id", ignore_index=True)
+    return whole
 
 
 def _rows_of_trials(frame: pd.DataFrame) -> bool:
-    return "trial_id" in frame and "step" not in frame and frame["trial_id"].notna().all()
+    return "trial_id" in frame and "step" not in frame and bool(frame["trial_id"].notna().all())
 
 
 def _read_mapping(files: fs.FileSystem, path: str, problems: list[str]) -> Mapping[str, Any] | None:
@@ -177,16 +192,23 @@ def _read_mapping(files: fs.FileSystem, path: str, problems: list[str]) -> Mappi
 
 
 def _study_name(frame: pd.DataFrame) -> str:
-    names = frame["study"].dropna().astype(str).unique() if "study" in frame else []
-    return str(names[0]) if len(names) else ""
+    if "study" not in frame or frame["study"].dropna().empty:
+        return ""
+    return str(frame["study"].dropna().iloc[0])
+
+
+def transferred(base: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The HPs whose transfer is judged: those of a base.json that something chose.
+
+    None where nothing was tuned (`trials` is 0): then each series' own optimum at its base cell is what transfers.
+    """
+    return base if base and base.get("trials") != 0 else None
 
 
 def _judge(
     frame: pd.DataFrame, study: Mapping[str, Any] | None, base: Mapping[str, Any] | None
 ) -> tuple[Judgement | None, str]:
     """The verdict on these rows, or why there can be none."""
-    from hptransfer.analysis.verdict import judge  # noqa: PLC0415
-
     if frame.empty:
         return None, "no trial has finished yet"
     try:
@@ -194,6 +216,6 @@ def _judge(
     except ValueError:
         settings = VerdictSpec()
     try:
-        return judge(frame, settings=settings, base=base), ""
+        return judge(frame, settings=settings, base=transferred(base)), ""
     except InputError as error:
         return None, str(error)

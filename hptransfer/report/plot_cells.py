@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hptransfer.report.canvas import caption, dashes, empty, label_lines, panels, share_axis, unit_axis
 from hptransfer.report.style import (
@@ -26,11 +29,20 @@ from hptransfer.report.style import (
 )
 from hptransfer.report.tidy import axis_text, cell_slices
 
-__all__ = ["REGRET_EDGES", "plot_regret", "plot_sparsity", "plot_stability", "regret_colours"]
+__all__ = [
+    "REGRET_EDGES",
+    "octave_limits",
+    "plot_regret",
+    "plot_sparsity",
+    "plot_stability",
+    "regret_colours",
+    "regret_edges",
+]
 
+Floats = npt.NDArray[np.floating[Any]]
 _NAMES = {"lr": "best base learning rate", "init_std": "best base init std"}
-REGRET_EDGES = (0.005, 0.01, 0.02, 0.05, 0.1)
-"""Where the colour of a regret changes; the first edge is replaced by the study's delta."""
+REGRET_EDGES = (0.01, 0.02, 0.05, 0.1)
+"""Where the colour of a regret changes, above the study's delta."""
 
 
 def plot_stability(cells: pd.DataFrame, *, axis: str = "lr") -> Figure:
@@ -47,7 +59,7 @@ def plot_stability(cells: pd.DataFrame, *, axis: str = "lr") -> Figure:
     styles = series_styles(order_series(list(mine["series"])))
     with look():
         figure, axes = panels(len(slices), width=3.4, height=2.6, right=1.05, between=1.05, share_y=False)
-        limits = _octave_limits(mine)
+        limits = octave_limits(mine)
         for ax, (by, held, rows) in zip(axes, slices, strict=True):
             _stability_panel(ax, by, rows, styles, limits)
             ax.set_title(f"against {by}" + (f"   at {held}" if held else ""))
@@ -56,7 +68,7 @@ def plot_stability(cells: pd.DataFrame, *, axis: str = "lr") -> Figure:
     return figure
 
 
-def _octave_limits(mine: pd.DataFrame) -> tuple[float, float]:
+def octave_limits(mine: pd.DataFrame) -> tuple[float, float]:
     """Limits in octaves: every optimum and the transferred value, with intervals cut three octaves outside them."""
     centres = np.log2(pd.concat([mine["optimum"], mine["transferred"]]).astype(float).dropna())
     ends = np.log2(pd.concat([mine["optimum_low"], mine["optimum_high"]]).astype(float).dropna())
@@ -70,10 +82,13 @@ def _stability_panel(
     ax: Axes, by: str, rows: pd.DataFrame, styles: dict[str, SeriesStyle], limits: tuple[float, float]
 ) -> None:
     values = sorted(float(v) for v in rows[by].unique())
-    (share_axis if by == "density" else _unit(by))(ax, values)
+    if by == "density":
+        share_axis(ax, values)
+    else:
+        unit_axis(ax, values, by)
     ax.set_ylim(*limits)
     ax.yaxis.set_major_formatter(lambda v, _: power_text(2.0**v))
-    ax.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
+    ax.yaxis.set_major_locator(MaxNLocator(7, integer=True))
     carried = rows["transferred"].dropna().astype(float).unique()
     if len(carried) == 1:
         ax.axhline(math.log2(carried[0]), color=INK, lw=1, ls=(0, (1, 2)), zorder=1)
@@ -81,7 +96,7 @@ def _stability_panel(
     ends, texts, inks = [], [], []
     for i, name in enumerate(names):
         line = rows[rows["series"] == name].sort_values(by, ascending=by != "density")
-        x = line[by].astype(float).to_numpy() * 2 ** (0.07 * (i - (len(names) - 1) / 2))
+        x: Floats = line[by].to_numpy(np.float64) * 2 ** (0.07 * (i - (len(names) - 1) / 2))
         y = np.log2(line["optimum"].astype(float).to_numpy())
         _intervals(ax, x, y, line, styles[name])
         ends.append((float(x[-1]), float(y[-1])))
@@ -90,7 +105,7 @@ def _stability_panel(
     label_lines(ax, ends, texts, inks)
 
 
-def _intervals(ax: Axes, x: np.ndarray, y: np.ndarray, line: pd.DataFrame, style: SeriesStyle) -> None:  # type: ignore[type-arg]
+def _intervals(ax: Axes, x: Floats, y: Floats, line: pd.DataFrame, style: SeriesStyle) -> None:
     low = np.log2(line["optimum_low"].astype(float).to_numpy())
     high = np.log2(line["optimum_high"].astype(float).to_numpy())
     known = np.isfinite(low) & np.isfinite(high)
@@ -100,13 +115,14 @@ def _intervals(ax: Axes, x: np.ndarray, y: np.ndarray, line: pd.DataFrame, style
     ax.plot(x[~known], y[~known], ls="none", marker=style.marker, mec=style.colour, mfc="white", ms=5.5, zorder=4)
 
 
-def _unit(by: str):  # type: ignore[no-untyped-def]
-    return lambda ax, values: unit_axis(ax, values, by)
+def regret_edges(delta: float) -> list[float]:
+    """Where the colour of a regret changes: at delta, then at the fixed steps above it."""
+    return [delta, *(e for e in REGRET_EDGES if e > delta)]
 
 
 def regret_colours(delta: float) -> tuple[list[float], list[str]]:
     """(edges, colours): one more colour than edges, from nearly white (below delta) to dark."""
-    edges = [delta, *(e for e in REGRET_EDGES[1:] if e > delta)]
+    edges = regret_edges(delta)
     scale = LinearSegmentedColormap.from_list("regret", ["#f3f6f4", "#fbd9a5", "#f0975a", "#c8483a", "#7c1430"])
     return edges, [str(_hex(scale(i / len(edges)))) for i in range(len(edges) + 1)]
 
@@ -150,24 +166,17 @@ def _regret_panel(ax: Axes, mine: pd.DataFrame, widths: list[float], densities: 
     edges, colours = regret_colours(delta)
     norm = BoundaryNorm([-math.inf, *edges, math.inf], len(colours))
     matrix = np.full((len(widths), len(densities)), np.nan)
-    for row in mine.itertuples():
-        i, j = widths.index(float(row.width)), densities.index(float(row.density))  # type: ignore[arg-type]
-        value, low = float(row.regret), float(row.regret_low)  # type: ignore[arg-type]
+    for row in mine.to_dict("records"):
+        i, j = widths.index(float(row["width"])), densities.index(float(row["density"]))
+        value, low = float(row["regret"]), float(row["regret_low"])
         matrix[i, j] = value
         shade = norm(value) if not math.isnan(value) else 0
         text = percent_text(value, 1) if math.isfinite(value) else "div." if value > 0 else "–"
-        if not math.isfinite(low) or row.status not in ("ok", "", "judged"):
+        if row["status"] == "INCONCLUSIVE":
             text += "?"
-        ax.text(
-            j,
-            i,
-            text,
-            ha="center",
-            va="center",
-            fontsize=8,
-            fontweight="bold" if low > delta else "normal",
-            color="white" if shade >= len(colours) - 2 else INK,
-        )
+        weight = "bold" if low > delta else "normal"
+        ink = "white" if shade >= len(colours) - 2 else INK
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, fontweight=weight, color=ink)
     cmap = ListedColormap(colours)
     cmap.set_bad("#ffffff")
     ax.imshow(
@@ -206,7 +215,7 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
     A panel a width, at most the three largest. The gap between a series' two lines is what tuning every cell anew
     would buy.
     """
-    widths = [w for w, g in cells.groupby("width") if g["density"].nunique() > 1]
+    widths = [float(str(w)) for w, g in cells.groupby("width") if g["density"].nunique() > 1]
     if not widths:
         with look():
             return empty("Only one density so far.")

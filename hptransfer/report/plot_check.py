@@ -10,59 +10,63 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hptransfer.report.canvas import caption, empty, key, panels, share_axis, unit_axis
-from hptransfer.report.style import look, order_series, power_text, sequence, series_text
-from hptransfer.report.tidy import AXES
+from hptransfer.report.style import MARKERS, look, order_series, power_text, sequence, series_text
+from hptransfer.scaling.coordjudge import module_kind
 
-__all__ = ["check_axis", "check_columns", "check_points", "plot_check"]
+__all__ = ["check_axes", "check_parts", "check_points", "plot_check", "some_steps"]
 
-_VALUES = ("activation", "mean_abs", "mean_abs_activation", "value")
-_GROUPS = ("part", "role", "layer", "module", "kind", "name")
-MARKERS = "osD^vPX<>h"
-
-
-def check_columns(check: pd.DataFrame) -> tuple[str, str]:
-    """(column of the activation, column that tells the parts of the model apart or "")."""
-    value = next((c for c in _VALUES if c in check), "")
-    group = next((c for c in _GROUPS if c in check and check[c].nunique() > 1), "")
-    return value, group
+MOST_PARTS = 3
+_TELLING = ("attention", "ffn", "mixer", "mlp", "(model)")
+_COLUMNS = ("rule", "width", "density", "seed", "step", "module", "kind", "value")
 
 
-def check_axis(check: pd.DataFrame) -> str:
-    """The axis that the check compares: the first of density, width, depth with several values; "" for none."""
-    return next((a for a in AXES if a in check and check[a].nunique() > 1), "")
+def check_axes(check: pd.DataFrame) -> list[str]:
+    """The axes a check compares: density, width, those with two values or more; none when it is no check."""
+    if not set(_COLUMNS) <= set(check.columns):
+        return []
+    return [axis for axis in ("density", "width") if check[axis].nunique() > 1]
 
 
-def check_points(check: pd.DataFrame) -> pd.DataFrame:
-    """One row a (rule, part, step, x): geometric mean over seeds and over the other axes' largest value.
+def check_points(check: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Columns rule, part, step, x, activation: a part is a kind of module, as `judge_check` groups them.
 
-    Columns rule, part, step, x, activation; empty when the frame is not a check.
+    The geometric mean over seeds of the mean over a kind's modules, at the largest value of the other axis. Sizes
+    that are zero or not finite have no place on a logarithmic axis and are left out; the check's verdict has them.
     """
-    value, group = check_columns(check)
-    axis = check_axis(check)
-    if not value or not axis or "step" not in check or "rule" not in check:
-        return pd.DataFrame(columns=["rule", "part", "step", "x", "activation"])
-    rows = check[(check[value] > 0) & np.isfinite(check[value])]
-    for other in (a for a in AXES if a in rows and a != axis):
-        rows = rows[rows[other] == rows[other].max()]
-    table = rows.assign(part=rows[group].astype(str) if group else "", x=rows[axis].astype(float))
-    table["activation"] = np.log(table[value].astype(float))
-    mean = table.groupby(["rule", "part", "step", "x"], as_index=False)["activation"].mean()
-    mean["activation"] = np.exp(mean["activation"])
-    return mean
+    other = "width" if axis == "density" else "density"
+    rows = check[(check["kind"] == "activation") & (check[other] == check[other].max())]
+    rows = rows.assign(part=rows["module"].astype(str).map(module_kind), x=rows[axis].astype(float))
+    mean = rows.groupby(["rule", "part", "step", "x", "seed"], as_index=False, sort=False)["value"].mean()
+    mean = mean[(mean["value"] > 0) & np.isfinite(mean["value"])]
+    mean = mean.assign(activation=np.log(mean["value"].astype(float)))
+    table: pd.DataFrame = mean.groupby(["rule", "part", "step", "x"], as_index=False, sort=False)["activation"].mean()
+    return table.assign(activation=np.exp(table["activation"]))
 
 
-def plot_check(check: pd.DataFrame) -> Figure:
+def check_parts(table: pd.DataFrame) -> list[str]:
+    """The parts, the most telling first: attention and FFN blocks, the model's output, then the rest as they come."""
+    parts = list(dict.fromkeys(table["part"]))
+
+    def rank(part: str) -> int:
+        last = part.rsplit(".", 1)[-1]
+        return _TELLING.index(last) if last in _TELLING else len(_TELLING)
+
+    return sorted(parts, key=rank)
+
+
+def plot_check(check: pd.DataFrame, axis: str = "") -> Figure:
     """Mean |activation| against density (or width), a column a rule, a row a part of the model, a line a step.
 
     Level lines pass: the size of the activations does not depend on the axis. Both axes are logarithmic.
     """
-    table = check_points(check)
+    axes_known = check_axes(check)
+    table = check_points(check, axis or axes_known[0]) if axes_known else pd.DataFrame()
     if table.empty:
         with look():
             return empty("No coordinate check of several densities or widths was stored.")
-    axis = check_axis(check)
-    rules, parts = order_series(list(table["rule"])), list(dict.fromkeys(table["part"]))[:4]
-    steps = _some(sorted(int(s) for s in table["step"].unique()))
+    axis = axis or axes_known[0]
+    rules, parts = order_series(list(table["rule"])), check_parts(table)[:MOST_PARTS]
+    steps = some_steps(sorted(int(s) for s in table["step"].unique()))
     colours = sequence("width", len(steps))
     with look():
         figure, axes = panels(len(rules) * len(parts), columns=len(rules), width=2.5, height=2.0, right=0.95)
@@ -84,7 +88,7 @@ def plot_check(check: pd.DataFrame) -> Figure:
     return figure
 
 
-def _some(steps: Sequence[int], most: int = 6) -> list[int]:
+def some_steps(steps: Sequence[int], most: int = 6) -> list[int]:
     """At most `most` of the steps, always the first and the last."""
     if len(steps) <= most:
         return list(steps)

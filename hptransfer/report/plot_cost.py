@@ -44,7 +44,8 @@ def plot_cost(frame: pd.DataFrame) -> Figure:
     if table.empty or table["flops_dense"].sum() <= 0:
         with look():
             return empty("No costs were stored.")
-    names = [row.part if not row.series else f"grid  {series_text(row.series)}" for row in table.itertuples()]
+    rows = table.to_dict("records")
+    names = [row["part"] if not row["series"] else f"grid  {series_text(row['series'])}" for row in rows]
     styles = series_styles([s for s in table["series"] if s])
     colours = [styles[s].colour if s else "#5d6b7a" for s in table["series"]]
     with look():
@@ -52,11 +53,11 @@ def plot_cost(frame: pd.DataFrame) -> Figure:
         places = list(range(len(names)))[::-1]
         ax.barh(places, table["flops_dense"], color=colours, alpha=0.25, height=0.6)
         ax.barh(places, table["flops_nonzero"], color=colours, height=0.6)
-        for place, row in zip(places, table.itertuples(), strict=True):
-            words = f"{flops_text(float(row.flops_nonzero))}   {seconds_text(float(row.wall_s))}   {row.trials} trials"
+        for place, row in zip(places, rows, strict=True):
+            words = f"{flops_text(row['flops_nonzero'])}   {seconds_text(row['wall_s'])}   {row['trials']} trials"
             ax.annotate(
                 words,
-                (float(row.flops_dense), place),
+                (row["flops_dense"], place),
                 xytext=(6, 0),
                 textcoords="offset points",
                 va="center",

@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hptransfer.report.canvas import caption, empty, key, octave_axis, panels
-from hptransfer.report.style import DIVERGED, INK, MUTED, look, power_text, sequence, series_text
+from hptransfer.report.style import DIVERGED, INK, MARKERS, look, power_text, sequence, series_text
 from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
 
 __all__ = ["fitted_optimum", "loss_limits", "plot_init", "plot_lr", "plot_sweep"]
 
-MARKERS = "osD^vPX<>h"
 _BY = {"cell": "width · density"}
 NAMES = {"lr": "base learning rate", "init_std": "base init std"}
 
@@ -73,7 +72,7 @@ def plot_sweep(
             ax.set_ylim(*limits)
             octave_axis(ax, low, high, NAMES[axis])
             ax.set_xlim(low * 2**-0.4, high * 2**0.4)
-            _transferred_line(ax, value, named=i == 0)
+            _transferred_line(ax, value)
             _panel(ax, table[table["series"] == name], view, colours, cells, name, axis)
             ax.set_title(series_text(name))
             if i % 3 == 0:
@@ -83,13 +82,14 @@ def plot_sweep(
             rows_of_key = list(zip(view.labels, colours, _markers(len(colours)), strict=True))
             labels, inks, marks = zip(*(rows_of_key if view.by == "density" else rows_of_key[::-1]), strict=True)
             key(axes[min(2, len(axes) - 1)], _BY.get(view.by, view.by), labels, inks, marks)
-        caption(figure, _caption(view))
+        caption(figure, _caption(view, value))
     return figure
 
 
-def _caption(view: Lines) -> str:
-    held = view.held_text()
-    return (f"At {held}.   " if held else "") + "Band: range over seeds.   ◇ fitted optimum.   × a seed diverged there."
+def _caption(view: Lines, value: float) -> str:
+    held, dotted = view.held_text(), f"Dotted: transferred {power_text(value)}.   " if math.isfinite(value) else ""
+    at = f"At {held}.   " if held else ""
+    return at + dotted + "Band: range over seeds.   ◇ fitted optimum.   × a seed diverged there."
 
 
 def _markers(count: int) -> list[str]:
@@ -162,22 +162,9 @@ def _line(ax: Axes, mine: pd.DataFrame, colour: str, marker: str) -> None:
     ax.plot(lost["x"], top, ls="none", marker="x", ms=5.5, mew=1.4, color=DIVERGED, clip_on=False, zorder=7)
 
 
-def _transferred_line(ax: Axes, value: float, *, named: bool) -> None:
-    if not math.isfinite(value):
-        return
-    ax.axvline(value, color=INK, lw=1.0, ls=(0, (1, 2)), zorder=2)
-    if named:
-        ax.annotate(
-            f"transferred {power_text(value)}",
-            (value, 0.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=MUTED,
-            ha="left",
-            va="bottom",
-        )
+def _transferred_line(ax: Axes, value: float) -> None:
+    if math.isfinite(value):
+        ax.axvline(value, color=INK, lw=1.0, ls=(0, (1, 2)), zorder=2)
 
 
 def _none(axis: str) -> Figure:

@@ -16,7 +16,7 @@ from hptransfer.report.plot_sweep import NAMES
 from hptransfer.report.style import DIVERGED, INK, MUTED, look, power_text, sequence, series_styles
 from hptransfer.report.tidy import prepared
 
-__all__ = ["importances", "plot_tuning", "tune_rows"]
+__all__ = ["importances", "plot_tuning", "tune_limits", "tune_rows"]
 
 _BLUE = series_styles(["supar"])["supar"].colour
 
@@ -52,7 +52,7 @@ def plot_tuning(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> F
     with look():
         figure, axes = panels(count, columns=min(3, count), share_y=False, between=0.85)
         _history(axes[0], rows)
-        limits = _loss_limits(rows)
+        limits = tune_limits(rows)
         for ax, axis in zip(axes[1:], searched, strict=False):
             _slice(ax, rows, axis, base)
             ax.set_ylim(*limits)
@@ -65,7 +65,7 @@ def plot_tuning(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> F
     return figure
 
 
-def _loss_limits(rows: pd.DataFrame) -> tuple[float, float]:
+def tune_limits(rows: pd.DataFrame) -> tuple[float, float]:
     """From just below the best to the 80th percentile: the far tail says nothing about the optimum."""
     finite = rows.loc[~rows["diverged"], "loss"].dropna()
     if finite.empty:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hptransfer.errors import InputError
 from hptransfer.report.plot_cells import plot_regret, plot_sparsity, plot_stability
-from hptransfer.report.plot_check import check_points, plot_check
+from hptransfer.report.plot_check import check_axes, check_points, plot_check
 from hptransfer.report.plot_cost import plot_cost
 from hptransfer.report.plot_sweep import plot_init, plot_lr
 from hptransfer.report.plot_tuning import plot_tuning, tune_rows
@@ -75,8 +75,11 @@ def _sparsity(results: Results) -> Named:
 
 
 def _check(results: Results) -> Named:
-    if results.check is not None and len(check_points(results.check)):
-        yield "check", plot_check(results.check)
+    if results.check is None:
+        return
+    for i, axis in enumerate(check_axes(results.check)):
+        if len(check_points(results.check, axis)):
+            yield ("check" if i == 0 else f"check-{axis}"), plot_check(results.check, axis)
 
 
 def _tuning(results: Results) -> Named:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
@@ -19,9 +19,11 @@ __all__ = [
     "DIVERGED",
     "GRID",
     "INK",
+    "MARKERS",
     "MUTED",
     "SeriesStyle",
     "density_text",
+    "exponent_text",
     "flops_text",
     "look",
     "order_series",
@@ -36,6 +38,10 @@ __all__ = [
 ]
 
 INK, MUTED, GRID, DIVERGED = "#1b1f24", "#667080", "#e4e7eb", "#b3261e"
+
+
+MARKERS = "osD^vPX<>h"
+"""Markers of the lines of an axis, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,8 @@ def sequence(kind: str, count: int, *, dark: bool = False) -> list[str]:
 
 
 def _mix(colour: str, other: str, share: float) -> str:
-    return to_hex([(1 - share) * a + share * b for a, b in zip(to_rgb(colour), to_rgb(other), strict=True)])
+    red, green, blue = ((1 - share) * a + share * b for a, b in zip(to_rgb(colour), to_rgb(other), strict=True))
+    return to_hex((red, green, blue))
 
 
 @contextmanager
@@ -171,20 +178,28 @@ def look() -> Iterator[None]:
         "svg.hashsalt": "hptransfer",
         "svg.fonttype": "path",
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(cast(Any, settings)):
         yield
 
 
-_SUPERSCRIPT = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def power_text(value: float) -> str:
-    """`2⁻⁷` for a power of two, else `2⁻⁶·³`: the exponent to one decimal. Empty for what is not positive."""
+def exponent_text(value: float, digits: int = 1) -> str:
+    """The power of two that a value is: `−7` when whole, else to `digits` decimals; empty unless it is above 0."""
     if not math.isfinite(value) or value <= 0:
         return ""
     exponent = math.log2(value)
-    text = f"{exponent:.0f}" if abs(exponent - round(exponent)) < 0.005 else f"{exponent:.1f}"
-    return "2" + text.translate(_SUPERSCRIPT)
+    whole = abs(exponent - round(exponent)) < 0.5 * 10.0 ** -(digits + 1)
+    return f"{round(exponent) if whole else exponent:.{0 if whole else digits}f}".replace("-", "−")
+
+
+def power_text(value: float) -> str:
+    """`2⁻⁷` for a power of two, else `2^−6.3`; empty for what is not positive and finite."""
+    exponent = exponent_text(value)
+    if not exponent:
+        return ""
+    return f"2^{exponent}" if "." in exponent else "2" + exponent.replace("−", "-").translate(_SUPERSCRIPT)
 
 
 def density_text(value: float) -> str:
@@ -222,7 +237,7 @@ def value_text(value: float, digits: int = 3) -> str:
     if value != 0 and (abs(value) < 1e-3 or abs(value) >= 1e6):
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
         return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
-    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def flops_text(value: float) -> str:

@@ -61,7 +61,7 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
         out[name] = out[name].fillna("").astype(str)
     out.loc[out["phase"] == "", "phase"] = "grid"
     if "trial_id" in out and out["trial_id"].notna().all():
-        out = out.drop_duplicates("trial_id", keep="last")
+        out = out.drop_duplicates("trial_id")
     finite = np.isfinite(out["loss"])
     out["diverged"] = (out["status"] == "diverged") | ((out["status"] != "pruned") & ~finite)
     out["series"] = np.where(out["variant"] == "", out["rule"], out["rule"] + " · " + out["variant"])
@@ -69,8 +69,13 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The fan-out's rows that came to an outcome: neither the proxy search nor the check, nothing pruned."""
-    return frame[(frame["phase"] == "grid") & (frame["status"] != "pruned")]
+    """The fan-out's rows of the full budget: neither the proxy search nor the check, nothing pruned, no short probe."""
+    rows = frame[(frame["phase"] == "grid") & (frame["status"] != "pruned")]
+    if "steps" not in rows or rows["steps"].nunique() < 2:
+        return rows
+    counts = rows["steps"].value_counts()
+    full: pd.DataFrame = rows[rows["steps"] == counts[counts == counts.max()].index.max()]
+    return full
 
 
 def series_in(frame: pd.DataFrame) -> list[str]:
@@ -168,7 +173,7 @@ def line_views(cells: pd.DataFrame) -> list[Lines]:
         found = []
         for key, group in unique.groupby(others):
             if len(group) > 1:
-                held = dict(zip(others, (float(k) for k in key), strict=True))
+                held = dict(zip(others, (float(str(k)) for k in key), strict=True))
                 found.append((held, group))
         found.sort(key=lambda pair: (-pair[0].get("width", 0), pair[0].get("density", 0), -pair[0].get("depth", 0)))
         views += [_view(by, held, group, varying) for held, group in found]

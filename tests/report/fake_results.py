@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -90,27 +91,16 @@ def tune_frame(trials: int = 32, name: str = "demo") -> pd.DataFrame:
 
 
 def check_frame(rules: Sequence[str] = ("sp", "mup", "supar")) -> pd.DataFrame:
-    """A coordinate check: activations stay level under supar and shrink with density under the others."""
+    """A coordinate check as `coordinate_check` gives it: level under supar, shrinking with density under the others."""
     slopes = {"sp": 0.7, "mup": 1.1, "supar": 0.0}
     rows = []
-    for rule in rules:
-        for density in (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16):
-            for step in range(0, 11):
-                for role, gain in (("attention", 1.0), ("ffn", 0.8)):
-                    for seed in range(3):
-                        slope = slopes.get(rule, 0.3) * gain * (1 + 0.08 * step) + 0.01 * step
-                        rows.append(
-                            {
-                                "rule": rule,
-                                "width": 128,
-                                "density": density,
-                                "depth": 2,
-                                "seed": seed,
-                                "step": step,
-                                "role": role,
-                                "activation": 0.5 * gain * density**slope * (1 + 0.05 * step) * (1 + 0.02 * seed),
-                            }
-                        )
+    for rule, density, step, block, seed in product(rules, (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16), range(11), (0, 1), range(3)):
+        for module, gain in ((f"blocks.{block}.attention", 1.0), (f"blocks.{block}.ffn", 0.8), ("(model)", 0.3)):
+            slope = slopes.get(rule, 0.3) * gain * (1 + 0.08 * step) + 0.01 * step
+            value = 0.5 * gain * density**slope * (1 + 0.05 * step) * (1 + 0.02 * seed)
+            where = {"rule": rule, "width": 128, "density": density, "seed": seed, "step": step, "module": module}
+            rows.append({**where, "kind": "activation", "value": value, "features": 128, "role": ""})
+            rows.append({**where, "kind": "gradient", "value": 99.0, "features": 128, "role": ""})
     return pd.DataFrame(rows)
 
 

@@ -1,0 +1,129 @@
+"""The coordinate check and the proxy search as charts of the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hptransfer.report import chart_kit as kit
+from hptransfer.report.chart_kit import LOSS, Chart
+from hptransfer.report.plot_check import check_axes, check_parts, check_points, some_steps
+from hptransfer.report.plot_sweep import NAMES
+from hptransfer.report.plot_tuning import tune_limits, tune_rows
+from hptransfer.report.style import MARKERS, order_series, power_text, sequence, series_styles, series_text, value_text
+from hptransfer.report.tidy import axis_text
+from hptransfer.results import Results
+
+__all__ = ["check_chart", "tuning_chart"]
+
+
+def check_chart(check: pd.DataFrame | None) -> Chart | None:
+    views = []
+    for axis in check_axes(check) if check is not None else []:
+        assert check is not None
+        table = check_points(check, axis)
+        views += [_check_view(table[table["part"] == part], part, axis) for part in check_parts(table)]
+    if not views:
+        return None
+    return {
+        "id": "check",
+        "pick": "Part",
+        "title": "Coordinate check",
+        "lead": "The size of the activations over the first steps. Level lines pass: it depends on neither axis.",
+        "note": "Geometric mean over seeds; the same batch at every step. Both axes are logarithmic.",
+        "views": views,
+    }
+
+
+def _check_view(mine: pd.DataFrame, part: str, axis: str) -> dict[str, Any]:
+    steps = some_steps(sorted(int(s) for s in mine["step"].unique()))
+    light, dark = sequence("width", len(steps)), sequence("width", len(steps), dark=True)
+    blank = [kit.line(f"step {s}", light[i], dark[i], (), MARKERS[i % 10]) for i, s in enumerate(steps)]
+    low, high = math.log2(mine["activation"].min()), math.log2(mine["activation"].max())
+    low, high = min(low, high - 2) - 0.4, high + 0.4
+    panels = []
+    for rule in order_series(list(mine["rule"])):
+        rows = mine[mine["rule"] == rule]
+        lines = [_check_line(rows[rows["step"] == s], b, axis) for s, b in zip(steps, blank, strict=True)]
+        places = kit.places(axis, [float(v) for v in mine["x"]])
+        y = kit.octaves("mean |activation|", low, high, pad=0)
+        panels.append({"title": series_text(rule), "x": places, "y": y, "lines": lines, "rules": []})
+    return {"name": f"{part} against {axis}", "key": kit.keys(blank[::-1]), "panels": panels}
+
+
+def _check_line(rows: pd.DataFrame, blank: Mapping[str, Any], axis: str) -> dict[str, Any]:
+    tips = [
+        [
+            kit.short(kit.place(axis, r["x"])),
+            kit.short(math.log2(r["activation"])),
+            None,
+            None,
+            0,
+            f"{blank['name']}, {axis} {axis_text(axis, r['x'])}\nmean |activation| {value_text(r['activation'])}",
+        ]
+        for r in rows.to_dict("records")
+    ]
+    return dict(blank) | {"points": sorted(tips, key=lambda tip: tip[0] or 0.0)}
+
+
+def tuning_chart(results: Results) -> Chart | None:
+    rows = tune_rows(results.frame) if len(results.frame) else pd.DataFrame()
+    if rows.empty:
+        return None
+    style = series_styles(["supar"])["supar"]
+    low, high = tune_limits(rows)
+    trial = kit.line("trial", "#667080", "#9aa4b2") | {"dots": 1}
+    best = kit.line("best so far", style.colour, style.dark) | {"steps": 1, "bare": 1}
+    trial["points"], trial["lost"] = _dots(rows, "number")
+    best["points"] = [
+        [r["number"], kit.short(r["best"]), None, None, 0, f"after {r['number']} trials\nbest {r['best']:.4f}"]
+        for r in rows.to_dict("records")
+        if math.isfinite(r["best"])
+    ]
+    panels: list[dict[str, Any]] = [
+        {
+            "title": "history",
+            "x": kit.plain_axis("trial", 0, len(rows) + 1),
+            "y": kit.plain_axis(LOSS, low, high),
+            "lines": [trial, best],
+            "rules": [],
+        }
+    ]
+    for axis in ("lr", "init_std"):
+        if rows[axis].nunique() < 2:
+            continue
+        line = kit.line("trial", style.colour, style.dark) | {"dots": 1}
+        line["points"], line["lost"] = _dots(rows, axis)
+        value = (results.base or {}).get(axis)
+        known = isinstance(value, int | float) and value > 0
+        panel = {
+            "title": "learning rate" if axis == "lr" else "init std",
+            "x": kit.octaves(NAMES[axis], float(np.log2(rows[axis].min())), float(np.log2(rows[axis].max()))),
+            "y": kit.plain_axis(LOSS, low, high),
+            "lines": [line],
+            "rules": [{"x": kit.short(math.log2(value))}] if known and value else [],
+        }
+        panels.append(panel)
+    return {
+        "id": "tuning",
+        "title": "The proxy search",
+        "lead": "Every trial on the small dense model, in the order they finished, and as slices.",
+        "note": "Trials far above the best lie outside the panels. Cross: diverged.",
+        "views": [{"name": "", "key": [], "dotted": "chosen" if results.base else "", "panels": panels}],
+    }
+
+
+def _dots(rows: pd.DataFrame, column: str) -> tuple[list[list[Any]], list[list[Any]]]:
+    fine, lost = [], []
+    for row in rows.to_dict("records"):
+        x = kit.short(row[column] if column == "number" else math.log2(row[column]))
+        head = f"trial {row['number']}: LR {power_text(row['lr'])}, init {value_text(row['init_std'])}"
+        if row["diverged"]:
+            lost.append([x, f"{head}\ndiverged"])
+        else:
+            fine.append([x, kit.short(row["loss"]), None, None, 0, f"{head}\nloss {row['loss']:.4f}"])
+    return fine, lost

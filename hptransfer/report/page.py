@@ -1,0 +1,161 @@
+"""The report: one self-contained HTML file that opens from disk, with nothing fetched from anywhere.
+
+The page may run its own script and no other: the content security policy names it by its hash, so text from data that
+slipped through escaping would still not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from hptransfer import __version__
+from hptransfer.report.answer import answer_of
+from hptransfer.report.cells_table import cells_section
+from hptransfer.report.charts import charts
+from hptransfer.report.markup import Markup, data_block, join, tag, text
+from hptransfer.report.remarks import cost_section, provenance_section, todo_section
+from hptransfer.report.sections import answer_section, number, regret_figure, verdict_section
+from hptransfer.report.style import seconds_text
+from hptransfer.results import Results
+
+__all__ = ["REFRESH_S", "render_report"]
+
+REFRESH_S = 10
+"""How often an open page of a running study looks again, in seconds."""
+_NAV = (
+    ("answer", "Answer"),
+    ("pictures", "Evidence"),
+    ("table", "Cells"),
+    ("open", "Open"),
+    ("cost", "Cost"),
+    ("provenance", "Provenance"),
+)
+
+
+def render_report(results: Results) -> str:
+    """The whole page as text. Every string that came from data is escaped."""
+    drawn = charts(results)
+    sections = {
+        "verdict": verdict_section(results),
+        "answer": answer_section(results, answer_of(results)),
+        "pictures": _pictures(drawn, regret_figure(results, _delta(results))),
+        "table": cells_section(results),
+        "open": todo_section(results),
+        "cost": cost_section(results),
+        "provenance": provenance_section(results),
+    }
+    script = _asset("charts.js") + _asset("page.js")
+    stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Template(_asset("page.html")).substitute(
+        csp=text(_policy(script)),
+        version=text(__version__),
+        refresh=_refresh(results),
+        title=text(f"{results.name}: hyperparameter transfer"),
+        css=_asset("page.css"),
+        running_attributes=_running(results, stamp),
+        name=text(results.name),
+        nav=join(tag("a", label, href=f"#{name}") for name, label in _NAV if sections[name]),
+        progress=text(_progress(results)),
+        main=join((s for s in sections.values() if s), "\n"),
+        footer=text(f"Written by hptransfer {__version__} on {stamp}, from the stored trials alone."),
+        data=join(data_block(chart["id"], chart) for chart in drawn),
+        script=script,
+    )
+
+
+def _asset(name: str) -> str:
+    return files("hptransfer.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", f"script-src 'sha256-{digest}'")
+    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+
+
+def _delta(results: Results) -> float:
+    spec = (results.study or {}).get("verdict")
+    value = number(spec.get("delta")) if isinstance(spec, Mapping) else float("nan")
+    return value if value > 0 else 0.005
+
+
+def _pictures(drawn: list[dict[str, Any]], regret: Markup | None) -> Markup | None:
+    """The charts in reading order; the regret map follows the stability curves."""
+    if not drawn and regret is None:
+        return None
+    figures: dict[str, Markup] = {}
+    for chart in drawn:
+        figures[chart["id"]] = tag(
+            "div",
+            tag("h3", chart["title"]),
+            tag("p", chart["lead"], class_="lead"),
+            tag("div", data_chart=chart["id"]),
+            tag("p", chart["note"], class_="note"),
+            class_="figure",
+            id=f"figure-{chart['id']}",
+        )
+    order = ["lr", "stability", "regret", "sparsity", "init_std", "check", "tuning"]
+    shown = [regret if name == "regret" else figures.get(name) for name in order]
+    lead = "Point at a mark, or focus a panel and use the arrow keys, to read its values."
+    hint = tag(
+        "noscript", tag("p", "The charts need JavaScript; every number is in the table of cells.", class_="problem")
+    )
+    return tag(
+        "section",
+        tag("h2", "The evidence"),
+        tag("p", lead, class_="lead"),
+        hint,
+        *(s for s in shown if s),
+        id="pictures",
+    )
+
+
+def _refresh(results: Results) -> Markup:
+    if not results.running:
+        return Markup("")
+    return tag("noscript", Markup(f'<meta http-equiv="refresh" content="{3 * REFRESH_S}">'))
+
+
+def _running(results: Results, stamp: str) -> Markup:
+    return Markup(f' data-running="1" data-stamp="{stamp}" data-every="{REFRESH_S}"') if results.running else Markup("")
+
+
+def _progress(results: Results) -> Markup | None:
+    """How far a running study is, and the button that stops following it."""
+    if not results.running or results.progress is None:
+        return None
+    given = results.progress
+    planned, stored = number(given.get("planned")), number(given.get("stored"))
+    share = min(1.0, stored / planned) if planned > 0 and stored >= 0 else 0.0
+    words = [f"Running: {stored:.0f} of {planned:.0f} trials" if planned > 0 else "Running"]
+    if given.get("phase"):
+        words.append(str(given["phase"]))
+    for name in ("diverged", "failed"):
+        if number(given.get(name)) > 0:
+            words.append(f"{number(given.get(name)):.0f} {name}")
+    eta = number(given.get("eta_s"))
+    if eta >= 0:
+        words.append(f"about {seconds_text(eta)} left")
+    meter = tag(
+        "div",
+        Markup(f'<i style="width:{100 * share:.1f}%"></i>'),
+        class_="bar",
+        role="progressbar",
+        aria_label="trials done",
+        aria_valuemin=0,
+        aria_valuemax=100,
+        aria_valuenow=round(100 * share),
+    )
+    follow = tag(
+        "span",
+        tag("span", id="following"),
+        " ",
+        tag("button", "Stop following", type="button", class_="quiet", id="follow"),
+    )
+    return tag("div", tag("div", tag("span", ", ".join(words) + "."), follow, class_="words"), meter, class_="running")

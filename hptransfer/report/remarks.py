@@ -1,0 +1,209 @@
+"""The page's sections around the finding: what would settle open cells, what it cost, where it comes from."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
+from hptransfer.report.markup import Markup, tag
+from hptransfer.report.plot_cost import cost_table
+from hptransfer.report.sections import colours, is_settled, study_path
+from hptransfer.report.style import density_text, flops_text, order_series, percent_text, seconds_text, series_text
+from hptransfer.results import Results
+
+__all__ = ["add_command", "cost_section", "provenance_section", "todo_section"]
+
+MOST_REASONS = 40
+_PROVENANCE = (
+    ("models", "model"),
+    ("data", "data_id"),
+    ("code", "code_version"),
+    ("devices", "device"),
+    ("products", "products"),
+    ("precision", "precision"),
+    ("optimizer", "optimizer"),
+    ("schema", "schema_version"),
+)
+
+
+def todo_section(results: Results) -> Markup | None:
+    """What was inconclusive, why, and the command that runs the trials which settle it."""
+    cells = results.judgement.cells if results.judgement else pd.DataFrame()
+    rows = [row for row in cells.to_dict("records") if not is_settled(row)]
+    if not rows:
+        return None
+    grouped: dict[tuple[object, ...], list[Mapping[Any, Any]]] = {}
+    for row in rows:
+        key = (row["rule"], row["variant"], tuple(row["suggest_values"]), row["suggest_seeds"])
+        grouped.setdefault(key, []).append(row)
+    items = [_todo(results, group) for group in list(grouped.values())[:MOST_REASONS]]
+    more = len(grouped) - len(items)
+    one = len(rows) == 1
+    lead = f"{len(rows)} of {len(cells)} cells {'is' if one else 'are'} open. Trials already stored are not run again."
+    return tag(
+        "section",
+        tag("h2", "What is open, and what would settle it"),
+        tag("p", lead, class_="lead"),
+        tag("ul", *items, class_="todo"),
+        tag("p", f"And {more} more groups: see the table of cells.", class_="note") if more > 0 else None,
+        id="open",
+    )
+
+
+def _todo(results: Results, rows: Sequence[Mapping[Any, Any]]) -> Markup:
+    """One line of enquiry: cells of one series that want the same trials."""
+    places = [f"{r['width']:g} at {density_text(float(r['density']))}" for r in rows]
+    shown = ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
+    reasons = list(dict.fromkeys(str(r["why"]) for r in rows))
+    why = reasons[0] + (f" (and {len(reasons) - 1} like it)" if len(reasons) > 1 else "")
+    advice = str(rows[0]["suggest"])
+    command = add_command(results, rows)
+    return tag(
+        "li",
+        tag("p", tag("b", f"{series_text(str(rows[0]['series']))}, width {shown}"), f": {why}."),
+        tag("p", f"To settle it, {advice}:" if command else f"To settle it, {advice}.") if advice else None,
+        tag("pre", tag("code", command)) if command else None,
+    )
+
+
+def add_command(results: Results, rows: Sequence[Mapping[Any, Any]]) -> str:
+    """The command that runs what these cells of one series want; empty where nothing is wanted or no study is known."""
+    values, seeds = rows[0]["suggest_values"], int(rows[0]["suggest_seeds"])
+    if results.study is None or not (len(values) or seeds):
+        return ""
+    grid = results.study.get("grid") or {}
+    cells = [{"width": int(r["width"]), "density": float(r["density"])} | _depth(r) for r in rows]
+    settings: dict[str, object] = {"grid.rules": [str(rows[0]["rule"])], "grid.cells": cells}
+    if grid.get("nonzeros_per_neuron"):
+        settings["grid.nonzeros_per_neuron"] = None
+    if grid.get("search") == "bracket":
+        settings["grid.search"] = "fixed"
+    if len(values) and rows[0]["axis_name"] == "lr":
+        settings |= {"grid.lr_multiples": None} if grid.get("lr_multiples") else {}
+        settings["grid.lr"] = [float(f"{v:.9g}") for v in values]
+    elif len(values):
+        settings["grid.init_multiples"] = [float(f"{v / float(rows[0]['transferred']):.9g}") for v in values]
+    if seeds:
+        settings["grid.seeds"] = seeds
+    words = ["hptransfer", "fanout", study_path(results)]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={json.dumps(value)}"]
+    folder = results.uri.rstrip("/").rpartition("/")[0]
+    return shlex.join([*words, *(["--results", folder] if folder else [])])
+
+
+def _depth(row: Mapping[Any, Any]) -> dict[str, int]:
+    return {"depth": int(row["depth"])} if row.get("depth") else {}
+
+
+def cost_section(results: Results) -> Markup | None:
+    """Compute and time of every part as bars with their numbers; what transfer saves; what a rule gains."""
+    if results.frame.empty:
+        return None
+    table = cost_table(results.frame)
+    names = order_series([s for s in table["series"] if s])
+    top = float(table["flops_dense"].max()) or 1.0
+    bars = [_bar(row, names, top) for row in table.to_dict("records")]
+    spent, wall = float(table["flops_nonzero"].sum()), float(table["wall_s"].sum())
+    total = f"{int(table['trials'].sum())} trials"
+    total += f", {flops_text(spent)} on non-zeros" if spent > 0 else ""
+    total += f", {seconds_text(wall)} summed over trials" if wall > 0 else ""
+    words = [f"{total}.", *_savings(results), *_gains(results)]
+    return tag(
+        "section",
+        tag("h2", "What it cost, and what it is worth"),
+        *(tag("p", sentence, class_="lead") for sentence in words),
+        tag("div", *bars, class_="costs"),
+        tag("p", "Whole bar: FLOPs with the zeros. Solid part: on non-zero weights.", class_="note"),
+        id="cost",
+    )
+
+
+def _bar(row: Mapping[Any, Any], names: Sequence[str], top: float) -> Markup:
+    style = colours(row["series"], names) if row["series"] else "--l:#5d6b7a;--d:#9aa5b1"
+    name = f"grid, {series_text(row['series'])}" if row["series"] else row["part"]
+    own = min(1.0, row["flops_nonzero"] / row["flops_dense"]) if row["flops_dense"] > 0 else 0.0
+    solid = tag("span", class_="nonzero", style=f"width:{100 * own:.2f}%")
+    whole = tag("span", solid, class_="dense", style=f"width:{max(100 * row['flops_dense'] / top, 0.4):.2f}%")
+    words = f"{flops_text(row['flops_nonzero'])} · {seconds_text(row['wall_s'])} · {row['trials']} trials"
+    return tag("div", tag("span", name), whole, tag("span", words, class_="words"), class_="cost c", style=style)
+
+
+def _savings(results: Results) -> list[str]:
+    """What the search on the proxy saves against the same search at the costliest cell."""
+    if not {"phase", "flops_dense"} <= set(results.frame.columns):
+        return []
+    cost = tuning_cost(results.frame, results.base)
+    if not math.isfinite(cost.saved) or cost.saved <= 0:
+        return []
+    return [
+        f"Tuning on the proxy took {flops_text(cost.proxy_flops)}; the same {cost.proxy_trials} trials at the costliest"
+        f" cell would take {flops_text(cost.target_flops)}: transfer saves {percent_text(cost.saved, 1)} of it."
+    ]
+
+
+def _gains(results: Results) -> list[str]:
+    """How much more compute the other series would need in the largest, sparsest cell, where the law can say."""
+    if results.judgement is None:
+        return []
+    cells = results.judgement.cells
+    names = order_series(list(cells["series"]))
+    stable = [n for n in names if all(v["verdict"] == "STABLE" for v in results.judgement.verdicts if v["series"] == n)]
+    if not stable or len(names) < 2:
+        return []
+    said = []
+    for other in (n for n in names if n != stable[-1]):
+        pairs = rule_gains(cells, stable[-1], other).sort_values(["width", "density"], ascending=[False, True])
+        if len(pairs) and math.isfinite(gain := float(pairs["gain_transferred"].iloc[0])):
+            tuned = float(pairs["gain_tuned"].iloc[0])
+            each = f" ({tuned:.2g} times with each tuned there)" if math.isfinite(tuned) else ""
+            said.append(f"{series_text(other)} would need {gain:.2g} times the compute{each}")
+    if not said:
+        return []
+    cell = f"In the largest, sparsest cell, for the loss {series_text(stable[-1])} reaches at the transferred value, "
+    return [f"{cell}{'; '.join(said)}. By the law {CHINCHILLA.convention}."]
+
+
+def provenance_section(results: Results) -> Markup:
+    """What ran where, from which data and code; the study file as run."""
+    frame = results.frame
+    facts: list[object] = []
+    for label, column in _PROVENANCE:
+        if column in frame and len(values := frame[column].dropna().astype(str).unique()):
+            facts += [tag("dt", label), tag("dd", ", ".join(sorted(values)[:8]))]
+    if versions := _versions(frame):
+        facts += [tag("dt", "versions"), tag("dd", versions)]
+    if "finished_at" in frame and frame["finished_at"].notna().any():
+        stamps = frame["finished_at"].dropna().astype(str)
+        facts += [tag("dt", "ran"), tag("dd", f"{stamps.min()[:19]} to {stamps.max()[:19]}")]
+    facts += [tag("dt", "results"), tag("dd", results.uri or "in memory")]
+    parts: list[object] = [
+        tag("h2", "Where this comes from"),
+        *(tag("p", problem, class_="problem") for problem in results.problems),
+        tag("dl", *facts, class_="facts"),
+    ]
+    if results.study is not None:
+        dump = json.dumps(dict(results.study), indent=2, ensure_ascii=False, default=str)
+        parts.append(tag("details", tag("summary", "The study as run"), tag("pre", tag("code", dump))))
+    return tag("section", *parts, id="provenance")
+
+
+def _versions(frame: pd.DataFrame) -> str:
+    if "versions" not in frame:
+        return ""
+    found: dict[str, set[str]] = {}
+    for given in frame["versions"].dropna().astype(str).unique()[:20]:
+        try:
+            read = json.loads(given)
+        except ValueError:
+            continue
+        if isinstance(read, dict):
+            for name, value in read.items():
+                found.setdefault(str(name), set()).add(str(value))
+    return ", ".join(f"{name} {' / '.join(sorted(values))}" for name, values in found.items())
