@@ -161,12 +161,18 @@ def fit_loss_curve(params: Sequence[float], loss: Sequence[float], *, confidence
     floors = exponents = (math.nan, math.nan)
     if free > 0:
         limit = least * (1 + float(stdtrit(free, 0.5 + confidence / 2)) ** 2 / free) + 1e-18
-        inside = np.append(grid[squares <= limit], exponent)
-        exponents = float(inside.min()), float(inside.max())
-        ends = [_linear(n / unit, y, a)[0] for a in inside]
+        exponents = _crossing(n / unit, y, exponent, limit, grid[0]), _crossing(n / unit, y, exponent, limit, grid[-1])
+        ends = [_linear(n / unit, y, a)[0] for a in (*exponents, exponent)]
         floors = min(ends), max(ends)
     rms = math.sqrt(least / len(y))
     return LossCurve(floor, scale * unit**exponent, exponent, *floors, *exponents, rms, len(y))
+
+
+def _crossing(n: Array, y: Array, inside: float, limit: float, end: float) -> float:
+    """The exponent between `inside` and `end` at which the residual squares reach `limit`; `end` if they never do."""
+    if _linear(n, y, end)[2] <= limit:
+        return float(end)
+    return float(brentq(lambda a: _linear(n, y, a)[2] - limit, inside, end, xtol=1e-9))
 
 
 def _linear(n: Array, y: Array, exponent: float) -> tuple[float, float, float]:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hptransfer.analysis.cells import CellKey, CellRows, Cells
-from hptransfer.analysis.noise import pool_noise, seed_spread
-from hptransfer.analysis.optimum import Noise, Optimum, fit_optimum, own_noise
+from hptransfer.analysis.noise import pool_noise
+from hptransfer.analysis.optimum import Optimum, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
 from hptransfer.study import VerdictSpec
 
@@ -64,12 +64,7 @@ def fit_cells(cells: Cells, *, confidence: float) -> list[Optimum]:
     """Fit every cell with the noise pooled over all of them."""
     points = [c.points for c in cells.cells]
     noise = pool_noise([own_noise(p) for p in points])
-    optima = [fit_optimum(p, n, confidence=confidence) for p, n in zip(points, noise, strict=True)]
-    factor, df = seed_spread(points, optima)
-    if factor == 1:
-        return optima
-    wider = [n and Noise(n.variance * factor, min(n.df, df)) for n in noise]
-    return [fit_optimum(p, n, confidence=confidence) for p, n in zip(points, wider, strict=True)]
+    return [fit_optimum(p, n, confidence=confidence) for p, n in zip(points, noise, strict=True)]
 
 
 def reference_of(keys: Sequence[CellKey]) -> CellKey:

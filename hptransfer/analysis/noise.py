@@ -3,6 +3,10 @@
 One cell of 5 values and 2 seeds has 4 degrees of freedom (t = 2.8); ten such cells together have 40 (t = 2.0). Cells
 differ in noise all the same, so each cell's variance is drawn towards the common one as far as the spread between
 cells allows: the moderated variance of Smyth (2004), "Linear models and empirical Bayes methods".
+
+Seeds whose whole curve lies a little further left or right make neighbouring residuals alike, which a residual variance
+does not see. The same shift also swells that variance, by more than the slope at the vertex gains: no separate
+allowance is needed (a tenth of an octave of shift leaves coverage between 93 and 99%).
 """
 
 from __future__ import annotations
@@ -12,11 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, fdtrc, polygamma
+from scipy.special import digamma, polygamma
 
-from hptransfer.analysis.optimum import CellPoints, Noise, Optimum
+from hptransfer.analysis.optimum import Noise
 
-__all__ = ["pool_noise", "seed_spread"]
+__all__ = ["pool_noise"]
 
 
 def pool_noise(own: Sequence[Noise | None]) -> list[Noise | None]:
@@ -70,30 +74,3 @@ def _trigamma_inverse(y: float) -> float:
         if -step / x < 1e-8:
             break
     return x
-
-
-def seed_spread(cells: Sequence[CellPoints], optima: Sequence[Optimum]) -> tuple[float, float]:
-    """How much more the slope at the vertex differs between seeds than independent residuals allow.
-
-    Returns (factor on the variance, degrees of freedom); (1, infinity) unless an F test at 5% says otherwise. Seeds
-    whose whole curve lies further left or right make neighbouring residuals alike, which a residual variance alone
-    cannot see: it would call the intervals too short.
-    """
-    squares, free, noise_df = 0.0, 0.0, math.inf
-    for cell, optimum in zip(cells, optima, strict=True):
-        fit = optimum.fit
-        if fit is None or math.isnan(fit.t) or math.isnan(optimum.log2):
-            continue
-        losses = cell.losses[:, np.isin(cell.x, fit.x)]
-        losses = losses[np.isfinite(losses).all(axis=1)]
-        if len(losses) < 2:
-            continue
-        powers = np.arange(len(fit.beta))
-        slope = powers * (optimum.log2 - fit.origin) ** np.maximum(powers - 1, 0) @ fit.estimator
-        expected = float(slope @ fit.sigma @ slope) * len(losses)
-        squares += float((losses @ slope).var(ddof=1)) / expected * (len(losses) - 1)
-        free += len(losses) - 1
-        noise_df = min(noise_df, fit.df)
-    if not free or squares <= free or fdtrc(free, noise_df, squares / free) > 0.05:
-        return 1.0, math.inf
-    return squares / free, free

@@ -273,7 +273,7 @@ def _fit(x: Array, means: Array, sigma: Array, place: int, t: float, df: float) 
     gram = weighted.T @ basis
     higher = np.arange(3, basis.shape[1])
     gram[higher, higher] += float(np.diag(sigma).min()) / (prior * prior)
-    estimator: Array = np.linalg.solve(gram, weighted.T)
+    estimator = np.asarray(np.linalg.solve(gram, weighted.T), dtype=np.float64)
     # What shrinking the higher terms leaves in the coefficients, were those terms of the size allowed for.
     left = (estimator @ basis[:, higher] - np.eye(basis.shape[1])[:, higher]) * prior
     cov = np.asarray(estimator @ sigma @ estimator.T + SHRINKAGE_SHARE * left @ left.T, dtype=np.float64)

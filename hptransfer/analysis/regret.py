@@ -1,6 +1,6 @@
 """Regret: what is lost at a cell by taking a transferred hyperparameter instead of the cell's own best.
 
-    r = (L(transferred) − min L) / min L
+    r = (L(transferred) − min L) / min L,    min L being that of the seeds that ran
 
 Regret cannot be negative, and an estimate of it is biased upward: the fitted minimum is the lowest point of a noisy
 curve. An interval from resampling therefore never holds a true zero. Here the interval is the profile likelihood's:

@@ -8,8 +8,8 @@ A series is a rule, or a rule and a variant. On an axis it is
 - INCONCLUSIVE otherwise; a cell whose minimum sits on the grid's edge, has fewer than two finite values on a side, or
   whose interval is too wide to tell, is never more than that.
 
-Cells on an axis: for width, those of the greatest density (of each depth); for density, all, save sparse cells whose
-dense sibling drifts already (width is to blame there); along a joint path, all.
+Cells on an axis: for width, those of the greatest density (of each depth); for density, all, save the widths whose
+densest cell drifts already (width is to blame there); along a joint path, all.
 """
 
 from __future__ import annotations
@@ -138,8 +138,9 @@ def _line(cells: list[CellVerdict], axis: str) -> list[CellVerdict]:
     dense = [c for c in cells if c.key.density == densest[c.key.depth]]
     if axis == "width":
         return dense if len({c.key.width for c in dense}) > 1 else cells
-    guilty = {(c.key.width, c.key.depth) for c in dense if c.word == "DRIFT"}
-    kept = [c for c in cells if c in dense or (c.key.width, c.key.depth) not in guilty]
+    smallest = min(c.key.width for c in cells)
+    guilty = {(c.key.width, c.key.depth) for c in dense if c.word == "DRIFT" and c.key.width > smallest}
+    kept = [c for c in cells if (c.key.width, c.key.depth) not in guilty]
     return kept if len({c.key.density for c in kept}) > 1 else cells
 
 
