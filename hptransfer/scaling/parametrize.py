@@ -138,7 +138,7 @@ def _warn_of_empty_rows(table: Sequence[TensorScale], masks: Mapping[str, Tensor
     empty = {name: n for name, mask in masks.items() if (n := empty_rows(mask, dims[name]))}
     if empty:
         named = ", ".join(f"{name} ({n})" for name, n in empty.items())
-        warnings.warn(f"outputs without any weight left: {named}", EmptyRowWarning, stacklevel=3)
+        warnings.warn(f"outputs without any weight left: {named}", EmptyRowWarning, stacklevel=4)
 
 
 def _groups(model: nn.Module, table: Sequence[TensorScale], optimizer: OptimizerName) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def test_completep_adds_a_depth_column_and_drops_the_init_of_gpt2():
     assert rule.cell("adamw", "residual", "multiplier") == Exponents(depth=-1)
     assert rule.cell("adamw", "hidden", "eps") == Exponents(width=-1, depth=-1)
     assert rule.residual_init == "none"
-    with pytest.raises(InputError, match="no table for this optimizer.*'sgd'"):
+    with pytest.raises(InputError, match=r"no table for this optimizer.*'sgd'"):
         rule.cell("sgd", "hidden", "lr")
 
 
@@ -64,7 +64,7 @@ def test_a_factor_by_hand():
 
 
 def test_unknown_rule_lists_the_known_ones():
-    with pytest.raises(InputError, match="unknown rule.*'supra'.*sp, mup, supar"):
+    with pytest.raises(InputError, match=r"unknown rule.*'supra'.*sp, mup, supar"):
         get_rule("supra")
 
 

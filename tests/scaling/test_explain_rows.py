@@ -1,0 +1,105 @@
+"""What a rule did to each tensor, for people and for other trainers."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+import yaml
+
+from hptransfer.errors import InputError
+from hptransfer.models import GPT
+from hptransfer.scaling import Target, get_rule, parametrize
+from hptransfer.scaling.explain import ROW_KEYS, cautions, explain_rows, explain_text, export_text
+from hptransfer.specs import SparsitySpec
+from hptransfer.trial import BaseHPs
+
+BASE = BaseHPs(alpha_input=3.0)
+
+
+def target(width=128, density=0.25, **options):
+    build = partial(GPT, head_size=16, vocab_size=32, context=16, **options)
+    return Target(
+        build=build,
+        width=width,
+        base_width=32,
+        rule=get_rule("supar"),
+        depth=2,
+        base_depth=2,
+        density=density,
+        base=BASE,
+    )
+
+
+def test_a_row_says_everything_and_which_cell_said_so():
+    rows = {row["name"]: row for row in explain_rows(target())}
+    row = rows["blocks.1.ffn.up.weight"]
+    assert tuple(row) == ROW_KEYS
+    assert row["shape"] == [512, 128]
+    assert (row["role"], row["density"], row["lr_scale"]) == ("hidden", 0.25, 1.0)
+    assert "supar/adamw hidden" in row["source"]
+    assert "lr: width^-1 density^-1" in row["source"]
+    assert "init_std: width^-1/2 density^-1/2" in row["source"]
+    assert rows["norm.weight"]["init_std"] is None
+    assert rows["norm.weight"]["init"] == "ones"
+
+
+def test_a_tied_readout_is_shown_with_its_multiplier():
+    rows = {row["name"]: row for row in explain_rows(target(tied=True))}
+    assert rows["readout.weight"]["multiplier"] == 0.25
+    assert rows["readout.weight"]["source"].startswith("shared with embed.weight")
+
+
+def test_the_text_folds_equal_layers_together():
+    text = explain_text(explain_rows(target()))
+    assert "blocks.*.ffn.up.weight (2)" in text
+    assert "blocks.0" not in text
+    assert "0.25 on input" in text
+
+
+def test_cautions_name_tensors_that_will_lose_outputs():
+    (first, *_) = cautions(target(density=1 / 128))
+    assert first.startswith("blocks.0.attention.query.weight: about 47 of 128 outputs")
+    assert cautions(target(density=0.25)) == []
+
+
+@pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_export_is_the_same_table(form, load):
+    rows = explain_rows(target())
+    assert load(export_text(rows, form)) == rows
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_snippet_does_what_we_do(tied):
+    """Run it on the plain model: same groups, same multipliers, and init and masks of the same size."""
+    chosen = target(tied=tied)
+    names: dict = {}
+    exec(export_text(explain_rows(chosen), "python"), names)
+    model = chosen.build(width=128, depth=2)
+    names["initialise"](model, seed=1)
+    names["attach_multipliers"](model)
+    p = parametrize(chosen.build, width=128, base_width=32, depth=2, density=0.25, base=BASE)
+    ours = {n: g for g in p.param_groups for n in g["tensors"]}
+    theirs = {g["name"]: g for g in names["param_groups"](model)}
+    assert ours.keys() == theirs.keys()
+    for name, group in theirs.items():
+        assert {k: group[k] for k in ("lr", "lr_scale", "weight_decay", "eps")} == pytest.approx(
+            {k: ours[name][k] for k in ("lr", "lr_scale", "weight_decay", "eps")}
+        )
+    up = model.blocks[0].ffn.up.weight.detach()
+    assert int((up != 0).sum()) == up.numel() // 4
+    assert float(up[up != 0].std()) == pytest.approx(0.05, rel=0.03)
+    model.load_state_dict(p.model.state_dict(), strict=False)
+    tokens = torch.arange(16).view(2, 8)
+    assert torch.allclose(model(tokens), p.model(tokens), atol=1e-6)
+    torch.optim.AdamW(names["param_groups"](model))
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(InputError, match="json, yaml, python"):
+        export_text(explain_rows(target()), "toml")
+
+
+def test_rows_of_other_masks():
+    chosen = Target(**{**target(density=0.5).__dict__, "sparsity": SparsitySpec(kind="2:4")})
+    assert {row["density"] for row in explain_rows(chosen)} == {1.0, 0.5}

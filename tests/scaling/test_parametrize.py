@@ -1,0 +1,276 @@
+"""A rule on a user's own model: the real numbers, and what must survive."""
+
+import copy
+import io
+import pickle
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hptransfer.errors import InputError
+from hptransfer.models import GPT, MLP
+from hptransfer.scaling import EmptyRowWarning, get_rule, parametrize, set_lr
+from hptransfer.scaling.masking import masked_parameters
+from hptransfer.scaling.multipliers import attach_multipliers
+from hptransfer.specs import SparsitySpec
+from hptransfer.trial import BaseHPs
+
+gpt = partial(GPT, head_size=16, vocab_size=32, context=16)
+small = partial(parametrize, gpt, width=64, base_width=32, depth=1, density=0.25)
+TOKENS = torch.randint(0, 32, (4, 17), generator=torch.Generator().manual_seed(0))
+
+
+def loss_of(model):
+    return F.cross_entropy(model(TOKENS[:, :-1]).flatten(0, 1), TOKENS[:, 1:].flatten())
+
+
+def train(model, groups=None, steps=3):
+    optimizer = torch.optim.AdamW(groups or model.parameters(), lr=2.0**-7, weight_decay=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def zeros_hold(model):
+    masks = masked_parameters(model)
+    assert len(masks) == 6
+    for name, mask in masks.items():
+        weight = model.get_parameter(name)
+        assert not weight[~mask].any()
+        assert weight[mask].all()
+    return True
+
+
+@pytest.mark.parametrize("rule", ["sp", "mup", "supar"])
+def test_real_init_std_within_two_percent_of_the_rule(rule):
+    """Written as the rule is: σ; σ/√m; σ/√(mρ). FFN 4d, residual projections with a further 1/√(2L)."""
+    for density in (1, 1 / 2, 1 / 8, 1 / 32):
+        p = parametrize(
+            MLP, width=512, base_width=128, depth=1, rule=rule, density=density, base=BaseHPs(init_std=0.05)
+        )
+        std = 0.05 * {"sp": 1, "mup": 4**-0.5, "supar": (4 * density) ** -0.5}[rule]
+        for block in p.model.blocks:
+            for layer, expected in ((block.up, std), (block.down, std / 2**0.5)):
+                weights = layer.weight.detach()[layer.weight != 0]
+                assert len(weights) == density * layer.weight.numel()
+                assert float(weights.std()) == pytest.approx(expected, rel=0.02)
+                assert abs(float(weights.mean())) < 0.03 * expected
+
+
+@pytest.mark.parametrize("density", [1, 1 / 16])
+def test_one_adam_update_moves_every_weight_by_the_rules_lr(density):
+    """Adam's first update is η·g/(|g|+ε) = ±η wherever the gradient is well above ε."""
+    base = BaseHPs(lr=1e-3, weight_decay=0.0)
+    p = parametrize(gpt, width=128, base_width=32, depth=1, density=density, base=base, eps=1e-16)
+    before = {n: w.detach().clone() for n, w in p.model.named_parameters()}
+    optimizer = torch.optim.AdamW(p.param_groups)
+    loss_of(p.model).backward()
+    optimizer.step()
+    for scale in p.table:
+        if scale.role not in ("hidden", "residual", "readout"):
+            continue
+        expected = 1e-3 if scale.role == "readout" else 1e-3 / (4 * density)
+        moved = (p.model.get_parameter(scale.name).detach() - before[scale.name]).abs()
+        assert scale.lr == pytest.approx(expected)
+        assert float(moved[moved > 0].median()) == pytest.approx(expected, rel=1e-3)
+        assert int((moved > 0).sum()) <= scale.nonzeros
+
+
+def test_eps_shrinks_with_the_gradients_it_is_compared_to():
+    """Fourfold width: gradients behind a 1/m readout are a quarter in every tensor that grows, and so is ε."""
+    size, eps = {}, {}
+    for width in (64, 256):
+        p = parametrize(gpt, width=width, base_width=64, depth=1, rule="mup", seed=1)
+        loss_of(p.model).backward()
+        for scale in p.table:
+            gradient = float(p.model.get_parameter(scale.name).grad.abs().mean())
+            size.setdefault(scale.name, []).append(gradient)
+            eps.setdefault(scale.name, []).append(scale.eps)
+    for name in (
+        "embed.weight",
+        "blocks.0.ffn.up.weight",
+        "blocks.0.attention.value.weight",
+        "norm.weight",
+        "readout.weight",
+    ):
+        assert eps[name][0] / eps[name][1] == 4
+        assert size[name][0] / size[name][1] == pytest.approx(4, rel=0.35)
+
+
+def test_param_groups_are_named_and_a_schedule_keeps_their_scale():
+    p = small()
+    named = {g["name"]: g for g in p.param_groups}
+    assert named["hidden+residual"]["lr_scale"] == pytest.approx(1 / (2 * 0.25))
+    assert sorted(n for g in p.param_groups for n in g["tensors"]) == sorted(n for n, _ in p.model.named_parameters())
+    optimizer = torch.optim.AdamW(p.param_groups)
+    set_lr(optimizer, 0.5)
+    assert {g["name"]: g["lr"] for g in optimizer.param_groups} == {n: 0.5 * g["lr_scale"] for n, g in named.items()}
+    kept = torch.optim.lr_scheduler.LambdaLR(torch.optim.AdamW(small().param_groups), lambda step: 0.1)
+    assert kept.optimizer.param_groups[-1]["lr_scale"] == named["hidden+residual"]["lr_scale"]
+
+
+def test_sgd_groups_fit_torchs_sgd():
+    p = small(optimizer="sgd")
+    loss_of(p.model).backward()
+    torch.optim.SGD(p.param_groups, momentum=0.9).step()
+    assert zeros_hold(p.model)
+
+
+def test_zeros_hold_in_training():
+    p = small()
+    train(p.model, p.param_groups)
+    assert zeros_hold(p.model)
+
+
+def test_clipping_sees_masked_gradients():
+    p = small()
+    loss_of(p.model).backward()
+    for name, mask in masked_parameters(p.model).items():
+        assert not p.model.get_parameter(name).grad[~mask].any()
+
+
+def saved(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved])
+def test_copies_give_the_same_logits_and_keep_their_zeros(copied):
+    model = small().model
+    twin = copied(model)
+    assert torch.equal(twin(TOKENS[:, :-1]), model(TOKENS[:, :-1]))
+    train(twin)
+    assert zeros_hold(twin)
+    train(copied(twin))
+    assert not torch.equal(twin(TOKENS[:, :-1]), model(TOKENS[:, :-1]))
+
+
+def test_state_dict_into_a_model_of_another_seed():
+    first, second = small(seed=0).model, small(seed=7).model
+    train(first)
+    assert not torch.equal(first(TOKENS[:, :-1]), second(TOKENS[:, :-1]))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(TOKENS[:, :-1]), second(TOKENS[:, :-1]))
+    train(second)
+    assert zeros_hold(second)
+    for name, mask in masked_parameters(first).items():
+        assert torch.equal(mask, masked_parameters(second)[name])
+
+
+def test_a_dense_checkpoint_is_masked_on_loading_even_by_assignment():
+    model = small().model
+    dense = {n: torch.ones_like(w) for n, w in model.state_dict().items() if "hpt_" not in n}
+    model.load_state_dict(dense, strict=False)
+    assert zeros_hold(model)
+    model.load_state_dict({n: w.clone() for n, w in dense.items()}, strict=False, assign=True)
+    for weight in model.parameters():
+        weight.requires_grad_()
+    loss_of(model).backward()
+    name = "blocks.0.ffn.up.weight"
+    assert not model.get_parameter(name).grad[~masked_parameters(model)[name]].any()
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_one_graph_and_keeps_its_zeros():
+    p = small()
+    eager = copy.deepcopy(p.model)
+    compiled = torch.compile(p.model, backend="aot_eager", fullgraph=True)
+    train(compiled, p.param_groups)
+    assert zeros_hold(p.model)
+    train(eager, [{**g, "params": [eager.get_parameter(n) for n in g["tensors"]]} for g in p.param_groups])
+    for (_, a), b in zip(eager.named_parameters(), p.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    twin = copy.deepcopy(p.model)  # has not run: its hooks come back inside the first compiled call
+    train(torch.compile(twin, backend="aot_eager"))
+    assert zeros_hold(twin)
+
+
+def test_the_same_seed_gives_the_same_model_whatever_the_global_state():
+    torch.manual_seed(5)
+    first = small(seed=3).model
+    torch.rand(3)
+    second = small(seed=3).model
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_twice_is_an_error():
+    with pytest.raises(InputError, match="parametrized already"):
+        parametrize(lambda width: small(width=width).model, width=64, base_width=32)
+    p = small()
+    with pytest.raises(InputError, match="a second time would scale it twice"):
+        attach_multipliers(p.model, p.table)
+
+
+def test_multipliers_act_on_activations():
+    base = BaseHPs(alpha_input=3.0, alpha_output=5.0)
+    p = small(base=base, density=1.0, rule="mup")
+    plain = gpt(width=64, depth=1)
+    plain.load_state_dict({n: w for n, w in p.model.state_dict().items() if "hpt_" not in n})
+    with torch.no_grad():
+        assert torch.allclose(p.model.embed(TOKENS), 3 * plain.embed(TOKENS))
+        x = torch.randn(2, 64)
+        assert torch.allclose(p.model.readout(x), plain.readout(x) * 5 / 2, rtol=1e-5)
+
+
+def test_a_tied_readout_is_scaled_on_its_input_not_in_the_shared_weight():
+    tied = partial(gpt, tied=True)
+    p = parametrize(tied, width=64, base_width=32, depth=1, rule="mup", base=BaseHPs(alpha_input=3.0))
+    assert p.model.readout.weight is p.model.embed.weight
+    x = torch.randn(2, 64)
+    weight = p.model.embed.weight.detach()
+    assert torch.allclose(p.model.readout(x), F.linear(x, weight) / 2, rtol=1e-5)
+    assert torch.allclose(p.model.embed(TOKENS), 3 * F.embedding(TOKENS, weight))
+    assert float(weight.std()) == pytest.approx(0.05, rel=0.05)
+
+
+def test_vectors_start_at_zero_and_one_or_as_built():
+    class Scaled(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, width), nn.Linear(width, width), nn.LayerNorm(width))
+            self.gain = nn.Parameter(torch.full((width,), 0.25))
+            self.head = nn.Linear(width, 2)
+
+    model = parametrize(Scaled, width=16, base_width=8).model
+    assert not model.layers[1].bias.any()
+    assert (model.layers[2].weight == 1).all()
+    assert (model.gain == 0.25).all()
+
+
+def test_rows_without_weights_are_warned_of_by_name():
+    with pytest.warns(EmptyRowWarning, match=r"blocks\.0\.ffn\.up\.weight \(\d+\)"):
+        small(density=1 / 64)
+    with pytest.warns(EmptyRowWarning) as caught:
+        small(density=1 / 64)
+    assert caught[0].filename == __file__
+
+
+def test_equal_rows_have_none(recwarn):
+    small(density=1 / 64, sparsity=SparsitySpec(kind="row"))
+    assert not [w for w in recwarn if issubclass(w.category, EmptyRowWarning)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rule": "supra"}, "unknown rule.*sp, mup, supar"),
+        ({"width": 16}, "narrower than the base.*allow_narrower=True"),
+        ({"density": 0.0}, "above 0, at most 1"),
+        ({"sparsity": SparsitySpec(kind="2:4")}, "has density 0.5"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(InputError, match=message):
+        small(**arguments)
+
+
+def test_a_narrower_target_may_be_meant():
+    p = small(width=16, allow_narrower=True, rule=get_rule("mup"))
+    assert {g["lr_scale"] for g in p.param_groups} == {1.0, 2.0}
