@@ -1,8 +1,8 @@
 """Checkpoints of trials in training: one safetensors file a trial, replaced atomically, removed at the end.
 
 A checkpoint holds all that the rest of the run depends on, so a run that is continued equals one that was never
-interrupted, bit for bit on a CPU. A file that cannot be read, or was written for another layout, is left aside: the trial
-then starts over.
+interrupted, bit for bit on a CPU. A file that cannot be read, or was written for another layout, is left aside:
+the trial then starts over.
 """
 
 from __future__ import annotations

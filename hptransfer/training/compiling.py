@@ -7,8 +7,10 @@ Compiled kernels are kept on disk by inductor and shared between processes.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -56,8 +58,7 @@ def compile_program(
     try:
         graph = trace(lambda *a: (function(*a),), arguments)
         with torch.no_grad():
-            program = torch._inductor.compile(graph, flat)
-            assert callable(program)
+            program = _inductor(graph, flat)
     except (HptransferError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # the boundary to a compiler and to users' models: anything may come out of either
@@ -69,6 +70,39 @@ def compile_program(
             _log.warning("training runs eagerly: %s", note)
         return lambda: function(*arguments), note
     return lambda: program(*flat)[0], ""
+
+
+def _inductor(graph: torch.fx.GraphModule, flat: list[Tensor]) -> Callable[..., Any]:
+    """The graph compiled for tensors of these shapes. The standalone entry (torch 2.8) also keeps whole graphs on disk."""
+    _remember_probes()
+    standalone = getattr(torch._inductor, "standalone_compile", None)
+    program: Callable[..., Any] = (standalone or torch._inductor.compile)(graph, flat)
+    return program
+
+
+@functools.cache
+def _remember_probes() -> None:
+    """Keep inductor's answer to which vector instructions load, beside the probe itself.
+
+    It asks a fresh Python process for each of them whenever a process first compiles or loads a program: some 3 s of
+    a worker's start. Versions of torch that probe in another way are left alone.
+    """
+    from torch._inductor.cpu_vec_isa import VecISA
+
+    probe = getattr(VecISA, "_probe_load", None)
+    if probe is None:
+        return
+
+    def remembered(self: VecISA, output_path: str) -> bool:
+        answer = Path(f"{output_path}.loads")
+        if answer.exists():
+            return True
+        loads = bool(probe(self, output_path))
+        if loads:
+            answer.touch()
+        return loads
+
+    VecISA._probe_load = remembered
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
 """What a trial costs, from its shapes alone.
 
 Forward, a token: 2 FLOPs a weight of every matrix that is multiplied (2 · nnz where zeros are left out; embeddings are
-looked up, vectors are not counted), and 4 · T · f for attention over T places, where f is the sum over blocks of heads ×
-head size (the causal half is not deducted; models that do not declare `attention_features` count none). The backward
+looked up, vectors are not counted), and 4 · T · f for attention over T places, where f is the sum over blocks of heads
+× head size (the causal half is not deducted; models that do not declare `attention_features` count none). The backward
 pass takes twice the forward. The optimizer is not counted.
 """
 
