@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,9 @@ from hptransfer.specs import (
     Spec,
     TrainingSpec,
 )
+
+if TYPE_CHECKING:
+    from hptransfer.pruning import Pruning
 
 __all__ = ["NUMERICS_VERSION", "BaseHPs", "CurvePoint", "Outcome", "Pack", "Phase", "Status", "Trial"]
 
@@ -167,6 +170,8 @@ class Pack:
     trials: tuple[Trial, ...]
     cost: float = 0.0
     """Estimated FLOPs, for running the longest first."""
+    pruning: Pruning | None = None
+    """Asked on the way whether a trial goes on; None: every trial does."""
 
     def __post_init__(self) -> None:
         if not self.trials:
@@ -186,6 +191,6 @@ class Pack:
             return (self,)
         middle = len(self.trials) // 2
         return tuple(
-            Pack(self.phase, part, self.cost * len(part) / len(self.trials))
+            Pack(self.phase, part, self.cost * len(part) / len(self.trials), self.pruning)
             for part in (self.trials[:middle], self.trials[middle:])
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -27,6 +28,7 @@ from hptransfer.errors import WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport, packs_by_shape
 from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.tally import Tally
+from hptransfer.pruning import Pruning
 from hptransfer.schema import curves_of, row_of
 from hptransfer.store import Store
 from hptransfer.trial import Pack, Phase, Trial
@@ -100,7 +102,7 @@ class Runner:
         """Announce how many trials there will be in all, where they are submitted bit by bit."""
         self._tally.expected = planned
 
-    def submit(self, trials: Iterable[Trial], phase: Phase) -> None:
+    def submit(self, trials: Iterable[Trial], phase: Phase, pruning: Pruning | None = None) -> None:
         """Plan trials. Each submitted id comes back once from `results`; those already stored come at once."""
         asked = {trial.id: trial for trial in trials if trial.id not in self._pending and trial.id not in self.failed}
         if asked and (self._table is None or not self._fresh.isdisjoint(asked)):
@@ -111,7 +113,7 @@ class Runner:
         if stored:
             self._ready.append(self._stored_rows(stored))
         for pack in self._pack_trials(new, phase) if new else ():
-            self._queue(_Job(pack))
+            self._queue(_Job(replace(pack, pruning=pruning)))
         self._pending.update(trial.id for trial in new)
 
     def results(self) -> Iterator[Row]:
@@ -135,10 +137,10 @@ class Runner:
         finally:
             self._note(last=True)
 
-    def run(self, trials: Iterable[Trial], phase: Phase) -> dict[str, Row]:
+    def run(self, trials: Iterable[Trial], phase: Phase, pruning: Pruning | None = None) -> dict[str, Row]:
         """Submit, wait for all, and return the rows by id. A trial that failed has no row."""
         wanted = list(trials)
-        self.submit(wanted, phase)
+        self.submit(wanted, phase, pruning)
         ids = {trial.id for trial in wanted}
         return {row["trial_id"]: row for row in self.results() if row["trial_id"] in ids}
 
@@ -172,9 +174,10 @@ class Runner:
 
     # To the executor and back
 
-    def _queue(self, job: _Job) -> None:
+    def _queue(self, job: _Job, *, again: bool = False) -> None:
+        """Largest first. What comes back from a failure goes next, so that failures show where they happen."""
         self._order += 1
-        heapq.heappush(self._waiting, (-job.pack.cost, self._order, job))
+        heapq.heappush(self._waiting, (-math.inf if again else -job.pack.cost, self._order, job))
         self._tally.queued(job.pack)
 
     def _started(self) -> Executor:
@@ -231,14 +234,14 @@ class Runner:
         if failure.kind == "dropped":
             self._pending.difference_update(trial.id for trial in left)
             return
-        rest = Pack(report.pack.phase, left, report.pack.cost * len(left) / len(report.pack.trials))
+        rest = Pack(report.pack.phase, left, report.pack.cost * len(left) / len(report.pack.trials), job.pack.pruning)
         losses = job.losses + (failure.kind == "lost")
         if len(left) > 1 and (failure.kind != "lost" or losses > 1):
             # A worker that dies twice under one pack may well have been killed for its memory.
             for half in rest.halves():
-                self._queue(_Job(half, losses))
+                self._queue(_Job(half, losses), again=True)
         elif failure.kind == "lost" and losses <= self._most_losses:
-            self._queue(_Job(rest, losses))
+            self._queue(_Job(rest, losses), again=True)
         else:
             self._fail(left[0], failure, losses)
 

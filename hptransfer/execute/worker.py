@@ -33,7 +33,7 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
     from hptransfer.training.pack import train_pack
 
     try:
-        for outcome in train_pack(pack.trials, settings):
+        for outcome in train_pack(pack.trials, settings, pack.pruning):
             outcomes.append(outcome)
             if len(outcomes) < len(pack.trials) and stop():
                 failure = PackFailure("dropped")

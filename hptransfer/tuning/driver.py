@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+import pandas as pd
 
 from hptransfer import __version__
 from hptransfer.fanout import Precision, make_trial
+from hptransfer.pruning import PastRun
 from hptransfer.study import Study
 from hptransfer.training.flops import cost_of
 from hptransfer.trial import BaseHPs
@@ -39,6 +42,9 @@ class KeepsFiles(Protocol):
 
     def read_json(self, name: str) -> Any:
         """A JSON document, or None when there is none."""
+
+    def read_curves(self) -> pd.DataFrame:
+        """Every stored point of every learning curve."""
 
     def write_json(self, name: str, value: object) -> None:
         """Write a JSON document, whole or not at all."""
@@ -147,19 +153,35 @@ def _finished(store: KeepsFiles, digest: str) -> dict[str, Any] | None:
     return base if {run["trial_id"] for run in runs} <= store.ids() else None
 
 
-def _by_optuna(setting: Setting, runner: RunsTrials, seed: int, worst: float, mirror: Mirror | None) -> Searched:
+def _by_optuna(setting: Setting, runner: TuneRunner, seed: int, worst: float, mirror: Mirror | None) -> Searched:
     spec = setting.tune
     search = Search(spec)
+    pruner = None if spec.pruner == "none" else spec.pruner
     tried: list[Tried] = []
+    past: list[PastRun] = []
     while len(tried) < search.planned:
         points = search.ask(min(spec.batch, search.planned - len(tried)))
-        batch = run_points(setting, runner, points, seed=seed, worst=worst)
+        batch = run_points(setting, runner, points, seed=seed, worst=worst, pruner=pruner, past=past)
+        rungs = _rungs(runner.store, batch) if pruner else {}
         for one in batch:
-            search.tell(one.number, one.told)
+            past.append(PastRun(rungs=rungs.get(one.trial.id, ()), told=one.told))
+            search.tell(one.number, past[-1])
+        batch = [replace(t, steps=rungs[t.trial.id][-1][0]) if t.status == "pruned" else t for t in batch]
         if mirror:
             mirror.add(batch)
         tried += batch
     return Searched(tuple(tried), setting.study.base.width)
+
+
+def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Held-out losses that the runs' curves hold from before their end: where the pruner was asked."""
+    curves = store.read_curves()
+    ids, steps = {one.trial.id for one in batch}, batch[0].trial.training.steps
+    kept = curves[curves["trial_id"].isin(ids) & (curves["step"] < steps) & curves["validation_loss"].notna()]
+    return {
+        str(trial_id): tuple((int(s), float(v)) for s, v in zip(part["step"], part["validation_loss"], strict=True))
+        for trial_id, part in kept.sort_values("step").groupby("trial_id")
+    }
 
 
 def _by_telescope(setting: Setting, runner: RunsTrials, seed: int, worst: float, mirror: Mirror | None) -> Searched:
@@ -188,6 +210,7 @@ def _base_of(setting: Setting, searched: Searched, finalists: Sequence[Finalist]
         "trials": len({t.trial.id for t in [*searched.tried, *again]}),
         "search_trials": len({t.trial.id for t in searched.tried}),
         "diverged": sum(t.status == "diverged" for t in searched.tried),
+        "pruned": sum(t.status == "pruned" for t in searched.tried),
         "failed": sum(t.status == "failed" for t in searched.tried),
         "flops": spent,
         "target_flops": target,

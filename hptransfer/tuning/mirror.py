@@ -20,11 +20,18 @@ __all__ = ["Mirror", "frozen_trial", "importances"]
 
 FEWEST_FOR_IMPORTANCE = 8
 
+STATES = {
+    "ok": TrialState.COMPLETE,
+    "diverged": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
 
 def frozen_trial(space: Mapping[str, Range], tried: Tried, label: str) -> FrozenTrial:
     """The run as a finished Optuna trial: its value is what the sampler was told, the rest are user attributes."""
     return optuna.trial.create_trial(
-        state=TrialState.FAIL if tried.told is None else TrialState.COMPLETE,
+        state=STATES[tried.status],
         value=tried.told,
         params=dict(tried.hps),
         distributions=distributions(space),
@@ -64,7 +71,7 @@ class Mirror:
         """Copy runs that are not there yet. A failed run is left out: it will be run again."""
         for one in tried:
             label = f"{prefix} {one.number} seed {one.trial.seed}"
-            if one.told is None or label in self._known:
+            if one.status == "failed" or label in self._known:
                 continue
             self._study.add_trial(frozen_trial(self._space, one, label))
             self._known.add(label)

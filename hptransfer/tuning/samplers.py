@@ -17,6 +17,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from hptransfer.errors import InputError
+from hptransfer.pruning import PastRun
 from hptransfer.study import Range, TuneSpec
 from hptransfer.tuning.space import mesh, mesh_points, space_of, tidy
 
@@ -103,13 +104,15 @@ class Search:
             self._open[trial.number] = trial
         return {number: self._params(trial) for number, trial in self._open.items()}
 
-    def tell(self, number: int, loss: float | None) -> None:
-        """The loss of an asked trial; None when it came to no result."""
+    def tell(self, number: int, run: PastRun) -> None:
+        """What an asked trial came to: a loss; without one it was pruned (with rungs) or failed (without)."""
         trial = self._open.pop(number)
-        if loss is None:
-            self._study.tell(trial, state=TrialState.FAIL)
+        for step, loss in run.rungs:
+            trial.report(loss, step)
+        if run.told is not None:
+            self._study.tell(trial, run.told)
         else:
-            self._study.tell(trial, loss)
+            self._study.tell(trial, state=TrialState.PRUNED if run.rungs else TrialState.FAIL)
         self._told += 1
 
     def _params(self, trial: optuna.trial.Trial) -> dict[str, float]:

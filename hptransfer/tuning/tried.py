@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import WorkError
+from hptransfer.pruning import PastRun, PrunerName, Pruning
 from hptransfer.study import Study
 from hptransfer.trial import Phase, Trial
 from hptransfer.tuning.space import HPs, Setting, finite, proxy_trial
@@ -19,7 +20,9 @@ __all__ = ["RunsTrials", "Tried", "ceiling", "diverged_everywhere", "run_points"
 class RunsTrials(Protocol):
     """What the search needs of a runner: rows by trial id; a trial that failed to run has no row."""
 
-    def run(self, trials: Sequence[Trial], phase: Phase) -> Mapping[str, Mapping[str, Any]]:
+    def run(
+        self, trials: Sequence[Trial], phase: Phase, pruning: Pruning | None = None
+    ) -> Mapping[str, Mapping[str, Any]]:
         """Run what is not stored yet and hand back every row."""
 
 
@@ -28,16 +31,18 @@ class Tried:
     """A point of the space and what its run came to.
 
     `loss` is NaN unless the run reached its end; `told` is what the sampler hears: the loss, at most the ceiling, and
-    the ceiling itself for a diverged run; None when the run failed and says nothing about the point.
+    the ceiling itself for a diverged run; None when the run was pruned, or failed and says nothing about the point.
     """
 
     number: int
     hps: HPs
     trial: Trial
-    status: Literal["ok", "diverged", "failed"]
+    status: Literal["ok", "diverged", "pruned", "failed"]
     loss: float
     told: float | None
     row: Mapping[str, Any]
+    steps: int = 0
+    """Steps trained: fewer than planned for a diverged or pruned run."""
 
 
 def ceiling(study: Study) -> float:
@@ -58,25 +63,40 @@ def run_points(
     seed: int,
     worst: float,
     width: int | None = None,
+    pruner: PrunerName | None = None,
+    past: Sequence[PastRun] = (),
 ) -> list[Tried]:
-    """Run every numbered point at one seed, equal ones once; in the order of their numbers."""
+    """Run every numbered point at one seed, equal ones once; in the order of their numbers.
+
+    `pruner` may end runs early; it goes by the `past` runs of the search.
+    """
     trials = {number: proxy_trial(setting, hps, seed=seed, width=width) for number, hps in sorted(points.items())}
-    rows = runner.run(list({trial.id: trial for trial in trials.values()}.values()), "tune")
+    different = {trial.id: trial for trial in trials.values()}
+    pruning = None
+    if pruner is not None:
+        numbers = {trial.id: number for number, trial in trials.items()}
+        steps = next(iter(different.values())).training.steps
+        pruning = Pruning(pruner=pruner, steps=steps, past=tuple(past), numbers=numbers)
+    rows = runner.run(list(different.values()), "tune", pruning)
     return [_tried(number, points[number], trial, rows.get(trial.id), worst) for number, trial in trials.items()]
 
 
 def _tried(number: int, hps: HPs, trial: Trial, row: Mapping[str, Any] | None, worst: float) -> Tried:
     if row is None:
         return Tried(number, hps, trial, "failed", nan, None, {})
+    planned = trial.training.steps
     if row["status"] == "ok" and finite(row["loss"]):
         loss = float(row["loss"])
-        return Tried(number, hps, trial, "ok", loss, min(loss, worst), row)
-    return Tried(number, hps, trial, "diverged", nan, worst, row)
+        return Tried(number, hps, trial, "ok", loss, min(loss, worst), row, planned)
+    if row["status"] == "pruned":
+        return Tried(number, hps, trial, "pruned", nan, None, row, planned)
+    step = row.get("diverged_step")
+    return Tried(number, hps, trial, "diverged", nan, worst, row, planned if step is None else min(planned, step + 1))
 
 
 def spent_flops(tried: Iterable[Tried]) -> float:
-    """FLOPs (dense count) of the runs, each run once."""
-    by_id = {t.trial.id: float(t.row["flops_dense"]) for t in tried if t.row}
+    """FLOPs (dense count) of the runs, each run once, for the steps it trained."""
+    by_id = {t.trial.id: float(t.row["flops_dense"]) * t.steps / t.trial.training.steps for t in tried if t.row}
     return sum(by_id.values())
 
 

@@ -46,7 +46,7 @@ class SurfaceRunner:
         self.evaluated = 0
         self.broken: set[int] = set()
 
-    def run(self, trials: Sequence[Trial], phase: str) -> Mapping[str, Mapping[str, Any]]:
+    def run(self, trials: Sequence[Trial], phase: str, pruning: object = None) -> Mapping[str, Mapping[str, Any]]:
         assert phase == "tune"
         self.asked.append(list(trials))
         for trial in trials:
@@ -64,6 +64,7 @@ class SurfaceRunner:
         return {
             "status": "diverged" if math.isnan(loss) else "ok",
             "loss": loss,
+            "diverged_step": 0 if math.isnan(loss) else None,
             "flops_dense": 1000.0 * trial.width,
             "code_version": "1.0",
             "versions": json.dumps({"torch": "2"}),

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from hptransfer.data import open_corpus
+from hptransfer.execute.base import packs_by_shape
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
@@ -18,7 +19,7 @@ from hptransfer.training.settings import WorkerSettings
 from hptransfer.tuning import tune
 
 
-def small_study(sampler: str) -> Study:
+def small_study(sampler: str, pruner: str = "none") -> Study:
     """Fourteen searches and four finalist runs of a 16-wide model, a few hundred milliseconds each at most."""
     return Study.model_validate(
         {
@@ -30,6 +31,7 @@ def small_study(sampler: str) -> Study:
             "grid": {"widths": [16, 32]},
             "tune": {
                 "sampler": sampler,
+                "pruner": pruner,
                 "trials": 14,
                 "batch": 3,
                 "finalists": 2,
@@ -40,13 +42,22 @@ def small_study(sampler: str) -> Study:
     )
 
 
-def search(folder: str, sampler: str) -> dict[str, Any]:
-    """Run or resume the search in `folder`."""
-    study = small_study(sampler)
+def search(folder: str, sampler: str, pruner: str = "none", most: int = 4) -> dict[str, Any]:
+    """Run or resume the search in `folder`, `most` trials a pack."""
+    study = small_study(sampler, pruner)
     store = Store.open(folder, study.name)
     settings = WorkerSettings(device="cpu", compile="never")
     quiet = Progress(Console(file=io.StringIO()))
-    with store.lock(), Runner(store, lambda: make_executor("local", settings), quiet, study.name) as runner:
+    with (
+        store.lock(),
+        Runner(
+            store,
+            lambda: make_executor("local", settings),
+            quiet,
+            study.name,
+            pack_trials=lambda trials, phase: packs_by_shape(trials, phase, most),
+        ) as runner,
+    ):
         return tune(study, runner, precision="fp32", data_id=open_corpus(study.data).fingerprint)
 
 

@@ -14,6 +14,7 @@ from search_process import search
 
 from hptransfer.store import Store
 
+
 def stored(folder: Path, name: str) -> int:
     return len(Store.open(str(folder), name).ids())
 
