@@ -165,11 +165,9 @@ def initial_state(trial: Trial, table: Sequence[TensorScale], layout: Layout) ->
 
 
 def _built_values(trial: Trial, names: Collection[str]) -> dict[str, Tensor]:
-    """Values as the factory made them, from a fixed random state."""
+    """Values as the factory makes them under the trial's seed."""
     if not names:
         return {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(factory_of(trial), trial.width, trial.depth)
+    model = build_model(factory_of(trial), trial.width, trial.depth, seed=trial.seed)
     parameters = dict(model.named_parameters())
     return {name: parameters[name].detach().float().clone() for name in names}

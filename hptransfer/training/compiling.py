@@ -73,10 +73,10 @@ def compile_program(
 
 
 def _inductor(graph: torch.fx.GraphModule, flat: list[Tensor]) -> Callable[..., Any]:
-    """The graph compiled for tensors of these shapes. The standalone entry (torch 2.8) also keeps whole graphs on disk."""
+    """The graph compiled for tensors of these shapes. torch's newer entry also keeps whole graphs on disk."""
     _remember_probes()
-    standalone = getattr(torch._inductor, "standalone_compile", None)
-    program: Callable[..., Any] = (standalone or torch._inductor.compile)(graph, flat)
+    entry: Any = getattr(torch._inductor, "standalone_compile", torch._inductor.compile)
+    program: Callable[..., Any] = entry(graph, flat)
     return program
 
 
@@ -102,7 +102,7 @@ def _remember_probes() -> None:
             answer.touch()
         return loads
 
-    VecISA._probe_load = remembered
+    VecISA._probe_load = remembered  # type: ignore[method-assign]
 
 
 def _first_line(error: Exception) -> str:

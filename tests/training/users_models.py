@@ -1,0 +1,63 @@
+"""Factories as a user might write them: sound ones, and ones with each fault that training must name."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Plain(nn.Module):
+    """Embedding, one hidden layer, readout."""
+
+    def __init__(self, width: int, vocab_size: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocab_size, width)
+        self.hidden = nn.Linear(width, width)
+        self.readout = nn.Linear(width, vocab_size, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.readout(F.gelu(self.hidden(self.embed(tokens))))
+
+
+class WithBuffer(Plain):
+    """Holds a table of its own as a buffer, and a parameter that starts as the factory made it."""
+
+    def __init__(self, width: int, vocab_size: int) -> None:
+        super().__init__(width, vocab_size)
+        self.register_buffer("table", torch.linspace(0.5, 1.5, width))
+        self.gate = nn.Parameter(torch.full((width,), 0.25))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.readout(self.gate * self.table * F.gelu(self.hidden(self.embed(tokens))))
+
+
+class Branching(Plain):
+    """Looks at a number while it runs, which vmap and a tracer cannot follow."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        if float(x.detach().abs().mean()) > 0:
+            x = self.hidden(x)
+        return self.readout(x)
+
+
+class Dropping(Plain):
+    """Draws random numbers as it trains."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.readout(F.dropout(self.hidden(self.embed(tokens)), 0.5, self.training))
+
+
+class WrongShape(Plain):
+    """Forgets the time axis."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens)[:, -1]
+
+
+class Nan(Plain):
+    """Takes the logarithm of a negative number."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens) + torch.log(-torch.ones(1))
