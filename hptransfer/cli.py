@@ -23,9 +23,18 @@ Command = Callable[..., Any]
 STUDY = click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
 RESULTS = click.argument("results", metavar="RESULTS")
 SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study setting, dotted.")
-RESULTS_DIR = click.option("--results", "results_dir", default="results", show_default=True, metavar="DIR", help="Where results folders live; any pyarrow.fs URI.")  # noqa: E501
+RESULTS_DIR = click.option(
+    "--results",
+    "results_dir",
+    default="results",
+    show_default=True,
+    metavar="DIR",
+    help="Where results folders live; any pyarrow.fs URI.",
+)  # noqa: E501
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-BASE = click.option("--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Base HPs from this base.json.")  # noqa: E501
+BASE = click.option(
+    "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Base HPs from this base.json."
+)  # noqa: E501
 YES = click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking.")
 
 
@@ -35,11 +44,29 @@ def working(command: Command) -> Command:
         [
             SET,
             RESULTS_DIR,
-            click.option("--executor", type=click.Choice(["local", "ray", "tune"]), default="ray", show_default=True, help="Where packs run."),  # noqa: E501
+            click.option(
+                "--executor",
+                type=click.Choice(["local", "ray", "tune"]),
+                default="ray",
+                show_default=True,
+                help="Where packs run.",
+            ),  # noqa: E501
             click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
             click.option("--workers", type=click.IntRange(min=1), help="Workers; by default one a core or GPU."),
-            click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where trials train."),  # noqa: E501
-            click.option("--products", type=click.Choice(["auto", "dense", "sparse"]), default="auto", show_default=True, help="How sparse layers multiply."),  # noqa: E501
+            click.option(
+                "--device",
+                type=click.Choice(["auto", "cpu", "cuda"]),
+                default="auto",
+                show_default=True,
+                help="Where trials train.",
+            ),  # noqa: E501
+            click.option(
+                "--products",
+                type=click.Choice(["auto", "dense", "sparse"]),
+                default="auto",
+                show_default=True,
+                help="How sparse layers multiply.",
+            ),  # noqa: E501
             click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
         ]
     ):
@@ -50,7 +77,7 @@ def working(command: Command) -> Command:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `hptransfer init my-study.yaml`, then `hptransfer run my-study.yaml`.\n\n"
-    "Completion: put  eval \"$(_HPTRANSFER_COMPLETE=bash_source hptransfer)\"  into your shell's start file "
+    'Completion: put  eval "$(_HPTRANSFER_COMPLETE=bash_source hptransfer)"  into your shell\'s start file '
     "(zsh_source and fish_source likewise).",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="hptransfer")
@@ -81,7 +108,7 @@ def run(**options: Any) -> None:
     """
     from hptransfer.session import Phases, run_study
 
-    sys.exit(run_study(_session(options), Phases(tune=True, check=not options["no_check"], grid=True)))
+    sys.exit(run_study(_options(options), Phases(tune=True, check=not options["no_check"], grid=True)))
 
 
 @cli.command()
@@ -97,7 +124,7 @@ def tune(**options: Any) -> None:
     """
     from hptransfer.session import Phases, run_study
 
-    sys.exit(run_study(_session(options), Phases(tune=True)))
+    sys.exit(run_study(_options(options), Phases(tune=True)))
 
 
 @cli.command()
@@ -115,7 +142,7 @@ def fanout(**options: Any) -> None:
     """
     from hptransfer.session import Phases, run_study
 
-    sys.exit(run_study(_session(options), Phases(grid=True)))
+    sys.exit(run_study(_options(options), Phases(grid=True)))
 
 
 @cli.command()
@@ -147,7 +174,9 @@ def plan(**options: Any) -> None:
 @click.option("--rule", default="supar", show_default=True, help="Rule to apply.")
 @click.option("--width", type=click.IntRange(min=1), help="Target width; by default the largest of the grid.")
 @click.option("--depth", type=click.IntRange(min=1), help="Target depth; by default the base depth.")
-@click.option("--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid.")
+@click.option(
+    "--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid."
+)
 def explain(**options: Any) -> None:
     """Show what a rule does to every tensor of a target: init std, LR, decay, eps, multiplier, and why.
 
@@ -168,8 +197,12 @@ def explain(**options: Any) -> None:
 @click.option("--rule", default="supar", show_default=True, help="Rule to apply.")
 @click.option("--width", type=click.IntRange(min=1), help="Target width; by default the largest of the grid.")
 @click.option("--depth", type=click.IntRange(min=1), help="Target depth; by default the base depth.")
-@click.option("--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid.")
-@click.option("--format", "form", type=click.Choice(["json", "yaml", "python"]), default="json", show_default=True, help="Form.")  # noqa: E501
+@click.option(
+    "--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["json", "yaml", "python"]), default="json", show_default=True, help="Form."
+)  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of the terminal.")
 def export(**options: Any) -> None:
     """Write the per-tensor settings of a target for another trainer: JSON, YAML or a Python snippet.
@@ -226,7 +259,15 @@ def verdict(**options: Any) -> None:
 @cli.command()
 @RESULTS
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only these pictures (repeatable).")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]), default=("png", "svg"), show_default=True, help="File formats.")  # noqa: E501
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["png", "svg", "pdf"]),
+    default=("png", "svg"),
+    show_default=True,
+    help="File formats.",
+)  # noqa: E501
 def plot(**options: Any) -> None:
     """Draw the pictures of a results folder into its plots/.
 
@@ -270,7 +311,9 @@ def status(**options: Any) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("study.yaml"))
-@click.option("--factory", default="gpt", show_default=True, metavar="MODEL", help="gpt, mlp or package.module:function.")
+@click.option(
+    "--factory", default="gpt", show_default=True, metavar="MODEL", help="gpt, mlp or package.module:function."
+)
 @click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="Train on the bytes of this file.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def init(**options: Any) -> None:
@@ -286,10 +329,10 @@ def init(**options: Any) -> None:
     click.echo(write_starter(**options))
 
 
-def _session(options: dict[str, Any]) -> Any:
-    from hptransfer.session import SessionOptions
+def _options(given: dict[str, Any]) -> Any:
+    from hptransfer.workspace import Options
 
-    return SessionOptions.from_command_line(options)
+    return Options.from_command_line(given)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

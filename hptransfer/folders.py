@@ -28,7 +28,7 @@ try:
 except ImportError:  # a platform without flock, where the lock file's contents decide
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Folder", "open_folder"]
+__all__ = ["Folder", "NoFolderError", "open_folder"]
 
 LOCK_NAME = ".lock"
 _TEMPORARY = ".tmp-"
@@ -51,11 +51,24 @@ def open_folder(uri: str, *, create: bool) -> Folder:
     return RemoteFolder(uri.rstrip("/"), filesystem, path_in_it.rstrip("/"), create=create)
 
 
+class NoFolderError(InputError):
+    """A results folder that was to be opened, not created, is not there."""
+
+
 class Folder(ABC):
     """Names inside are relative and use `/`."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+
+    def holder(self) -> str:
+        """The driver that holds the lock, in words; empty when nobody does."""
+        try:
+            owner = _owner(self.read(LOCK_NAME))
+        except FileNotFoundError:
+            return ""
+        dead = owner.get("host") == socket.gethostname() and not _alive(int(owner.get("pid", 0)))
+        return "" if not owner or dead else _who(owner)
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside."""
@@ -100,7 +113,7 @@ class LocalFolder(Folder):
             if path.exists():
                 raise InputError("is not a folder", where=str(path))
             if not create:
-                raise InputError("there is no such results folder", where=str(path))
+                raise NoFolderError("there is no such results folder", where=str(path))
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -185,7 +198,7 @@ class RemoteFolder(Folder):
             with _explained(uri):
                 filesystem.create_dir(path, recursive=True)
         elif filesystem.get_file_info(path).type != fs.FileType.Directory:
-            raise InputError("there is no such results folder", where=uri)
+            raise NoFolderError("there is no such results folder", where=uri)
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}"
@@ -274,8 +287,11 @@ def _refuse_unless_stale(owner: dict[str, Any], uri: str, lock: object) -> None:
 def _locked(
     owner: dict[str, Any], uri: str, hint: str = "wait for it to end, or use another results folder"
 ) -> InputError:
-    who = f"pid {owner.get('pid', 'unknown')} on host {owner.get('host', 'unknown')} since {owner.get('since', '?')}"
-    return InputError(f"another driver is writing to this store: {who}", where=uri, hint=hint)
+    return InputError(f"another driver is writing to this store: {_who(owner)}", where=uri, hint=hint)
+
+
+def _who(owner: dict[str, Any]) -> str:
+    return f"pid {owner.get('pid', 'unknown')} on host {owner.get('host', 'unknown')} since {owner.get('since', '?')}"
 
 
 def _alive(pid: int) -> bool:

@@ -82,6 +82,10 @@ class Store:
         """Where the store lies."""
         return self._folder.uri
 
+    def holder(self) -> str:
+        """The driver that is writing here, in words; empty when nobody is."""
+        return self._folder.holder()
+
     @contextmanager
     def lock(self) -> Iterator[Store]:
         """Be the only writer. A second one is refused (InputError) with the first one's pid and host."""
@@ -140,6 +144,12 @@ class Store:
             return json.loads(text)
         except ValueError as error:
             raise InputError("is not valid JSON", where=self.path_of(name), hint=str(error)) from None
+
+    def write_frame(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a dataframe that is no part of the trials, for example `check.parquet`, whole or not at all."""
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
+        self._folder.write(name, buffer.getvalue().to_pybytes())
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file (UTF-8), whole or not at all."""

@@ -1,0 +1,237 @@
+"""The commands that look and do not train: plan, explain, export, check, verdict, plot, report, status.
+
+Each takes the options of its command line and prints; the numbers come from the rooms below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+
+from hptransfer.analysis.table import verdict_table
+from hptransfer.analysis.verdict import judge
+from hptransfer.errors import InputError
+from hptransfer.fanout import make_trial, tuned_study
+from hptransfer.gate import check_study, print_check
+from hptransfer.outputs import PLOTS_FOLDER, REPORT_FILE, is_local
+from hptransfer.plan import Plan, make_plan, planned_work
+from hptransfer.plan_table import plan_table
+from hptransfer.report.page import render_report
+from hptransfer.report.plots import save_plots
+from hptransfer.results import Results, load_results, transferred
+from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
+from hptransfer.schema_errors import first_refusal
+from hptransfer.specs import parse_number
+from hptransfer.store import Store
+from hptransfer.study import VerdictSpec
+from hptransfer.study_file import study_warnings
+from hptransfer.training.build import target_of
+from hptransfer.training.calibrate import seconds_per_step
+from hptransfer.trial import Trial
+from hptransfer.workspace import Options, existing_store, stored_base, stored_precision
+
+__all__ = [
+    "draw_plots",
+    "run_check",
+    "show_explanation",
+    "show_plan",
+    "show_status",
+    "show_verdict",
+    "write_export",
+    "write_report",
+]
+
+
+def show_plan(given: Mapping[str, Any]) -> None:
+    """Print what `run` would do."""
+    options = Options.from_command_line(given)
+    plan = plan_of(options, calibrate=not given["no_calibrate"])
+    if given["as_json"]:
+        click.echo(json.dumps(plan.to_json(), indent=2))
+    else:
+        Console().print(plan_table(plan))
+
+
+def plan_of(options: Options, *, calibrate: bool) -> Plan:
+    """The plan of a study against what its results folder holds."""
+    store = existing_store(options)
+    base, _ = stored_base(options, store)
+    study, hps = tuned_study(options.study, base)
+    searched = options.base is None and study.tune is not None
+    precision = stored_precision(study, store) or "fp32"
+    works = planned_work(
+        study,
+        hps,
+        precision=precision,
+        data_id=options.data_id,
+        tuned=searched or base.get("trials") != 0,
+        searched=searched,
+    )
+    rows = store.read()[["trial_id", "phase", "status"]].to_dict("records") if store else []
+    return make_plan(
+        study,
+        works,
+        rows,
+        failed=len(store.names("failed")) if store else 0,
+        workers=options.workers or max(1, (os.cpu_count() or 1) // options.settings.threads),
+        seconds_per_step=partial(seconds_per_step, settings=options.settings) if calibrate else None,
+        warnings=study_warnings(study),
+    )
+
+
+def show_explanation(given: Mapping[str, Any]) -> None:
+    """Print what a rule does to every tensor of a target."""
+    options = Options.from_command_line(given)
+    trial, source = _target_trial(options, given)
+    target = target_of(trial)
+    rows = explain_rows(target)
+    if given["as_json"]:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    click.echo(
+        f"{trial.rule} at width {trial.width}, depth {trial.depth}, density {trial.density:g};"
+        f" base width {trial.base_width}, {trial.training.optimizer}, {trial.training.decay} decay."
+        f" Base HPs: {source}.\n"
+    )
+    click.echo(explain_text(rows, width=Console().width if sys.stdout.isatty() else None))
+    for caution in cautions(target):
+        click.echo(f"caution: {caution}")
+
+
+def write_export(given: Mapping[str, Any]) -> None:
+    """Write the per-tensor settings of a target for another trainer."""
+    options = Options.from_command_line(given)
+    trial, _ = _target_trial(options, given)
+    text = export_text(explain_rows(target_of(trial)), given["form"], optimizer=trial.training.optimizer)
+    if given["output"] is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(given["output"]).write_text(text)
+    except OSError as error:
+        raise InputError(f"cannot write the file: {error.strerror}", where=str(given["output"])) from None
+    click.echo(f"Wrote {given['output']}.")
+
+
+def _target_trial(options: Options, given: Mapping[str, Any]) -> tuple[Trial, str]:
+    """The trial that stands for the asked-for target, and where its base HPs came from."""
+    store = existing_store(options)
+    base, source = stored_base(options, store)
+    study, hps = tuned_study(options.study, base)
+    shapes = study.grid.shapes(study.base.depth)
+    density = parse_number(given["density"]) if given["density"] is not None else min(c.density for c in shapes)
+    if not isinstance(density, float) or not 0 < density <= 1:
+        raise InputError("a density is a share of weights", where="--density", found=given["density"], allowed="(0, 1]")
+    trial = make_trial(
+        study,
+        base=hps,
+        width=given["width"] or max(c.width for c in shapes),
+        density=density,
+        depth=given["depth"] or study.base.depth,
+        rule=given["rule"],
+        seed=0,
+        precision=stored_precision(study, store) or "fp32",
+        data_id=options.data_id,
+    )
+    return trial, source
+
+
+def run_check(given: Mapping[str, Any]) -> int:
+    """Coordinate check of a study; 1 when it does not pass."""
+    options = Options.from_command_line(given)
+    store = Store.open(options.results, options.study.name)
+    with store.lock():
+        base, _ = stored_base(options, store)
+        study, hps = tuned_study(options.study, base)
+        report = check_study(study, hps, store, options.data_id)
+    if given["as_json"]:
+        click.echo(json.dumps(report.document(), indent=2))
+    else:
+        print_check(report)
+        if is_local(store.uri):
+            pictures = save_plots(load_results(store.uri), Path(store.uri) / PLOTS_FOLDER, ["check"])
+            click.echo("Pictures: " + ", ".join(str(path) for path in pictures))
+    return 0 if report.passed else 1
+
+
+def show_verdict(given: Mapping[str, Any]) -> int:
+    """Print the verdicts of a results folder; 0 only when every rule expected to be stable is STABLE."""
+    results = load_results(given["results"])
+    settings = _verdict_settings(results, given)
+    judgement = judge(results.frame, settings=settings, base=transferred(results.base))
+    if given["as_json"]:
+        click.echo(judgement.to_json())
+    else:
+        console = Console()
+        console.print(verdict_table(judgement))
+        for note in (*judgement.notes, *results.problems):
+            click.echo(f"note: {note}")
+        click.echo(judgement.sentence)
+    return 0 if judgement.stable else 1
+
+
+def _verdict_settings(results: Results, given: Mapping[str, Any]) -> VerdictSpec:
+    """The study's own settings with those of the command line laid over."""
+    stored = dict((results.study or {}).get("verdict") or {})
+    asked = {"delta": given["delta"], "slope_margin": given["margin"], "expect_stable": list(given["expect"]) or None}
+    stored |= {key: value for key, value in asked.items() if value is not None}
+    if not stored.get("expect_stable") and not results.study:
+        stored["expect_stable"] = sorted(set(results.frame["rule"].astype(str)))
+    try:
+        return VerdictSpec.model_validate(stored)
+    except ValidationError as error:
+        raise first_refusal(error, VerdictSpec) from None
+
+
+def draw_plots(given: Mapping[str, Any]) -> None:
+    """Draw the pictures of a results folder into its plots/."""
+    uri = given["results"]
+    if not is_local(uri):
+        raise InputError("pictures are written to local folders", where=uri, hint="copy the results folder here first")
+    written = save_plots(load_results(uri), Path(uri) / PLOTS_FOLDER, list(given["kinds"]) or None, given["formats"])
+    for path in written:
+        click.echo(str(path))
+    if not written:
+        click.echo("There is nothing to draw yet.", err=True)
+
+
+def write_report(given: Mapping[str, Any]) -> None:
+    """Write report.html of a results folder."""
+    results = load_results(given["results"])
+    store = Store.open(given["results"], create=False)
+    store.write_text(REPORT_FILE, render_report(results))
+    click.echo(store.path_of(REPORT_FILE))
+
+
+def show_status(given: Mapping[str, Any]) -> None:
+    """Count planned, stored, diverged, failed and in-flight trials of a results folder."""
+    store = Store.open(given["results"], create=False)
+    rows = store.table()
+    noted = store.read_json("running.json") or {}
+    holder = store.holder()
+    stored = rows.num_rows
+    failed = len(store.names("failed"))
+    counts = {
+        "planned": max(int(noted.get("planned", 0)), stored + failed),
+        "stored": stored,
+        "diverged": rows.column("status").to_pylist().count("diverged"),
+        "failed": failed,
+        "in_flight": int(noted.get("in_flight", 0)) if holder else 0,
+        "running": bool(holder),
+    }
+    if given["as_json"]:
+        click.echo(json.dumps(counts, indent=2))
+        return
+    for name, value in counts.items():
+        click.echo(f"{name:>9}  {value}")
+    if holder:
+        click.echo(f"  running  by {holder}, last news {noted.get('updated', 'unknown')}")

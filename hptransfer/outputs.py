@@ -1,0 +1,74 @@
+"""What a study leaves besides its rows: verdict.json, plots/, report.html. All rebuilt from the store."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from hptransfer.execute.progress import Counts, Progress
+from hptransfer.report.page import render_report
+from hptransfer.report.plots import save_plots
+from hptransfer.results import Results, load_results
+from hptransfer.store import Store
+
+__all__ = ["REPORT_FILE", "VERDICT_FILE", "ReportingProgress", "is_local", "refresh_outputs", "write_outputs"]
+
+REPORT_FILE = "report.html"
+VERDICT_FILE = "verdict.json"
+STAMP_FILE = "outputs.json"
+PLOTS_FOLDER = "plots"
+
+_SOURCES = ("study.yaml", "base.json", "check.json")
+
+
+def is_local(uri: str) -> bool:
+    """Whether results live on a local path, where pictures can be written."""
+    return "://" not in uri
+
+
+def refresh_outputs(store: Store) -> str:
+    """Write the outputs unless they already show what the store holds; the verdict's sentence."""
+    digest = hashlib.sha256()
+    for text in [*(store.read_text(name) or "" for name in _SOURCES), *sorted(store.ids())]:
+        digest.update(text.encode())
+    stamp = store.read_json(STAMP_FILE)
+    if stamp is None or stamp.get("made_of") != digest.hexdigest() or store.read_text(REPORT_FILE) is None:
+        results = write_outputs(store)
+        sentence = results.judgement.sentence if results.judgement else f"No verdict: {results.no_judgement}"
+        stamp = {"made_of": digest.hexdigest(), "sentence": sentence}
+        store.write_json(STAMP_FILE, stamp)
+    return str(stamp["sentence"])
+
+
+def write_outputs(store: Store) -> Results:
+    """Judge the stored rows and write the verdict, the pictures (local folders only) and the report."""
+    results = load_results(store.uri)
+    if results.judgement is not None:
+        store.write_text(VERDICT_FILE, results.judgement.to_json() + "\n")
+    if is_local(store.uri):
+        save_plots(results, Path(store.uri) / PLOTS_FOLDER)
+    store.write_text(REPORT_FILE, render_report(results))
+    return results
+
+
+class ReportingProgress(Progress):
+    """Progress that also rewrites report.html now and then, so that an open page follows a running study."""
+
+    def __init__(self, store: Store, every_s: float = 60.0) -> None:
+        super().__init__()
+        self._store, self._every = store, every_s
+        self._written, self._stored = time.monotonic(), -1
+
+    def update(self, counts: Counts) -> None:
+        """Show where the sweep stands, and refresh the report when there is news and time has passed.
+
+        The pause grows with what writing takes, so that reporting stays below a fiftieth of the run.
+        """
+        super().update(counts)
+        now = time.monotonic()
+        if counts.stored == self._stored or now - self._written < self._every:
+            return
+        self._store.write_text(REPORT_FILE, render_report(load_results(self._store.uri)))
+        self._stored, self._written = counts.stored, time.monotonic()
+        self._every = max(self._every, 50 * (self._written - now))

@@ -1,0 +1,177 @@
+"""Run a study end to end: settle precision, tune, check, fan out, judge, draw, report.
+
+Every phase asks the store first: what is there is not run again, and a finished study starts neither Ray nor a
+worker. What is still running when the driver dies is the only thing lost.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hptransfer.bracket import CellReport, bracket_study
+from hptransfer.errors import InputError
+from hptransfer.execute.executors import make_executor
+from hptransfer.execute.runner import Interrupted, Runner
+from hptransfer.fanout import Precision, make_trial, trials_of, tuned_study, with_overrides
+from hptransfer.gate import check_study, print_check
+from hptransfer.outputs import REPORT_FILE, ReportingProgress, is_local, refresh_outputs
+from hptransfer.store import Store
+from hptransfer.study import Study
+from hptransfer.study_file import dump_study
+from hptransfer.training.calibrate import calibrate_precision
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import BaseHPs
+from hptransfer.tuning import tune
+from hptransfer.workspace import BASE_FILE, STUDY_FILE, Options, stored_base, stored_precision
+
+__all__ = ["Phases", "run_study"]
+
+BRACKET_FILE = "bracket.json"
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Which phases a command runs."""
+
+    tune: bool = False
+    check: bool = False
+    grid: bool = False
+
+
+def run_study(options: Options, phases: Phases) -> int:
+    """Run `phases` of a study and write its outputs; the exit status. A Ctrl-C is 130 and says how to resume."""
+    store = Store.open(options.results, options.study.name)
+    with store.lock(), ReportingProgress(store) as progress:
+        runner = Runner(store, _executor(options, store), progress, options.study.name)
+        try:
+            with runner:
+                passed = _run_phases(options, phases, store, runner)
+        except KeyboardInterrupt as stop:
+            kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
+            click.echo(f"hptransfer: {kept}; continue with: {options.command}", err=True)
+            return 130
+        sentence = refresh_outputs(store)
+    _say_goodbye(options, store, runner, phases, sentence)
+    return 1 if runner.failed or not passed else 0
+
+
+def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) -> bool:
+    """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
+    precision = _settle_precision(options, store)
+    if phases.tune and options.base is None and options.study.tune is not None:
+        base = tune(options.study, runner, precision=precision, data_id=options.data_id, storage_url=options.storage)
+        for warning in base.get("warnings", ()):
+            click.echo(f"hptransfer: warning: {warning}", err=True)
+    else:
+        base, _ = stored_base(options, store)
+        store.write_json(BASE_FILE, base)
+    study, hps = tuned_study(options.study, base)
+    if phases.check and study.check.enabled:
+        report = check_study(study, hps, store, options.data_id)
+        print_check(report)
+        if not report.passed:
+            return False
+    if phases.grid:
+        _run_grid(options, study, hps, store, runner, precision, tuned=base.get("trials") != 0)
+    return True
+
+
+def _run_grid(
+    options: Options, study: Study, hps: BaseHPs, store: Store, runner: Runner, precision: Precision, *, tuned: bool
+) -> None:
+    trials = trials_of(study, hps, precision=precision, data_id=options.data_id)
+    if len(trials) > study.grid.max_trials and not options.yes:
+        raise InputError(
+            "the grid is larger than its cap",
+            where="grid",
+            found=f"{len(trials)} trials",
+            allowed=f"at most {study.grid.max_trials} (grid.max_trials)",
+            hint="look at `hptransfer plan`, then add --yes",
+        )
+    if study.grid.search == "bracket":
+        cells = bracket_study(study, hps, runner, precision=precision, data_id=options.data_id, tuned=tuned)
+        store.write_json(BRACKET_FILE, _bracket_document(cells, len(trials)))
+        return
+    runner.submit(trials, "grid")
+    for _ in runner.results():
+        pass
+
+
+def _bracket_document(cells: list[CellReport], fixed: int) -> dict[str, Any]:
+    return {"cells": [asdict(cell) for cell in cells], "trials": sum(c.trials for c in cells), "fixed_grid": fixed}
+
+
+def _settle_precision(options: Options, store: Store) -> Precision:
+    """The precision of this results folder: as the study says, as settled before, or by a short calibration now."""
+    study = options.study
+    precision = stored_precision(study, store)
+    if precision is None:
+        widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
+        trial = make_trial(
+            study,
+            base=study.base.hps,
+            width=widest.width,
+            density=1.0,
+            depth=widest.depth or study.base.depth,
+            rule=study.grid.rules[0],
+            seed=0,
+            precision="fp32",
+            data_id=options.data_id,
+        )
+        precision = calibrate_precision(trial, _settings(options, store))
+    store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
+    return precision
+
+
+def _executor(options: Options, store: Store) -> Any:
+    folder = store.uri if is_local(store.uri) else None
+    return partial(
+        make_executor,
+        options.executor,
+        _settings(options, store),
+        address=options.address,
+        workers=options.workers,
+        folder=folder,
+    )
+
+
+def _settings(options: Options, store: Store) -> WorkerSettings:
+    """Worker settings with the folders that belong to this machine and these results."""
+    local = Path(store.uri).absolute() if is_local(store.uri) else None
+    return replace(
+        options.settings,
+        cache_dir=str(cache_folder()),
+        checkpoint_dir=str(local / "checkpoints") if local else None,
+        log_dir=str(local / "logs") if local else None,
+    )
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept between runs: the user's cache, or a temporary folder where that is closed."""
+    folder = Path.home() / ".cache" / "hptransfer"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.gettempdir()) / "hptransfer-cache"
+
+
+def _say_goodbye(options: Options, store: Store, runner: Runner, phases: Phases, sentence: str) -> None:
+    """The closing message: what failed, the verdict in a sentence, the report, what to try next."""
+    if runner.failed:
+        click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of('failed')}", err=True)
+    study = options.study_path
+    if phases.grid:
+        click.echo(sentence)
+        follow_up = f"hptransfer verdict {store.uri}"
+    else:
+        follow_up = f"hptransfer run {study}"
+    click.echo(f"Report: {store.path_of(REPORT_FILE)}")
+    click.echo(f"Next:   {follow_up}    or    hptransfer explain {study}")
