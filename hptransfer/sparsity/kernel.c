@@ -6,7 +6,10 @@
  *
  * Activations are (tokens, features), row-major, float or bf16; values and sums are float.
  * Tokens are taken in tiles. A tile is transposed into a buffer of features on rows that stays in the cache, so that
- * one non-zero is one broadcast times a few contiguous vectors; results are transposed back sixteen features at a time.
+ * one non-zero is one broadcast times a few contiguous vectors; results are transposed back.
+ *
+ * A unit of a tile is 64 bytes: 16 tokens of a feature in fp32, or 32 in bf16, where lane i holds token i in its lower
+ * half and token 16 + i in its upper one. So bf16 moves half the bytes, and one transpose turns two blocks of tokens.
  * Written with the vector extension that gcc and clang share; the compiler maps it to what the processor has.
  */
 #include <stdint.h>
@@ -14,43 +17,12 @@
 #include <string.h>
 
 #define LANES 16
-#define PART 512 /* vectors of a result that wait to be transposed back: 32 KiB, so that they stay in the first cache */
+#define PART 512 /* vectors of a result that wait to be transposed back: 32 KiB, to stay in the first cache */
 
 typedef float vec __attribute__((vector_size(64)));
-typedef float loose __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t word __attribute__((vector_size(64)));
+typedef uint32_t loose __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t half_loose __attribute__((vector_size(32), aligned(2), may_alias));
-
-static inline vec load_f32(const float *p) { return (vec) * (const loose *)p; }
-static inline void store_f32(float *p, vec v) { *(loose *)p = (loose)v; }
-
-static inline vec load_bf16(const uint16_t *p) {
-    return (vec)(__builtin_convertvector(*(const half_loose *)p, word) << 16);
-}
-
-/* Round to nearest even; a NaN keeps its upper half with a bit set, so that it stays a NaN. */
-static inline void store_bf16(uint16_t *p, vec v) {
-    word bits = (word)v;
-    word rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    word quiet = (bits >> 16) | 0x40;
-    word is_nan = (word)((bits & 0x7fffffff) > 0x7f800000);
-    *(half_loose *)p = (half_loose)__builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), half_loose);
-}
-
-static inline float widen_f32(float v) { return v; }
-static inline float widen_bf16(uint16_t v) {
-    uint32_t bits = (uint32_t)v << 16;
-    float out;
-    memcpy(&out, &bits, 4);
-    return out;
-}
-static inline float narrow_f32(float v) { return v; }
-static inline uint16_t narrow_bf16(float v) {
-    uint32_t bits;
-    memcpy(&bits, &v, 4);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)((bits >> 16) | 0x40);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
 
 /* One stage of a 16 x 16 transpose: exchange the off-diagonal blocks of size s of every pair of rows (i, i + s). */
 #define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
@@ -64,12 +36,12 @@ static inline uint16_t narrow_bf16(float v) {
 #define STAGE(s, low, high)                                          \
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) {       \
         if (i & s) continue;                                         \
-        vec a = r[i], b = r[i + s];                                  \
+        word a = r[i], b = r[i + s];                                 \
         r[i] = __builtin_shufflevector(a, b, low);                   \
         r[i + s] = __builtin_shufflevector(a, b, high);              \
     }
 
-static inline void transpose(vec r[LANES]) {
+static inline void transpose(word r[LANES]) {
     STAGE(8, LOW8, HIGH8)
     STAGE(4, LOW4, HIGH4)
     STAGE(2, LOW2, HIGH2)
@@ -89,159 +61,226 @@ static inline vec row_sums(vec r[LANES]) {
     return r[0];
 }
 
-static vec *buffer(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors > 0 ? vectors : 1) * sizeof(vec)); }
+/* --- the two types: how a unit is read from memory, opened into fp32 vectors, closed again and written --- */
 
-/* out[i] = sum over the non-zeros k of row i of values[k] * tile[index[k]], for `rows` rows. */
-#define PRODUCT(blocks)                                                                                             \
-    static inline void product_##blocks(vec *restrict out, const vec *restrict tile, const float *restrict values,  \
-                                        const int32_t *restrict start, const int32_t *restrict index, int rows) {  \
-        for (int i = 0; i < rows; i++) {                                                                            \
-            vec sum[blocks];                                                                                        \
-            for (int b = 0; b < blocks; b++) sum[b] = (vec){0};                                                     \
-            for (int32_t k = start[i]; k < start[i + 1]; k++) {                                                     \
-                const vec *from = tile + (int64_t)index[k] * blocks;                                                \
-                const float value = values[k];                                                                      \
-                _Pragma("GCC unroll 8") for (int b = 0; b < blocks; b++) sum[b] += from[b] * value;                 \
-            }                                                                                                       \
-            for (int b = 0; b < blocks; b++) out[i * blocks + b] = sum[b];                                          \
-        }                                                                                                           \
-    }
-PRODUCT(1)
-PRODUCT(2)
-PRODUCT(4)
-PRODUCT(8)
-
-static void product(int blocks, vec *out, const vec *tile, const float *values, const int32_t *start,
-                    const int32_t *index, int rows) {
-    switch (blocks) {
-    case 1: product_1(out, tile, values, start, index, rows); break;
-    case 2: product_2(out, tile, values, start, index, rows); break;
-    case 4: product_4(out, tile, values, start, index, rows); break;
-    default: product_8(out, tile, values, start, index, rows);
-    }
+/* Round to nearest even, result in the lower half; a NaN keeps its upper half with a bit set, so that it stays one. */
+static inline word round_bf16(vec v) {
+    const word bits = (word)v;
+    const word rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    const word is_nan = (word)((bits & 0x7fffffff) > 0x7f800000);
+    return (rounded & ~is_nan) | (((bits >> 16) | 0x40) & is_nan);
 }
 
-/* dw[k] += left[row of k] . right[col[k]] over the tokens of one tile; sixteen dot products are folded at once. */
-#define DOTS(blocks)                                                                                                \
-    static inline void dots_##blocks(float *restrict dw, const vec *restrict left, const vec *restrict right,       \
-                                     const int32_t *restrict crow, const int32_t *restrict col, int64_t rows) {     \
-        vec part[LANES];                                                                                            \
+#define HALVES_f32 1 /* blocks of 16 tokens in a unit */
+#define HALVES_bf16 2
+
+/* 16 features of token i, and for bf16 of token 16 + i; `stride` leads from a token to the next. */
+static inline word load_f32(const float *p, int64_t stride) {
+    (void)stride;
+    return *(const loose *)p;
+}
+static inline word load_bf16(const uint16_t *p, int64_t stride) {
+    const word low = __builtin_convertvector(*(const half_loose *)p, word);
+    return low | (__builtin_convertvector(*(const half_loose *)(p + LANES * stride), word) << 16);
+}
+static inline void store_f32(float *p, int64_t stride, word v) {
+    (void)stride;
+    *(loose *)p = v;
+}
+static inline void store_bf16(uint16_t *p, int64_t stride, word v) {
+    *(half_loose *)p = __builtin_convertvector(v & 0xffff, half_loose);
+    *(half_loose *)(p + LANES * stride) = __builtin_convertvector(v >> 16, half_loose);
+}
+static inline void open_f32(vec out[1], word unit) { out[0] = (vec)unit; }
+static inline void open_bf16(vec out[2], word unit) {
+    out[0] = (vec)(unit << 16);
+    out[1] = (vec)(unit & 0xffff0000);
+}
+static inline word close_f32(const vec in[1]) { return (word)in[0]; }
+static inline word close_bf16(const vec in[2]) { return round_bf16(in[0]) | (round_bf16(in[1]) << 16); }
+
+/* One number's bits within a lane of a unit, for what is left over at the edges. */
+static inline uint32_t bits_f32(float v, int half) {
+    uint32_t bits;
+    (void)half;
+    memcpy(&bits, &v, 4);
+    return bits;
+}
+static inline uint32_t bits_bf16(uint16_t v, int half) { return (uint32_t)v << (16 * half); }
+static inline float number_f32(uint32_t bits, int half) {
+    float v;
+    (void)half;
+    memcpy(&v, &bits, 4);
+    return v;
+}
+static inline uint16_t number_bf16(uint32_t bits, int half) { return (uint16_t)(bits >> (16 * half)); }
+
+static void *buffer(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors > 0 ? vectors : 1) * 64); }
+
+/* --- the inner loops, for tiles of 1, 2 and 4 units --- */
+
+#define INNER(name, units)                                                                                          \
+    /* out[i] = sum over the non-zeros k of row i of values[k] * tile[index[k]], for `rows` rows. */                \
+    static inline void product_##name##_##units(vec *restrict out, const word *restrict tile,                       \
+                                                const float *restrict values, const int32_t *restrict start,        \
+                                                const int32_t *restrict index, int rows) {                          \
+        enum { many = units * HALVES_##name };                                                                      \
+        for (int i = 0; i < rows; i++) {                                                                            \
+            vec sum[many], part[many];                                                                              \
+            for (int b = 0; b < many; b++) sum[b] = (vec){0};                                                       \
+            for (int32_t k = start[i]; k < start[i + 1]; k++) {                                                     \
+                const word *from = tile + (int64_t)index[k] * units;                                                \
+                const float value = values[k];                                                                      \
+                _Pragma("GCC unroll 4") for (int u = 0; u < units; u++)                                             \
+                    open_##name(part + u * HALVES_##name, from[u]);                                                 \
+                _Pragma("GCC unroll 8") for (int b = 0; b < many; b++) sum[b] += part[b] * value;                   \
+            }                                                                                                       \
+            for (int b = 0; b < many; b++) out[i * many + b] = sum[b];                                              \
+        }                                                                                                           \
+    }                                                                                                               \
+    /* dw[k] += left[row of k] . right[col[k]] over the tokens of a tile; sixteen dot products fold at once. */     \
+    static inline void dots_##name##_##units(float *restrict dw, const word *restrict left,                         \
+                                             const word *restrict right, const int32_t *restrict crow,              \
+                                             const int32_t *restrict col, int64_t rows) {                           \
+        enum { many = units * HALVES_##name };                                                                      \
+        vec waiting[LANES], mine[many], part[many];                                                                 \
         int filled = 0;                                                                                             \
         int32_t first = 0;                                                                                          \
         for (int64_t i = 0; i < rows; i++) {                                                                        \
-            vec mine[blocks];                                                                                       \
-            for (int b = 0; b < blocks; b++) mine[b] = left[i * blocks + b];                                        \
+            _Pragma("GCC unroll 4") for (int u = 0; u < units; u++)                                                 \
+                open_##name(mine + u * HALVES_##name, left[i * units + u]);                                         \
             for (int32_t k = crow[i]; k < crow[i + 1]; k++) {                                                       \
-                const vec *from = right + (int64_t)col[k] * blocks;                                                 \
-                vec sum = mine[0] * from[0];                                                                        \
-                _Pragma("GCC unroll 8") for (int b = 1; b < blocks; b++) sum += mine[b] * from[b];                  \
-                part[filled++] = sum;                                                                               \
+                const word *from = right + (int64_t)col[k] * units;                                                 \
+                _Pragma("GCC unroll 4") for (int u = 0; u < units; u++)                                             \
+                    open_##name(part + u * HALVES_##name, from[u]);                                                 \
+                vec sum = mine[0] * part[0];                                                                        \
+                _Pragma("GCC unroll 8") for (int b = 1; b < many; b++) sum += mine[b] * part[b];                    \
+                waiting[filled++] = sum;                                                                            \
                 if (filled == LANES) {                                                                              \
-                    store_f32(dw + first, load_f32(dw + first) + row_sums(part));                                   \
+                    *(loose *)(dw + first) = (loose)((vec) * (loose *)(dw + first) + row_sums(waiting));            \
                     first += LANES, filled = 0;                                                                     \
                 }                                                                                                   \
             }                                                                                                       \
         }                                                                                                           \
         for (int i = 0; i < filled; i++)                                                                            \
-            for (int lane = 0; lane < LANES; lane++) dw[first + i] += part[i][lane];                                \
+            for (int lane = 0; lane < LANES; lane++) dw[first + i] += waiting[i][lane];                             \
     }
-DOTS(1)
-DOTS(2)
-DOTS(4)
-DOTS(8)
+INNER(f32, 1)
+INNER(f32, 2)
+INNER(f32, 4)
+INNER(bf16, 1)
+INNER(bf16, 2)
+INNER(bf16, 4)
 
-static void dots(int blocks, float *dw, const vec *left, const vec *right, const int32_t *crow, const int32_t *col,
-                 int64_t rows) {
-    switch (blocks) {
-    case 1: dots_1(dw, left, right, crow, col, rows); break;
-    case 2: dots_2(dw, left, right, crow, col, rows); break;
-    case 4: dots_4(dw, left, right, crow, col, rows); break;
-    default: dots_8(dw, left, right, crow, col, rows);
-    }
-}
+/* --- everything else, once a type. Returns 0; 1: no memory; 2: the indices do not fit --- */
 
-/* Everything that depends on the type of the activations. Returns 0; 1: no memory; 2: indices do not fit. */
 #define FOR_TYPE(T, name)                                                                                           \
-    /* tile[f * blocks + b][lane] = from[16 b + lane][f]; tokens at or beyond `tokens` count as zero */             \
-    static void gather_##name(vec *restrict tile, const T *restrict from, int64_t tokens, int64_t features,         \
-                              int blocks) {                                                                         \
-        for (int b = 0; b < blocks; b++) {                                                                          \
-            const int64_t here = tokens - (int64_t)b * LANES;                                                       \
-            const T *base = from + (int64_t)b * LANES * features;                                                   \
+    /* Tokens of a unit, and features in 64 bytes: whole lines are written, for with a power of two between tokens */\
+    /* the second half of a line would find the first gone from the cache. */                                       \
+    enum { unit_tokens_##name = LANES * HALVES_##name, line_##name = 64 / sizeof(T) };                              \
+    static void product_##name(int units, vec *out, const word *tile, const float *values, const int32_t *start,    \
+                               const int32_t *index, int rows) {                                                    \
+        if (units == 1) product_##name##_1(out, tile, values, start, index, rows);                                  \
+        else if (units == 2) product_##name##_2(out, tile, values, start, index, rows);                             \
+        else product_##name##_4(out, tile, values, start, index, rows);                                             \
+    }                                                                                                               \
+    static void dots_##name(int units, float *dw, const word *left, const word *right, const int32_t *crow,         \
+                            const int32_t *col, int64_t rows) {                                                     \
+        if (units == 1) dots_##name##_1(dw, left, right, crow, col, rows);                                          \
+        else if (units == 2) dots_##name##_2(dw, left, right, crow, col, rows);                                     \
+        else dots_##name##_4(dw, left, right, crow, col, rows);                                                     \
+    }                                                                                                               \
+    /* tile[f * units + u] = feature f of unit u's tokens; tokens at or beyond `tokens` count as zero. */           \
+    static void gather_##name(word *restrict tile, const T *restrict from, int64_t tokens, int64_t features,        \
+                              int units) {                                                                          \
+        for (int u = 0; u < units; u++) {                                                                           \
+            const int64_t here = tokens - (int64_t)u * unit_tokens_##name;                                          \
+            const T *base = from + (int64_t)u * unit_tokens_##name * features;                                      \
             int64_t f = 0;                                                                                          \
-            if (here >= LANES)                                                                                      \
+            if (here >= unit_tokens_##name)                                                                         \
                 for (; f + LANES <= features; f += LANES) {                                                         \
-                    vec r[LANES];                                                                                   \
+                    word r[LANES];                                                                                  \
                     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++)                                        \
-                        r[i] = load_##name(base + i * features + f);                                                \
+                        r[i] = load_##name(base + i * features + f, features);                                      \
                     transpose(r);                                                                                   \
-                    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) tile[(f + i) * blocks + b] = r[i];     \
+                    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) tile[(f + i) * units + u] = r[i];      \
                 }                                                                                                   \
             for (; f < features; f++) {                                                                             \
-                vec v = {0};                                                                                        \
-                for (int i = 0; i < LANES && i < here; i++) v[i] = widen_##name(base[i * features + f]);            \
-                tile[f * blocks + b] = v;                                                                           \
+                word v = {0};                                                                                       \
+                for (int t = 0; t < unit_tokens_##name && t < here; t++)                                            \
+                    v[t % LANES] |= bits_##name(base[t * features + f], t / LANES);                                 \
+                tile[f * units + u] = v;                                                                            \
             }                                                                                                       \
         }                                                                                                           \
     }                                                                                                               \
-    /* The way back for `rows` features that lie at to[token][0 ...]: sixteen tokens at a time, so that few rows of */ \
-    /* `to` are written at once (their pages stay in the translation buffer). */                                    \
+    /* The way back for `rows` features that lie at to[token][0 ...]: one unit of tokens at a time, so that few */  \
+    /* rows of `to` are written at once (their pages stay in the translation buffer). */                            \
     static void scatter_##name(T *restrict to, const vec *restrict from, int64_t tokens, int64_t features,          \
-                               int blocks, int rows) {                                                              \
-        for (int b = 0; b < blocks; b++) {                                                                          \
-            const int64_t here = tokens - (int64_t)b * LANES;                                                       \
-            T *base = to + (int64_t)b * LANES * features;                                                           \
+                               int units, int rows) {                                                               \
+        const int many = units * HALVES_##name;                                                                     \
+        for (int u = 0; u < units; u++) {                                                                           \
+            const int64_t here = tokens - (int64_t)u * unit_tokens_##name;                                          \
+            const vec *mine = from + u * HALVES_##name;                                                             \
+            T *base = to + (int64_t)u * unit_tokens_##name * features;                                              \
             int f = 0;                                                                                              \
-            if (here >= LANES)                                                                                      \
-                for (; f + LANES <= rows; f += LANES) {                                                             \
-                    vec r[LANES];                                                                                   \
-                    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) r[i] = from[(f + i) * blocks + b];     \
-                    transpose(r);                                                                                   \
-                    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++)                                        \
-                        store_##name(base + i * features + f, r[i]);                                                \
+            if (here >= unit_tokens_##name)                                                                         \
+                for (; f + line_##name <= rows; f += line_##name) {                                                 \
+                    T lines[unit_tokens_##name * line_##name];                                                      \
+                    for (int part = 0; part < line_##name; part += LANES) {                                         \
+                        word r[LANES];                                                                              \
+                        _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++)                                    \
+                            r[i] = close_##name(mine + (f + part + i) * many);                                      \
+                        transpose(r);                                                                               \
+                        _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++)                                    \
+                            store_##name(lines + i * line_##name + part, line_##name, r[i]);                        \
+                    }                                                                                               \
+                    for (int t = 0; t < unit_tokens_##name; t++)                                                    \
+                        memcpy(base + t * features + f, lines + t * line_##name, 64);                               \
                 }                                                                                                   \
-            for (; f < rows; f++)                                                                                   \
-                for (int lane = 0; lane < LANES && lane < here; lane++)                                             \
-                    base[lane * features + f] = narrow_##name(from[f * blocks + b][lane]);                          \
+            for (; f < rows; f++) {                                                                                 \
+                const word v = close_##name(mine + f * many);                                                       \
+                for (int t = 0; t < unit_tokens_##name && t < here; t++)                                            \
+                    base[t * features + f] = number_##name(v[t % LANES], t / LANES);                                \
+            }                                                                                                       \
         }                                                                                                           \
     }                                                                                                               \
-    static void multiply_##name(T *to, const vec *tile, const float *values, const int32_t *start,                  \
-                                const int32_t *index, int64_t tokens, int64_t features, int blocks) {               \
+    static void multiply_##name(T *to, const word *tile, const float *values, const int32_t *start,                 \
+                                const int32_t *index, int64_t tokens, int64_t features, int units) {                \
         vec part[PART];                                                                                             \
-        const int most = PART / blocks;                                                                             \
+        const int most = PART / (units * HALVES_##name);                                                            \
         for (int64_t f = 0; f < features; f += most) {                                                              \
             const int rows = features - f < most ? (int)(features - f) : most;                                      \
-            product(blocks, part, tile, values, start + f, index, rows);                                            \
-            scatter_##name(to + f, part, tokens, features, blocks, rows);                                           \
+            product_##name(units, part, tile, values, start + f, index, rows);                                      \
+            scatter_##name(to + f, part, tokens, features, units, rows);                                            \
         }                                                                                                           \
     }                                                                                                               \
     int forward_##name(const T *x, const float *values, const int32_t *crow, const int32_t *col, T *y,              \
-                       int64_t count, int64_t tokens, int64_t in, int64_t out, int blocks) {                        \
+                       int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                         \
         if (crow[out] != count) return 2;                                                                           \
-        vec *tile = buffer(in * blocks);                                                                            \
+        word *tile = buffer(in * units);                                                                            \
         if (!tile) return 1;                                                                                        \
-        for (int64_t t = 0; t < tokens; t += (int64_t)blocks * LANES) {                                             \
-            gather_##name(tile, x + t * in, tokens - t, in, blocks);                                                \
-            multiply_##name(y + t * out, tile, values, crow, col, tokens - t, out, blocks);                         \
+        for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                                 \
+            gather_##name(tile, x + t * in, tokens - t, in, units);                                                 \
+            multiply_##name(y + t * out, tile, values, crow, col, tokens - t, out, units);                          \
         }                                                                                                           \
         free(tile);                                                                                                 \
         return 0;                                                                                                   \
     }                                                                                                               \
     int backward_##name(const T *g, const T *x, const float *values, const int32_t *crow, const int32_t *col,       \
                         const int32_t *crow_t, const int32_t *row_t, const int32_t *order, T *dx, float *dw,        \
-                        int64_t count, int64_t tokens, int64_t in, int64_t out, int blocks) {                       \
+                        int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                        \
         if (crow[out] != count || crow_t[in] != count) return 2;                                                    \
-        vec *x_tile = buffer(in * blocks), *g_tile = buffer(out * blocks);                                          \
-        float *by_column = (float *)buffer((count + LANES - 1) / LANES);                                            \
+        word *x_tile = buffer(in * units), *g_tile = buffer(out * units);                                           \
+        float *by_column = buffer((count + LANES - 1) / LANES);                                                     \
         const int failed = !x_tile || !g_tile || !by_column;                                                        \
         if (!failed) {                                                                                              \
             for (int64_t k = 0; k < count; k++) by_column[k] = values[order[k]];                                    \
             memset(dw, 0, (size_t)count * sizeof(float));                                                           \
-            for (int64_t t = 0; t < tokens; t += (int64_t)blocks * LANES) {                                         \
-                gather_##name(g_tile, g + t * out, tokens - t, out, blocks);                                        \
-                multiply_##name(dx + t * in, g_tile, by_column, crow_t, row_t, tokens - t, in, blocks);             \
-                gather_##name(x_tile, x + t * in, tokens - t, in, blocks);                                          \
-                dots(blocks, dw, g_tile, x_tile, crow, col, out);                                                   \
+            for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                             \
+                gather_##name(g_tile, g + t * out, tokens - t, out, units);                                         \
+                multiply_##name(dx + t * in, g_tile, by_column, crow_t, row_t, tokens - t, in, units);              \
+                gather_##name(x_tile, x + t * in, tokens - t, in, units);                                           \
+                dots_##name(units, dw, g_tile, x_tile, crow, col, out);                                             \
             }                                                                                                       \
         }                                                                                                           \
         free(x_tile), free(g_tile), free(by_column);                                                                \

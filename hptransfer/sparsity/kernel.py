@@ -38,7 +38,7 @@ __all__ = [
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
-LANES = 16
+UNIT_BYTES = 64
 TILE_BYTES = 512 * 1024
 """Room for the transposed tiles: half of a second-level cache of one MiB."""
 
@@ -76,9 +76,15 @@ class Kernel:
 
 
 def _sizes(x: Tensor, ix: SparseIndices) -> tuple[int, int, int, int, int]:
-    """Non-zeros, tokens, in, out and the tile's height in blocks of 16 tokens, such that both tiles fit the cache."""
-    room = TILE_BYTES // (LANES * 4 * (ix.in_features + ix.out_features))
-    return ix.nonzeros, x.shape[0], ix.in_features, ix.out_features, 4 if room >= 4 else 2 if room >= 2 else 1
+    """Non-zeros, tokens, in, out and the units (64 bytes of tokens a feature) of a tile: 1, 2 or 4.
+
+    Four while both tiles fit the cache, else two; never more than hold the tokens.
+    """
+    tokens, features = x.shape[0], ix.in_features + ix.out_features
+    units = 4 if 4 * UNIT_BYTES * features <= TILE_BYTES else 2
+    while units > 1 and (units // 2) * UNIT_BYTES // x.element_size() >= tokens:
+        units //= 2
+    return ix.nonzeros, tokens, ix.in_features, ix.out_features, units
 
 
 def _check(failed: int) -> None:

@@ -13,7 +13,7 @@ from hptransfer.sparsity.kernel import load_kernel
 from hptransfer.sparsity.linear import SparseLinear, dense_of, index_buffers, values_of
 from hptransfer.sparsity.masks import make_mask
 
-SHAPES = [(48, 32, 64), (37, 53, 70), (1, 5, 3), (130, 257, 129)]
+SHAPES = [(48, 32, 64), (37, 53, 70), (1, 5, 3), (130, 257, 129), (700, 1500, 40)]
 """(out, in, tokens): whole tiles, and every kind of remainder."""
 
 
