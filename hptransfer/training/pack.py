@@ -19,13 +19,14 @@ from torch import Tensor
 from hptransfer.data import Corpus
 from hptransfer.errors import OutOfMemoryError
 from hptransfer.training.build import corpus_of, initial_state, table_of
+from hptransfer.training.calibrate import stack_size
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
-from hptransfer.training.programs import forget_programs, program_for, stack_size
+from hptransfer.training.programs import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of
 from hptransfer.trial import CurvePoint, Outcome, Status, Trial

@@ -20,6 +20,7 @@ from hptransfer.errors import InputError, WorkError
 from hptransfer.specs import OptimizerName
 from hptransfer.training.build import TrialTensors, check_logits
 from hptransfer.training.compiling import compile_program, trace
+from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers import STEP_NUMBERS, Hyper, adamw, momenta_of, sgd
 from hptransfer.training.settings import WorkerSettings
@@ -235,4 +236,4 @@ class Program:
 
             return eager
         program, self.note = compile_program(advance, arguments, settings)
-        return program
+        return captured(program) if self.device.type == "cuda" and not self.note else program

@@ -1,10 +1,9 @@
-"""The programs a process holds, one a shape, and how many trials each trains at once."""
+"""The programs a process holds, one a shape."""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import torch
 
@@ -17,13 +16,11 @@ from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
 from hptransfer.trial import Trial
 
-__all__ = ["BUCKETS", "forget_programs", "program_for", "stack_size"]
-
-BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
-"""Numbers of stacked trials a program may have: few, because each is compiled anew."""
+__all__ = ["forget_programs", "program_for"]
 
 MOST_PROGRAMS = 8
 MOST_BYTES = 4 * 2**30
+"""Programs are kept while there are at most this many and their tensors take at most this much."""
 
 _programs: OrderedDict[str, Program] = OrderedDict()
 
@@ -68,15 +65,6 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
 def forget_programs() -> None:
     """Let go of every program and its tensors."""
     _programs.clear()
-
-
-def stack_size(trials: Sequence[Trial], settings: WorkerSettings, device: torch.device) -> int:
-    """How many of these trials to train at once: one on a CPU, the calibrated bucket on a GPU."""
-    if settings.stack is not None:
-        return settings.stack
-    if device.type == "cpu":
-        return 1
-    return next((b for b in BUCKETS if b >= len(trials)), BUCKETS[-1])
 
 
 def _make_room(needed: int) -> None:

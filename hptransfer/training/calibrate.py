@@ -1,0 +1,138 @@
+"""Short measurements that settle what cannot be known beforehand: precision, seconds a step, trials in a stack."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+
+from hptransfer.training.build import corpus_of, initial_state, table_of
+from hptransfer.training.compiling import SMALL_FLOPS
+from hptransfer.training.flops import cost_of
+from hptransfer.training.optimizers import step_numbers
+from hptransfer.training.process import prepare_process
+from hptransfer.training.program import CannotStackError, Program
+from hptransfer.training.programs import forget_programs, program_for
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import Trial
+
+__all__ = ["BUCKETS", "calibrate_precision", "seconds_per_step", "stack_size", "time_program"]
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Numbers of stacked trials a program may have: few, because each is compiled anew."""
+
+GAIN = 1.1
+"""bf16, or a larger stack, must be faster by this factor to be chosen."""
+
+MEMORY_SHARE = 0.7
+"""Share of a GPU's free memory that a stack may take."""
+
+
+def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Literal["fp32", "bf16"]:
+    """bf16 where it multiplies the trial's largest matrices faster, casts included; fp32 elsewhere.
+
+    A trial too small to be compiled stays in fp32, which is exact and costs it nothing.
+    """
+    if cost_of(trial).flops_dense < SMALL_FLOPS:
+        return "fp32"
+    device = prepare_process(settings)
+    tokens = min(4096, trial.training.batch_size * trial.training.sequence_length)
+    return _faster_precision(str(device), tokens, min(2048, trial.width))
+
+
+@functools.cache
+def _faster_precision(device: str, tokens: int, width: int) -> Literal["fp32", "bf16"]:
+    x = torch.randn(tokens, width, device=device)
+    weight = torch.randn(4 * width, width, device=device)
+
+    def exact() -> None:
+        y = x @ weight.t()
+        y @ weight
+        y.t() @ x
+
+    def rough() -> None:
+        narrow = weight.bfloat16()
+        y = x.bfloat16() @ narrow.t()
+        y @ narrow
+        (y.t() @ x.bfloat16()).float()
+
+    return "bf16" if _median_seconds(exact, device) > GAIN * _median_seconds(rough, device) else "fp32"
+
+
+def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
+    """Seconds one worker needs for one step of one such trial, measured in a full pack; compiling is not counted."""
+    device = prepare_process(settings)
+    stack = stack_size([trial], settings, device)
+    try:
+        program = program_for(trial, settings, device, stack)
+    except CannotStackError:
+        program = program_for(trial, settings, device, 1)
+    return time_program(program, trial)
+
+
+def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:
+    """Median seconds of a step over `repeats`, a trial. Leaves the program's slots to be filled anew."""
+    tensors = initial_state(trial, table_of(trial), program.layout)
+    for slot in range(program.stack):
+        program.load(slot, tensors)
+    t = trial.training
+    batch = corpus_of(trial).batch(trial.data_seed, 0, t.batch_size, t.sequence_length)
+    batches = batch.expand(program.stack, *batch.shape)
+    numbers = torch.tensor([step_numbers(t, 0)] * program.stack, device=program.device)
+    step = functools.partial(program.step, batches, numbers)
+    return _median_seconds(step, str(program.device), repeats) / program.stack
+
+
+def stack_size(trials: Sequence[Trial], settings: WorkerSettings, device: torch.device) -> int:
+    """How many of these trials to train at once: one on a CPU, the calibrated bucket on a GPU."""
+    if settings.stack is not None:
+        return settings.stack
+    if device.type == "cpu":
+        return 1
+    key = (trials[0].shape_key, str(device))
+    if key not in _best_stack:
+        _best_stack[key] = _calibrate_stack(trials[0], settings, device)
+        forget_programs()
+    return min(_best_stack[key], next(b for b in BUCKETS if b >= min(len(trials), BUCKETS[-1])))
+
+
+_best_stack: dict[tuple[str, str], int] = {}
+
+
+def _calibrate_stack(trial: Trial, settings: WorkerSettings, device: torch.device) -> int:
+    """The bucket after which a larger one is not worth its memory.
+
+    Measured eagerly, because a bucket is compiled only once it is chosen; where stacking stops to pay is the same.
+    """
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = max(1, int(MEMORY_SHARE * free / cost_of(trial).memory_bytes))
+    best, best_seconds = 1, float("inf")
+    eager = replace(settings, compile="never")
+    for bucket in BUCKETS:
+        if bucket > fits:
+            break
+        try:
+            seconds = time_program(program_for(trial, eager, device, bucket), trial)
+        except (CannotStackError, torch.OutOfMemoryError):
+            break
+        if seconds * GAIN > best_seconds:
+            break
+        best, best_seconds = bucket, seconds
+    return best
+
+
+def _median_seconds(work: Callable[[], object], device: str, repeats: int = 7) -> float:
+    on_gpu = device.startswith("cuda")
+    took = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        work()
+        if on_gpu:
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - start)
+    return statistics.median(took[2:])

@@ -1,0 +1,29 @@
+"""Short measurements give usable answers, and leave a process able to train."""
+
+from __future__ import annotations
+
+import torch
+from small_trials import EAGER, outcome_of, small_trial
+
+from hptransfer.training.calibrate import calibrate_precision, seconds_per_step, stack_size
+
+
+def test_a_tiny_trial_stays_exact() -> None:
+    assert calibrate_precision(small_trial(), EAGER) == "fp32"
+
+
+def test_a_large_trial_gets_the_faster_precision() -> None:
+    trial = small_trial(width=256, training={"batch_size": 16, "sequence_length": 64, "steps": 100})
+    assert calibrate_precision(trial, EAGER) in ("fp32", "bf16")
+
+
+def test_a_timed_program_still_trains_as_before() -> None:
+    before = outcome_of(small_trial())
+    seconds = seconds_per_step(small_trial(), EAGER)
+    assert 0 < seconds < 5
+    assert outcome_of(small_trial()).loss == before.loss
+
+
+def test_a_cpu_takes_trials_one_at_a_time_unless_told() -> None:
+    cpu = torch.device("cpu")
+    assert stack_size([small_trial()] * 9, EAGER, cpu) == 1
