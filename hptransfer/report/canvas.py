@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from hptransfer.report.style import MUTED, SeriesStyle, density_text, power_text, sparsity_text
+from hptransfer.report.style import MUTED, SeriesStyle, density_text, power_text, series_text, sparsity_text
 
 __all__ = [
     "Spread",
@@ -21,8 +21,10 @@ __all__ = [
     "empty",
     "key",
     "label_lines",
+    "label_room",
     "octave_axis",
     "panels",
+    "per_row",
     "share_axis",
     "spread",
     "thinned",
@@ -161,6 +163,16 @@ def spread(places: Spread, gap: float, low: float, high: float) -> list[float]:
     for place, index in zip(moved, order, strict=True):
         out[index] = place
     return out
+
+
+def per_row(count: int) -> int:
+    """Panels a row that leave no lonely last one: at most three."""
+    return 2 if count == 4 else min(3, count)
+
+
+def label_room(names: Iterable[str]) -> float:
+    """Inches of right margin that `label_lines` needs for these series."""
+    return 0.32 + 0.085 * max(len(series_text(name)) for name in names)
 
 
 def label_lines(ax: Axes, ends: Sequence[tuple[float, float]], texts: Sequence[str], colours: Sequence[str]) -> None:

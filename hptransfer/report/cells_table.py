@@ -32,7 +32,8 @@ def cells_section(results: Results) -> Markup | None:
         ("lowest loss", "num"),
         ("at transferred", "num"),
         ("regret", "num"),
-        ("trials", "num"),
+        ("values × seeds", "num"),
+        ("diverged", "num"),
         ("state", ""),
     ]
     head = tag("tr", *(tag("th", tag("button", h, type="button"), scope="col", class_=c or None) for h, c in heads))
@@ -100,7 +101,8 @@ def _row(row: Mapping[Any, Any], names: list[str], deep: bool) -> Markup:
         _cell(number(row["min_loss"]), _loss(number(row["min_loss"])), "num"),
         _cell(number(row["transferred_loss"]), _loss(number(row["transferred_loss"])), "num"),
         _cell(regret, join([percent_text(regret), tag("small", unsure)]), "num"),
-        _cell(row.get("n_points"), join([counts, tag("small", f", {diverged} diverged") if diverged else ""]), "num"),
+        _cell(row.get("n_points"), counts, "num"),
+        _cell(diverged, str(diverged) if diverged else "–", "num"),
         _cell(state, join([tag("span", badge(state), data_tip=row["why"]), tag("span", row["why"], class_="sr")])),
     ]
     depth = f"{row['depth']:g}" if deep else None

@@ -12,7 +12,7 @@ from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_sweep import NAMES, fitted_optimum, loss_limits
 from hptransfer.report.style import MARKERS, power_text, sequence, series_text, value_text
-from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
+from hptransfer.report.tidy import Lines, axis_text, line_views, points, prepared, series_in, transferred
 from hptransfer.results import Results
 
 __all__ = ["MAX_VIEWS", "sweep_chart"]
@@ -82,7 +82,7 @@ def _sweep_line(
     same = (part["width"] == key[0]) & (part["density"] == key[1]) & (part["depth"] == key[2])
     line["points"], line["lost"] = [], []
     word = "LR" if axis == "lr" else "init std"
-    where = f"{series_text(series)}, {line['name']}"
+    where = f"{series_text(series)}, width {key[0]:g}, density {axis_text('density', key[1])}"
     for row in part[same].sort_values("x").to_dict("records"):
         x, n, lost = math.log2(row["x"]), int(row["n"]), int(row["n_diverged"])
         head = f"{where}\n{word} {power_text(row['x'])} = {value_text(row['x'])}"
@@ -93,7 +93,7 @@ def _sweep_line(
             heights = [kit.short(row[c]) for c in ("mean", "low", "high")]
             line["points"].append([kit.short(x), *heights, int(lost > 0), tip])
         if lost:
-            line["lost"].append([kit.short(x), f"{head}\n{lost} of {seeds.replace(', ', '; ')}"])
+            line["lost"].append([kit.short(x), f"{head}\n{lost} of {n} seeds diverged"])
     best, loss = fitted_optimum(cells, series, key, axis)
     if math.isfinite(best) and math.isfinite(loss) and best > 0:
         tip = f"{where}\nfitted optimum {power_text(best)} = {value_text(best)}\nloss there {loss:.4f}"

@@ -52,7 +52,7 @@ const Charts = (() => {
   }
 
   function dotted() {
-    const svg = el("svg", { class: "sample plot", viewBox: "0 0 30 12", "aria-hidden": "true" });
+    const svg = el("svg", { class: "sample", viewBox: "0 0 30 12", "aria-hidden": "true" });
     el("line", { class: "ref", x1: 0, x2: 30, y1: 6, y2: 6 }, svg);
     return svg;
   }
@@ -166,6 +166,7 @@ const Charts = (() => {
       for (const line of view.key) { const item = html("li", "", keys); item.appendChild(sample(line)); item.appendChild(document.createTextNode(line.name)); }
       if (view.dotted) { const item = html("li", "", keys); item.appendChild(dotted()); item.appendChild(document.createTextNode(view.dotted)); }
       panels.replaceChildren();
+      panels.dataset.count = String(view.panels.length);
       for (const panel of view.panels) {
         const figure = html("figure", "", panels);
         html("figcaption", "", figure, panel.title);

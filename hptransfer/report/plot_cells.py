@@ -14,7 +14,17 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColor
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hptransfer.report.canvas import caption, dashes, empty, label_lines, panels, share_axis, unit_axis
+from hptransfer.report.canvas import (
+    caption,
+    dashes,
+    empty,
+    label_lines,
+    label_room,
+    panels,
+    per_row,
+    share_axis,
+    unit_axis,
+)
 from hptransfer.report.style import (
     INK,
     MUTED,
@@ -58,7 +68,8 @@ def plot_stability(cells: pd.DataFrame, *, axis: str = "lr") -> Figure:
             return empty("The optimum is known in fewer than two cells, so there is nothing to compare yet.")
     styles = series_styles(order_series(list(mine["series"])))
     with look():
-        figure, axes = panels(len(slices), width=3.4, height=2.6, right=1.05, between=1.05, share_y=False)
+        room = label_room(styles)
+        figure, axes = panels(len(slices), width=3.4, height=2.6, right=room, between=max(0.75, room), share_y=False)
         limits = octave_limits(mine)
         for ax, (by, held, rows) in zip(axes, slices, strict=True):
             _stability_panel(ax, by, rows, styles, limits)
@@ -144,16 +155,15 @@ def plot_regret(cells: pd.DataFrame, *, delta: float = 0.005) -> Figure:
     widths = sorted(float(w) for w in mine["width"].unique())
     densities = sorted((float(d) for d in mine["density"].unique()), reverse=True)
     with look():
+        columns = per_row(len(names))
         wide = max(1.9, 0.62 * len(densities))
-        figure, axes = panels(
-            len(names), columns=min(3, len(names)), width=wide, height=max(0.8, 0.42 * len(widths)), right=1.15
-        )
+        figure, axes = panels(len(names), columns=columns, width=wide, height=max(0.8, 0.42 * len(widths)), right=1.15)
         edges, colours = regret_colours(delta)
         for ax, name in zip(axes, names, strict=True):
             _regret_panel(ax, mine[mine["series"] == name], widths, densities, delta)
             ax.set_title(series_text(name))
         axes[0].set_ylabel("width")
-        _regret_key(axes[min(2, len(axes) - 1)], edges, colours)
+        _regret_key(axes[columns - 1], edges, colours)
         caption(
             figure,
             "Regret of the transferred value against the fitted minimum.   Bold: surely above "
@@ -177,8 +187,7 @@ def _regret_panel(ax: Axes, mine: pd.DataFrame, widths: list[float], densities: 
         weight = "bold" if low > delta else "normal"
         ink = "white" if shade >= len(colours) - 2 else INK
         ax.text(j, i, text, ha="center", va="center", fontsize=8, fontweight=weight, color=ink)
-    cmap = ListedColormap(colours)
-    cmap.set_bad("#ffffff")
+    cmap = ListedColormap(colours).with_extremes(bad="#ffffff")
     ax.imshow(
         np.ma.masked_invalid(np.where(np.isposinf(matrix), 1e9, matrix)),
         cmap=cmap,
@@ -223,7 +232,7 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
     names = order_series(list(cells["series"]))
     styles = series_styles(names)
     with look():
-        figure, axes = panels(len(shown), width=2.9, height=2.6, right=0.8)
+        figure, axes = panels(len(shown), width=2.9, height=2.6, right=label_room(names))
         values = cells[cells["width"].isin(shown)][["min_loss", "transferred_loss"]].astype(float).to_numpy()
         values = values[np.isfinite(values)]
         pad = 0.08 * max(float(values.max() - values.min()), 1e-6)

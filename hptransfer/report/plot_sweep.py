@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hptransfer.report.canvas import caption, empty, key, octave_axis, panels
+from hptransfer.report.canvas import caption, empty, key, octave_axis, panels, per_row
 from hptransfer.report.style import DIVERGED, INK, MARKERS, look, power_text, sequence, series_text
 from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
 
@@ -65,7 +65,8 @@ def plot_sweep(
     many = len(view.keys) > 1
     colours = sequence("density" if view.by == "density" else "width", len(view.keys))
     with look():
-        figure, axes = panels(len(series), columns=min(3, len(series)), right=1.0 if many else 0.2)
+        columns = per_row(len(series))
+        figure, axes = panels(len(series), columns=columns, right=1.0 if many else 0.2)
         low, high = float(table["x"].min()), float(table["x"].max())
         limits = loss_limits(table)
         for i, (ax, name) in enumerate(zip(axes, series, strict=True)):
@@ -75,13 +76,13 @@ def plot_sweep(
             _transferred_line(ax, value)
             _panel(ax, table[table["series"] == name], view, colours, cells, name, axis)
             ax.set_title(series_text(name))
-            if i % 3 == 0:
+            if i % columns == 0:
                 ax.set_ylabel("held-out loss (nats a token)")
         if many:
             # Listed as the lines lie: sparser is worse, wider is better.
             rows_of_key = list(zip(view.labels, colours, _markers(len(colours)), strict=True))
             labels, inks, marks = zip(*(rows_of_key if view.by == "density" else rows_of_key[::-1]), strict=True)
-            key(axes[min(2, len(axes) - 1)], _BY.get(view.by, view.by), labels, inks, marks)
+            key(axes[columns - 1], _BY.get(view.by, view.by), labels, inks, marks)
         caption(figure, _caption(view, value))
     return figure
 

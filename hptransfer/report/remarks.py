@@ -91,11 +91,11 @@ def add_command(results: Results, rows: Sequence[Mapping[Any, Any]]) -> str:
         settings["grid.init_multiples"] = [float(f"{v / float(rows[0]['transferred']):.9g}") for v in values]
     if seeds:
         settings["grid.seeds"] = seeds
-    words = ["hptransfer", "fanout", study_path(results)]
-    for key, value in settings.items():
-        words += ["--set", f"{key}={json.dumps(value)}"]
     folder = results.uri.rstrip("/").rpartition("/")[0]
-    return shlex.join([*words, *(["--results", folder] if folder else [])])
+    parts = [shlex.join(["hptransfer", "fanout", study_path(results)])]
+    parts += [shlex.join(["--set", f"{key}={json.dumps(value)}"]) for key, value in settings.items()]
+    parts += [shlex.join(["--results", folder])] if folder else []
+    return " \\\n  ".join(parts)
 
 
 def _depth(row: Mapping[Any, Any]) -> dict[str, int]:

@@ -118,8 +118,8 @@ def _axis_row(verdict: Mapping[str, Any]) -> Markup:
         ]
     if not math.isnan(slope[0]):
         figures += [
-            tag("span", "drift an octave"),
-            tag("span", tag("b", _signed(slope[0])), _interval(slope, _signed), " octaves"),
+            tag("span", "drift"),
+            tag("span", tag("b", _signed(slope[0])), _interval(slope, _signed), " oct/oct"),
         ]
     return tag(
         "div",

@@ -234,8 +234,9 @@ def value_text(value: float, digits: int = 3) -> str:
     """A plain number to so many significant digits; `–` for what is not finite."""
     if not math.isfinite(value):
         return "–"
-    if value != 0 and (abs(value) < 1e-3 or abs(value) >= 1e6):
+    if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e6):
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
     return f"{value:.{digits}g}".replace("-", "−")
 

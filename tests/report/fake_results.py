@@ -94,7 +94,8 @@ def check_frame(rules: Sequence[str] = ("sp", "mup", "supar")) -> pd.DataFrame:
     """A coordinate check as `coordinate_check` gives it: level under supar, shrinking with density under the others."""
     slopes = {"sp": 0.7, "mup": 1.1, "supar": 0.0}
     rows = []
-    for rule, density, step, block, seed in product(rules, (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16), range(11), (0, 1), range(3)):
+    densities = (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
+    for rule, density, step, block, seed in product(rules, densities, range(11), (0, 1), range(3)):
         for module, gain in ((f"blocks.{block}.attention", 1.0), (f"blocks.{block}.ffn", 0.8), ("(model)", 0.3)):
             slope = slopes.get(rule, 0.3) * gain * (1 + 0.08 * step) + 0.01 * step
             value = 0.5 * gain * density**slope * (1 + 0.05 * step) * (1 + 0.02 * seed)
