@@ -25,6 +25,9 @@ SweptName = Literal["lr", "init_std"]
 SAME_IN_A_SERIES = ("model", "optimizer", "data_id", "sparsity_kind", "sparsity_distribution", "schedule", "decay",
                     "batch_size", "sequence_length", "precision")  # fmt: skip
 """What must not vary within a series: differences belong into `variant`, else a curve mixes two questions."""
+DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
+                "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
+"""What, with the swept values and the seed, makes a trial in the store's schema."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,7 +72,7 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
     """Check the frame and group it into cells; raises InputError on what cannot be judged."""
     _require(frame)
     notes: list[str] = []
-    rows = _grid_rows(frame)
+    rows = _grid_rows(frame, notes)
     rows = _typed(rows)
     rows = _full_budget(rows, notes)
     rows = _finished(rows, notes)
@@ -107,7 +110,7 @@ def _require(frame: pd.DataFrame) -> None:
             )
 
 
-def _grid_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if "phase" not in frame or frame["phase"].isna().all():
         return frame.copy()
     grid = frame[frame["phase"] == "grid"]
@@ -119,7 +122,35 @@ def _grid_rows(frame: pd.DataFrame) -> pd.DataFrame:
             found=found,
             hint="run the fan-out: hptransfer fanout STUDY",
         )
-    return grid.copy()
+    shared = _shared_rows(grid, frame[frame["phase"] != "grid"])
+    if len(shared):
+        notes.append(f"trials of the grid that another phase had run before: {len(shared)}")
+    return pd.concat([grid, shared], ignore_index=True)
+
+
+def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Rows of other phases that are trials of the grid: the store keeps a run once, under the phase that ran it first.
+
+    They agree with a cell in all that is recorded, lie on the grid's values and seeds, and fill a hole there. Without
+    the columns that make a trial (`DESCRIBED_BY`) nothing is taken over.
+    """
+    if others.empty or not {*DESCRIBED_BY, "lr", "init_std", "seed"} <= set(grid.columns):
+        return others.iloc[:0]
+    described = [c for c in DESCRIBED_BY if not grid[c].isna().all()]
+    run = ["lr", "init_std", "seed"]
+    cells = set(grid[described].itertuples(index=False, name=None))
+    there = set(grid[[*described, *run]].itertuples(index=False, name=None))
+    taken = [
+        cell in cells and (*cell, *values) not in there
+        for cell, values in zip(
+            others[described].itertuples(index=False, name=None),
+            others[run].itertuples(index=False, name=None),
+            strict=True,
+        )
+    ]
+    on_grid = np.logical_and.reduce([others[c].isin(grid[c].unique()) for c in run])
+    kept: pd.DataFrame = others[np.array(taken) & on_grid]
+    return kept
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:

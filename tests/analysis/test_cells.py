@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from surfaces import frame
 
-from hptransfer.analysis.cells import REQUIRED_COLUMNS, read_cells
+from hptransfer.analysis.cells import DESCRIBED_BY, REQUIRED_COLUMNS, read_cells
 from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 
@@ -49,6 +49,21 @@ def test_rows_of_other_phases_alone_are_not_judged():
 def test_probe_rows_do_not_enter():
     rows = pd.concat([frame(), frame().assign(phase="tune", steps=25, loss=99.0)])
     assert judge(rows, base={"lr": 2.0**-7}).verdicts[0]["verdict"] == "STABLE"
+
+
+def test_a_trial_of_the_grid_that_the_search_ran_first_still_counts():
+    """The store keeps a run once, under its first phase; a search trial at another LR stays out."""
+    settings = dict.fromkeys(DESCRIBED_BY, "same") | {"rule": "supar", "variant": "", "steps": 100, "depth": 2}
+    settings = {k: v for k, v in settings.items() if k not in ("width", "density")}
+    rows = frame().assign(**settings)
+    centre = (rows["lr"] == 2.0**-7) & (rows["density"] == 1.0) & (rows["seed"] == 0)
+    rows.loc[centre, "phase"] = "tune"
+    elsewhere = rows[centre].assign(lr=2.0**-7.3)
+    other_beta = rows[centre].assign(beta1="another", seed=1)
+    read = read_cells(pd.concat([rows, elsewhere, other_beta]))
+    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
+    assert all(math.isfinite(x) for c in read.cells for x in c.points.losses.ravel())
+    assert read.notes == ("trials of the grid that another phase had run before: 1",)
 
 
 def test_several_budgets_are_cut_to_the_usual_one_and_said():

@@ -117,6 +117,16 @@ def test_a_value_where_one_seed_diverged_bounds_the_fit_and_is_counted():
     assert (found.status, found.side) == ("one-sided", "high")
 
 
+def test_a_value_that_only_lucky_seeds_survive_is_not_the_optimum():
+    """One seed diverged at the best LR: it bounds the grid, so the minimum below it sits on an edge."""
+    points = cell(np.random.default_rng(3), quadratic(), -7.0, x=OCTAVES, seeds=3)
+    points.losses[0, 4] = math.inf  # 2^-7
+    found = fit_optimum(points)
+    assert (found.status, found.side) == ("edge", "high")
+    assert found.best_seen == -8.0
+    assert found.ceiling == -7.0
+
+
 def test_everything_diverged_or_one_value_only_is_too_few_points():
     assert fit_optimum([(2.0**-x, 0, math.nan) for x in range(5)]).status == "few points"
     assert fit_optimum([(2.0**-7, s, 3.0) for s in range(3)]).status == "few points"

@@ -65,6 +65,11 @@ def test_on_the_margin_stable_is_said_at_most_one_time_in_twenty():
     assert rates(-0.1, 3, base=True, noise=0.003, draws=300)["STABLE"] <= 0.05
 
 
+def test_a_regret_just_below_delta_is_hardly_ever_called_drift():
+    """0.1677 octaves an octave over four octaves of density: 0.03 · 0.671² / 3 = 0.45%, under the 0.5% allowed."""
+    assert rates(-0.1677, 3, base=True, noise=0.004, draws=300)["DRIFT"] < 0.05
+
+
 def test_lopsided_curves_with_a_cliff_are_judged_alike():
     assert rates(0.0, 3, curve=lopsided(), base=True, noise=0.004, draws=150, edge=3.0)["STABLE"] > 0.9
     assert rates(-0.5, 3, curve=lopsided(), base=True, noise=0.004, draws=150, edge=3.0)["STABLE"] < 0.02
