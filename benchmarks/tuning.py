@@ -38,8 +38,8 @@ from hptransfer.tuning.fit import local_quadratic
 from hptransfer.tuning.space import Setting, mesh, proxy_trial
 
 LR = {"low": 2.0**-10, "high": 2.0**-2}
-INIT = {"low": 2.0**-7, "high": 2.0**-2}
-LR_POINTS, INIT_POINTS, GRID_SEEDS = 17, 6, (0, 1, 2)
+INIT = {"low": 2.0**-6, "high": 2.0**-2}
+LR_POINTS, INIT_POINTS, GRID_SEEDS = 17, 5, (0, 1, 2)
 GRID_TRIALS = LR_POINTS * INIT_POINTS * len(GRID_SEEDS)
 FINALISTS, FINALIST_SEEDS = 4, 3
 SEARCH_TRIALS = GRID_TRIALS // 4 - FINALISTS * FINALIST_SEEDS
@@ -54,7 +54,7 @@ def study_of(source: str, sampler: str, seed: int, trials: int, batch: int) -> S
             "name": f"tuning-{source}",
             "model": {"options": {"head_size": 16}},
             "data": {"source": source, "max_bytes": 400_000},
-            "training": {"steps": 60, "batch_size": 8, "sequence_length": 32, "eval_tokens": 4096},
+            "training": {"steps": 24, "batch_size": 8, "sequence_length": 32, "eval_tokens": 4096},
             "base": {"width": 32, "depth": 1},
             "grid": {"widths": [128], "seeds": list(GRID_SEEDS)},
             "tune": {

@@ -17,14 +17,14 @@ import pandas as pd
 from hptransfer import __version__
 from hptransfer.fanout import Precision, make_trial
 from hptransfer.pruning import PastRun
-from hptransfer.study import Study
+from hptransfer.study import Range, Study
 from hptransfer.training.flops import cost_of
 from hptransfer.trial import BaseHPs
 from hptransfer.tuning.finalists import Finalist, run_finalists
 from hptransfer.tuning.mirror import Mirror, importances
 from hptransfer.tuning.samplers import Search
 from hptransfer.tuning.space import HPs, Setting, check_tune, seed_offset, tune_warnings
-from hptransfer.tuning.summary import basin, edge_warnings, history
+from hptransfer.tuning.summary import basin, edge_warnings, fitted_optimum, history
 from hptransfer.tuning.telescope import Level, telescope
 from hptransfer.tuning.tried import RunsTrials, Tried, ceiling, diverged_everywhere, run_points, spent_flops
 
@@ -66,18 +66,20 @@ class Searched:
     width: int
     levels: tuple[Level, ...] = ()
 
-    @property
-    def candidates(self) -> list[HPs]:
-        """Points that trained at the last width, best first, each once.
+    def candidates(self, space: Mapping[str, Range]) -> list[HPs]:
+        """Points that trained at the last width, best first, each once; the fitted minimum takes second place.
 
-        The telescope's fitted minimum of the last mesh goes first: a mesh is coarse, and its points only bracket it.
+        The best single run is partly luck and the tried points only bracket the optimum; a local quadratic through the
+        runs near the best averages over both. It has to prove itself on fresh seeds like every finalist.
         """
         ended = sorted(
             (t for t in self.tried if t.status == "ok" and t.trial.width == self.width),
             key=lambda t: (t.loss, t.number),
         )
-        fitted = [self.levels[-1].optimum] if self.levels else []
-        return list({tuple(hps.values()): hps for hps in [*fitted, *(t.hps for t in ended)]}.values())
+        points = [t.hps for t in ended]
+        if ended and (fitted := fitted_optimum(ended, space)[1]) is not None:
+            points.insert(1, fitted)
+        return list({tuple(hps.values()): hps for hps in points}.values())
 
 
 def untuned_base(study: Study) -> dict[str, Any]:
@@ -121,11 +123,9 @@ def tune(
         searched = _by_telescope(setting, runner, seed, worst, mirror)
     else:
         searched = _by_optuna(setting, runner, seed, worst, mirror)
-    if not searched.candidates:
+    if not (candidates := searched.candidates(setting.space)):
         raise diverged_everywhere(searched.tried)
-    finalists = run_finalists(
-        setting, runner, searched.candidates, first_seed=seed + 1, worst=worst, width=searched.width
-    )
+    finalists = run_finalists(setting, runner, candidates, first_seed=seed + 1, worst=worst, width=searched.width)
     if mirror:
         for finalist in finalists:
             mirror.add(finalist.runs, prefix="finalist")

@@ -11,7 +11,7 @@ __all__ = ["LocalQuadratic", "flat_interval", "local_quadratic"]
 
 Array = npt.NDArray[np.float64]
 
-NEAR = 0.05
+NEAR = 0.03
 """Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
 
 LEAST_CURVATURE = 1e-9
@@ -26,6 +26,9 @@ class LocalQuadratic:
     value: float
     slope: Array
     hessian: Array
+    low: Array
+    """Lower corner of the runs it was fitted to."""
+    high: Array
 
     @property
     def vertex(self) -> Array | None:
@@ -52,7 +55,7 @@ def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadrat
         design = _design(x, crossed)
         solution, _, rank, _ = np.linalg.lstsq(design, losses[chosen], rcond=None)
         if rank == terms:
-            return _unpack(np.asarray(solution, dtype=np.float64), centre, crossed)
+            return _unpack(np.asarray(solution, dtype=np.float64), centre, crossed, points[chosen])
     return None
 
 
@@ -86,7 +89,7 @@ def _design(x: Array, crossed: bool) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _unpack(solution: Array, centre: Array, crossed: bool) -> LocalQuadratic:
+def _unpack(solution: Array, centre: Array, crossed: bool, points: Array) -> LocalQuadratic:
     axes = len(centre)
     hessian = np.diag(solution[1 + axes : 1 + 2 * axes])
     if crossed:
@@ -94,4 +97,11 @@ def _unpack(solution: Array, centre: Array, crossed: bool) -> LocalQuadratic:
         for i in range(axes):
             for j in range(i + 1, axes):
                 hessian[i, j] = hessian[j, i] = next(rest)
-    return LocalQuadratic(np.asarray(centre, dtype=float), float(solution[0]), solution[1 : 1 + axes], hessian)
+    return LocalQuadratic(
+        centre=np.asarray(centre, dtype=float),
+        value=float(solution[0]),
+        slope=solution[1 : 1 + axes],
+        hessian=hessian,
+        low=points.min(axis=0),
+        high=points.max(axis=0),
+    )

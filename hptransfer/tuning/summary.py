@@ -11,17 +11,37 @@ import numpy as np
 
 from hptransfer.study import Range
 from hptransfer.tuning.finalists import Finalist
-from hptransfer.tuning.fit import flat_interval, local_quadratic
-from hptransfer.tuning.space import HPs, coordinate
+from hptransfer.tuning.fit import LocalQuadratic, flat_interval, local_quadratic
+from hptransfer.tuning.space import HPs, coordinate, tidy, value_at
 from hptransfer.tuning.tried import Tried
 
-__all__ = ["Basin", "basin", "edge_warnings", "history"]
+__all__ = ["Basin", "basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
 
 EDGE = 0.05
 """A winner within this share of a searched range from its end may have its optimum outside."""
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """The run with the least loss among those that reached their end."""
+    return min((t for t in tried if t.status == "ok"), key=lambda t: (t.loss, t.number))
+
+
+def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[LocalQuadratic | None, HPs | None]:
+    """The local quadratic around the best run, and its minimum when that lies among the runs near the best."""
+    ended, best = [t for t in tried if t.status == "ok"], best_of(tried)
+    places = np.array([[coordinate(t.hps[name], axis) for name, axis in space.items()] for t in ended])
+    centre = np.array([coordinate(best.hps[name], axis) for name, axis in space.items()])
+    fit = local_quadratic(places, np.array([t.loss for t in ended]), centre)
+    vertex = None if fit is None else fit.vertex
+    if fit is None or vertex is None or (vertex < fit.low).any() or (vertex > fit.high).any():
+        return fit, None
+    return fit, {
+        name: tidy(value_at(float(place), axis), axis)
+        for (name, axis), place in zip(space.items(), vertex, strict=True)
+    }
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ one; most of the trials are spent where a trial is cheap (the Muon paper's teles
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,8 +15,9 @@ import numpy as np
 
 from hptransfer.errors import InputError
 from hptransfer.study import Range, Study
-from hptransfer.tuning.fit import LocalQuadratic, local_quadratic
+from hptransfer.tuning.fit import LocalQuadratic
 from hptransfer.tuning.space import HPs, Setting, coordinate, mesh, mesh_points, tidy, value_at
+from hptransfer.tuning.summary import best_of, fitted_optimum
 from hptransfer.tuning.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
 
 __all__ = ["Level", "telescope", "telescope_plan"]
@@ -94,7 +95,8 @@ def telescope(setting: Setting, runner: RunsTrials, *, seed: int, worst: float) 
         if not any(t.status == "ok" for t in tried):
             raise diverged_everywhere(tried)
         steps = {name: _spacing(axis, space[name], points) for name, axis in ranges.items()}
-        fit, optimum = _optimum(tried, space)
+        fit, fitted = fitted_optimum(tried, space)
+        optimum = fitted or dict(best_of(tried).hps)
         levels.append(Level(width, points, steps, tuple(tried), optimum))
         finer = plan[len(levels)][1] if len(levels) < len(plan) else points
         ranges = {
@@ -107,22 +109,6 @@ def telescope(setting: Setting, runner: RunsTrials, *, seed: int, worst: float) 
 def _spacing(axis: Range, whole: Range, points: int) -> float:
     """Distance between neighbours of the mesh, in the coordinates of the whole range."""
     return (coordinate(axis.high, whole) - coordinate(axis.low, whole)) / (points - 1)
-
-
-def _optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[LocalQuadratic | None, HPs]:
-    """The fitted minimum when it lies inside the mesh, else the best point."""
-    ended = [t for t in tried if t.status == "ok"]
-    best = min(ended, key=lambda t: t.loss)
-    places = np.array([[coordinate(t.hps[name], axis) for name, axis in space.items()] for t in ended])
-    centre = np.array([coordinate(best.hps[name], axis) for name, axis in space.items()])
-    fit = local_quadratic(places, np.array([t.loss for t in ended]), centre)
-    vertex = None if fit is None else fit.vertex
-    if vertex is None or (vertex < places.min(axis=0)).any() or (vertex > places.max(axis=0)).any():
-        return fit, dict(best.hps)
-    return fit, {
-        name: tidy(value_at(float(place), axis), axis)
-        for (name, axis), place in zip(space.items(), vertex, strict=True)
-    }
 
 
 def _shrunk(whole: Range, step: float, optimum: float, fit: LocalQuadratic | None, index: int, points: int) -> Range:
