@@ -1,3 +1,39 @@
-"""Tune hyperparameters on a small dense model, transfer them to large sparse ones, and know whether they hold."""
+"""Tune hyperparameters on a small dense model, transfer them to large sparse ones, and know whether they hold.
+
+The few names a user imports. They load on first use, so that `import hptransfer` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hptransfer.analysis.verdict import judge as judge
+    from hptransfer.results import load_results as load_results
+    from hptransfer.scaling.parametrize import parametrize as parametrize
+    from hptransfer.store import read_results as read_results
+    from hptransfer.study_file import load_study as load_study
+    from hptransfer.trial import BaseHPs as BaseHPs
 
 __version__ = "0.1.0"
+
+_WHERE = {
+    "BaseHPs": "hptransfer.trial",
+    "judge": "hptransfer.analysis.verdict",
+    "load_results": "hptransfer.results",
+    "load_study": "hptransfer.study_file",
+    "parametrize": "hptransfer.scaling.parametrize",
+    "read_results": "hptransfer.store",
+}
+__all__ = ["BaseHPs", "__version__", "judge", "load_results", "load_study", "parametrize", "read_results"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'hptransfer' has no attribute '{name}'")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
