@@ -288,12 +288,14 @@ class _Reader:
     def _seen(self, name: str) -> Any:
         """A role, or "input?" / "output?" for a matrix with one growing side that is no look-up table."""
         shape, grows = tuple(self.parameters[name].shape), self._grows(name)
-        if sum(n > 1 for n in shape) <= 1 or not any(grows):
+        if len(shape) < 2 or not any(grows):
             return "vector"
         owners = [self.modules[n.rpartition(".")[0]] for n in (name, *self._aliases(name))]
         table = next((m for m in owners if is_embedding(m)), None)
         module = table or owners[0]
         dims = feature_dims(module, shape)
+        if dims is None and sum(n > 1 for n in shape) == 1:
+            return "vector"  # a bare (1, 1, d); in a module that tells inputs from outputs, 1 is a size like any other
         if dims is None:
             raise InputError(
                 f"cannot tell the role of this parameter of shape {shape} in a {type(module).__name__}",

@@ -119,34 +119,36 @@ def test_the_fast_path_of_torchs_transformer_does_not_skip_the_multipliers():
         assert torch.allclose(model(PICTURES), trained, atol=1e-5)
 
 
+class Recurrent(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embed = nn.Embedding(16, width)
+        self.cell = nn.LSTM(width, width, batch_first=True)
+        self.readout = nn.Linear(width, 16)
+
+    def forward(self, tokens):
+        return self.readout(self.cell(self.embed(tokens))[0])
+
+
 def test_recurrent_layers():
-    class Recurrent(nn.Module):
-        def __init__(self, width):
-            super().__init__()
-            self.embed = nn.Embedding(16, width)
-            self.cell = nn.LSTM(width, width, batch_first=True)
-            self.readout = nn.Linear(width, 16)
-
-        def forward(self, tokens):
-            return self.readout(self.cell(self.embed(tokens))[0])
-
     roles = find_roles(Recurrent, width=16, other_width=32)
     assert roles["cell.weight_ih_l0"] == roles["cell.weight_hh_l0"] == "hidden"
     p = parametrize(Recurrent, width=32, base_width=16, density=0.5)
     assert trains_and_keeps_zeros(p, torch.arange(16).view(2, 8))
 
 
+class Experts(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.first = nn.Linear(4, width)
+        self.up = nn.Parameter(torch.zeros(3, width, 2 * width))
+        self.readout = nn.Linear(2 * width, 5)
+
+    def forward(self, x):
+        return self.readout((self.first(x) @ self.up).relu().mean(0))
+
+
 def test_experts_kept_as_one_stack_are_matrices_each_with_its_own_fan_in():
-    class Experts(nn.Module):
-        def __init__(self, width):
-            super().__init__()
-            self.first = nn.Linear(4, width)
-            self.up = nn.Parameter(torch.zeros(3, width, 2 * width))
-            self.readout = nn.Linear(2 * width, 5)
-
-        def forward(self, x):
-            return self.readout((self.first(x) @ self.up).relu().mean(0))
-
     p = parametrize(Experts, width=32, base_width=16, density=0.25, roles={"up": "hidden^T"})
     (up,) = (s for s in p.table if s.name == "up")
     assert (up.fan_in, up.out_dims) == (32, (0, 2))

@@ -52,6 +52,11 @@ def test_a_plain_stack_of_linear_layers():
     assert {roles[f"{i}.bias"] for i in range(3)} == {"vector"}
 
 
+def test_one_input_or_one_output_is_still_an_embedding_or_a_readout():
+    roles = roles_at_16(sequential(lambda w: nn.Linear(1, w), LINEAR[1], lambda w: nn.Linear(w, 1)))
+    assert [roles[f"{i}.weight"] for i in range(3)] == ["embedding", "hidden", "readout"]
+
+
 def test_the_number_of_rows_does_not_matter_but_what_grows_does():
     """A vocabulary as large as the width makes every matrix square; shapes alone would not tell."""
 
