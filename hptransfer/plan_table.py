@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,22 +14,29 @@ from hptransfer.plan import Load, Plan
 
 __all__ = ["plan_table", "quantity", "summary"]
 
-NUMBERS = ("trials", "stored", "params", "non-zero", "FLOPs", "non-zero", "memory", "time")
+WEIGHT = ("trials", "stored", "params", "nonzero", "FLOPs", "nonzero")
 
 
 def plan_table(plan: Plan) -> RenderableType:
-    """Tables by phase and by cell, and a sentence that sums up."""
-    phases = Table("phase", title=f"Plan of {plan.study}", title_justify="left")
-    for name in ("packs", *NUMBERS):
-        phases.add_column(name, justify="right")
+    """Tables by phase and by cell of the grid, and a sentence that sums up; 80 columns are enough."""
+    phases = _table(f"Plan of {plan.study}", ("phase", "packs", *WEIGHT, "memory", "time"))
     for phase in plan.phases:
-        phases.add_row(phase.phase, str(phase.packs), *_numbers(phase))
-    cells = Table("phase", title="By cell", title_justify="left")
-    for name in ("width", "density", "depth", *NUMBERS):
-        cells.add_column(name, justify="right")
+        phases.add_row(
+            phase.phase, str(phase.packs), *_weight(phase), quantity(phase.memory_bytes, "B"), _time(phase.est_seconds)
+        )
+    cells = _table("Cells of the grid", ("width", "density", "depth", *WEIGHT, "time"))
     for cell in plan.cells:
-        cells.add_row(cell.phase, str(cell.width), f"{cell.density:g}", str(cell.depth), *_numbers(cell))
+        if cell.phase == "grid":
+            size = (str(cell.width), f"{cell.density:.4g}", str(cell.depth))
+            cells.add_row(*size, *_weight(cell), _time(cell.est_seconds))
     return Group(phases, cells, Text(summary(plan)))
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="left" if name == "phase" else "right", no_wrap=True)
+    return table
 
 
 def summary(plan: Plan) -> str:
@@ -48,7 +58,7 @@ def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
     return f"{number}{' ' if unit else ''}{prefix}{unit}"
 
 
-def _numbers(load: Load) -> tuple[str, ...]:
+def _weight(load: Load) -> tuple[str, ...]:
     return (
         str(load.planned),
         str(load.stored),
@@ -56,6 +66,8 @@ def _numbers(load: Load) -> tuple[str, ...]:
         quantity(load.params_nonzero),
         quantity(load.flops_dense),
         quantity(load.flops_nonzero),
-        quantity(load.memory_bytes, "B"),
-        "–" if load.est_seconds is None else duration(load.est_seconds),
     )
+
+
+def _time(seconds: float | None) -> str:
+    return "–" if seconds is None else duration(seconds)

@@ -28,6 +28,7 @@ __all__ = [
     "Spec",
     "TrainingSpec",
     "parse_number",
+    "read_number",
     "unique",
 ]
 
@@ -56,10 +57,17 @@ def parse_number(value: object) -> object:
         return value
 
 
+def read_number(value: object) -> object:
+    """As `parse_number`, for a field: a truth value is no number, though Python counts it as one."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, found {value}")
+    return parse_number(value)
+
+
 def _expand_axis(value: object) -> object:
     """A grid axis: a list of numbers, or `{octaves: [low, high], step: s}` for powers of two."""
     if isinstance(value, list):
-        return tuple(parse_number(v) for v in value)
+        return tuple(read_number(v) for v in value)
     if not isinstance(value, Mapping):
         return value
     unknown = set(value) - {"octaves", "step"}
@@ -102,10 +110,10 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Number = Annotated[float, BeforeValidator(parse_number), Field(allow_inf_nan=False)]
-Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, BeforeValidator(parse_number), Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(read_number), Field(allow_inf_nan=False)]
+Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, BeforeValidator(read_number), Field(gt=0, le=1, allow_inf_nan=False)]
 Axis = Annotated[
     tuple[Positive, ...], BeforeValidator(_expand_axis), Field(min_length=1, max_length=1000), AfterValidator(unique)
 ]
@@ -170,7 +178,7 @@ class DataSpec(Spec):
         le=2**40,
         description="Cap on `stdlib` and `text` in bytes, on `synthetic` in tokens.",
     )
-    validation_fraction: Annotated[float, BeforeValidator(parse_number)] = Field(
+    validation_fraction: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.1, gt=0, lt=1, description="Share of the stream held out, taken from its end."
     )
     synthetic_seed: Seed = Field(default=0, description="Seed of the synthetic source itself.")
@@ -192,10 +200,10 @@ class TrainingSpec(Spec):
     batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences a step.")
     sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens a sequence.")
     optimizer: OptimizerName = Field(default="adamw", description="`adamw` or `sgd`.")
-    beta1: Annotated[float, BeforeValidator(parse_number)] = Field(default=0.9, ge=0, lt=1, description="Adam β₁.")
-    beta2: Annotated[float, BeforeValidator(parse_number)] = Field(default=0.95, ge=0, lt=1, description="Adam β₂.")
+    beta1: Annotated[float, BeforeValidator(read_number)] = Field(default=0.9, ge=0, lt=1, description="Adam β₁.")
+    beta2: Annotated[float, BeforeValidator(read_number)] = Field(default=0.95, ge=0, lt=1, description="Adam β₂.")
     eps: Positive = Field(default=1e-8, description="Adam ε at the base width.")
-    momentum: Annotated[float, BeforeValidator(parse_number)] = Field(
+    momentum: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.9, ge=0, lt=1, description="SGD momentum."
     )
     decay: DecayMode = Field(
@@ -209,7 +217,7 @@ class TrainingSpec(Spec):
         description="`constant`; `linear` to zero; `tenth`: linear to a tenth; `cosine` to a tenth;"
         " `wsd`: warm-up, stable, linear decay over the last fifth.",
     )
-    warmup: Annotated[float, BeforeValidator(parse_number)] = Field(
+    warmup: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.1, ge=0, lt=1, description="Share of the steps spent on linear warm-up."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(

@@ -23,7 +23,7 @@ from hptransfer.specs import (
     Spec,
     Texts,
     TrainingSpec,
-    parse_number,
+    read_number,
     unique,
 )
 from hptransfer.trial import BaseHPs
@@ -179,9 +179,8 @@ class GridSpec(Spec):
         default_factory=dict,
         description="Named overrides of training, model, sparsity or base settings (dotted keys); each is a series.",
     )
-    min_nonzeros: float = Field(
+    min_nonzeros: NonNegative = Field(
         default=0,
-        ge=0,
         description="Leave out cells with fewer weights a neuron (width × density) than this.",
     )
     search: Literal["fixed", "bracket"] = Field(
@@ -240,7 +239,7 @@ class VerdictSpec(Spec):
     expect_stable: Texts = Field(default=("supar",), description="Rules that must be STABLE for exit status 0.")
     delta: Positive = Field(default=0.005, description="Regret allowed, relative (0.005 is half a percent).")
     slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum an octave of axis.")
-    confidence: Annotated[float, BeforeValidator(parse_number)] = Field(
+    confidence: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.95, gt=0.5, lt=1, description="Confidence of every interval."
     )
 

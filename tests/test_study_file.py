@@ -176,6 +176,7 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "fraction for a whole number": (HEAD + "training: {steps: 1.5}", ("training.steps", "1.5", "whole number")),
     "truth for a number": (HEAD + "training: {steps: true}", ("training.steps", "True", "whole number")),
     "text for a number": (HEAD + "base: {lr: fast}", ("base.lr", "'fast'", "2^-7")),
+    "truth for an LR": (HEAD + "base: {lr: true}", ("base.lr", "must be a number, found True")),
     "LR of zero": (HEAD + "base: {lr: 0}", ("base.lr", "found 0", "above 0")),
     "warm-up of everything": (HEAD + "training: {warmup: 1}", ("training.warmup", "below 1")),
     "unknown choice": (HEAD + "training: {optimizer: adam}", ("training.optimizer", "'adam'", "mean 'adamw'?")),
