@@ -122,13 +122,13 @@ def _cells(rows: pd.DataFrame) -> Iterable[tuple[float, float, float]]:
 
 def _rule(study: Study, results: Results) -> str:
     """A rule found stable on every axis, those expected to be so first; without one, the first that is expected."""
-    expected = [r for r in study.verdict.expect_stable if r in study.grid.rules]
-    order = [*expected, *(r for r in study.grid.rules if r not in expected)]
-    if results.judgement:
-        for rule in order:
-            found = [v["verdict"] for v in results.judgement.verdicts if v["rule"] == rule]
-            if found and set(found) == {"STABLE"}:
-                return rule
+    verdicts = results.judgement.verdicts if results.judgement else []
+    ran = list(dict.fromkeys(str(v["rule"]) for v in verdicts)) or list(study.grid.rules)
+    expected = [rule for rule in study.verdict.expect_stable if rule in ran]
+    order = [*expected, *(rule for rule in ran if rule not in expected)]
+    for rule in order:
+        if verdicts and all(v["verdict"] == "STABLE" for v in verdicts if v["rule"] == rule):
+            return rule
     return order[0]
 
 

@@ -28,13 +28,13 @@ def cells_section(results: Results) -> Markup | None:
         ("width", "num"),
         ("density", "num"),
         *([("depth", "num")] if deep else []),
+        ("regret", "num"),
+        ("state", ""),
         (f"best {axis}", "num"),
         ("lowest loss", "num"),
         ("at transferred", "num"),
-        ("regret", "num"),
         ("values × seeds", "num"),
         ("diverged", "num"),
-        ("state", ""),
     ]
     head = tag("tr", *(tag("th", tag("button", h, type="button"), scope="col", class_=c or None) for h, c in heads))
     body = [_row(row, names, deep) for row in rows]
@@ -97,13 +97,13 @@ def _row(row: Mapping[Any, Any], names: list[str], deep: bool) -> Markup:
         _cell(row["width"], f"{row['width']:g}", "num"),
         _cell(row["density"], density_text(float(row["density"])), "num"),
         *([_cell(row["depth"], f"{row['depth']:g}", "num")] if deep else []),
+        _cell(regret, join([percent_text(regret), tag("small", unsure)]), "num"),
+        _cell(state, join([tag("span", badge(state), data_tip=row["why"]), tag("span", row["why"], class_="sr")])),
         _cell(best, join([power(best, 2), tag("small", span)]), "num"),
         _cell(number(row["min_loss"]), _loss(number(row["min_loss"])), "num"),
         _cell(number(row["transferred_loss"]), _loss(number(row["transferred_loss"])), "num"),
-        _cell(regret, join([percent_text(regret), tag("small", unsure)]), "num"),
         _cell(row.get("n_points"), counts, "num"),
         _cell(diverged, str(diverged) if diverged else "–", "num"),
-        _cell(state, join([tag("span", badge(state), data_tip=row["why"]), tag("span", row["why"], class_="sr")])),
     ]
     depth = f"{row['depth']:g}" if deep else None
     return tag(

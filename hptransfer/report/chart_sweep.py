@@ -10,9 +10,9 @@ import pandas as pd
 
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
-from hptransfer.report.plot_sweep import NAMES, fitted_optimum, loss_limits
+from hptransfer.report.plot_sweep import NAMES, carried, dotted_text, fitted_optimum, loss_limits
 from hptransfer.report.style import MARKERS, power_text, sequence, series_text, value_text
-from hptransfer.report.tidy import Lines, axis_text, line_views, points, prepared, series_in, transferred
+from hptransfer.report.tidy import Lines, axis_text, line_views, points, prepared, series_in
 from hptransfer.results import Results
 
 __all__ = ["MAX_VIEWS", "sweep_chart"]
@@ -26,8 +26,8 @@ def sweep_chart(results: Results, cells: pd.DataFrame, axis: str) -> Chart | Non
     table = points(rows, axis, results.base)
     if table["x"].nunique() < 2:
         return None
-    value = transferred(rows, results.base, axis)
-    views = [_sweep_view(table, cells, rows, view, axis, value) for view in line_views(table)[:MAX_VIEWS]]
+    values = carried(cells, series_in(rows), rows, results.base, axis)
+    views = [_sweep_view(table, cells, rows, view, axis, values) for view in line_views(table)[:MAX_VIEWS]]
     word = "learning rate" if axis == "lr" else "init std"
     return {
         "id": axis,
@@ -40,7 +40,7 @@ def sweep_chart(results: Results, cells: pd.DataFrame, axis: str) -> Chart | Non
 
 
 def _sweep_view(
-    table: pd.DataFrame, cells: pd.DataFrame, rows: pd.DataFrame, view: Lines, axis: str, value: float
+    table: pd.DataFrame, cells: pd.DataFrame, rows: pd.DataFrame, view: Lines, axis: str, values: dict[str, float]
 ) -> dict[str, Any]:
     inside = [k in view.keys for k in zip(table["width"], table["density"], table["depth"], strict=True)]
     mine = table[inside]
@@ -60,15 +60,14 @@ def _sweep_view(
                 "x": kit.octaves(NAMES[axis], low, high),
                 "y": kit.plain_axis(LOSS, bottom, top),
                 "lines": [line for line in lines if line["points"] or line["lost"]],
-                "rules": [{"x": kit.short(math.log2(value))}] if value > 0 else [],
+                "rules": [{"x": kit.short(math.log2(values[series]))}] if values[series] > 0 else [],
             }
         )
     by = "width · density" if view.by == "cell" else view.by
     held = view.held_text()
     name = f"by {by}" + (f", at {held}" if held else "")
     key = kit.keys(blank if view.by != "density" else blank[::-1])
-    dotted = f"transferred {power_text(value)}" if value > 0 else ""
-    return {"name": name, "key": key if len(key) > 1 else [], "dotted": dotted, "panels": panels}
+    return {"name": name, "key": key if len(key) > 1 else [], "dotted": dotted_text(values), "panels": panels}
 
 
 def _sweep_line(

@@ -72,7 +72,8 @@ const Charts = (() => {
   }
 
   function panelSvg(panel, direct) {
-    const right = direct ? 58 : 12;
+    const longest = Math.max(0, ...panel.lines.map((line) => line.name.length));
+    const right = direct ? Math.min(120, 18 + 7 * longest) : 12;
     const svg = el("svg", { class: "plot", viewBox: `0 0 ${W} ${H}`, tabindex: 0, role: "application", "aria-roledescription": "chart" });
     const x = (v) => LEFT + ((v - panel.x.low) / (panel.x.high - panel.x.low)) * (W - LEFT - right);
     const y = (v) => H - BOTTOM - ((v - panel.y.low) / (panel.y.high - panel.y.low)) * (H - TOP - BOTTOM);
@@ -142,7 +143,7 @@ const Charts = (() => {
     for (const end of ends) {
       const group = coloured(el("g", {}, svg), end.line);
       el("line", { class: "leader", x1: end.x + 5, y1: Math.max(end.y, TOP), x2: edge + 2, y2: end.at }, group);
-      el("text", { class: "direct", x: edge + 5, y: end.at + 4 }, group, end.line.name);
+      el("text", { class: "direct", x: edge + 5, y: end.at + 4 }, group, end.line.name.length > 14 ? end.line.name.slice(0, 13) + "…" : end.line.name);
     }
   }
 

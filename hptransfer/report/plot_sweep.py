@@ -15,7 +15,7 @@ from hptransfer.report.canvas import caption, empty, key, octave_axis, panels, p
 from hptransfer.report.style import DIVERGED, INK, MARKERS, look, power_text, sequence, series_text
 from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
 
-__all__ = ["fitted_optimum", "loss_limits", "plot_init", "plot_lr", "plot_sweep"]
+__all__ = ["carried", "dotted_text", "fitted_optimum", "loss_limits", "plot_init", "plot_lr", "plot_sweep"]
 
 _BY = {"cell": "width · density"}
 NAMES = {"lr": "base learning rate", "init_std": "base init std"}
@@ -61,7 +61,7 @@ def plot_sweep(
     if table.empty:
         return _none(axis)
     series = [s for s in series_in(rows) if s in set(table["series"])]
-    value = transferred(rows, base, axis)
+    values = carried(cells, series, rows, base, axis)
     many = len(view.keys) > 1
     colours = sequence("density" if view.by == "density" else "width", len(view.keys))
     with look():
@@ -73,7 +73,7 @@ def plot_sweep(
             ax.set_ylim(*limits)
             octave_axis(ax, low, high, NAMES[axis])
             ax.set_xlim(low * 2**-0.4, high * 2**0.4)
-            _transferred_line(ax, value)
+            _transferred_line(ax, values[name])
             _panel(ax, table[table["series"] == name], view, colours, cells, name, axis)
             ax.set_title(series_text(name))
             if i % columns == 0:
@@ -83,14 +83,20 @@ def plot_sweep(
             rows_of_key = list(zip(view.labels, colours, _markers(len(colours)), strict=True))
             labels, inks, marks = zip(*(rows_of_key if view.by == "density" else rows_of_key[::-1]), strict=True)
             key(axes[columns - 1], _BY.get(view.by, view.by), labels, inks, marks)
-        caption(figure, _caption(view, value))
+        caption(figure, _caption(view, values))
     return figure
 
 
-def _caption(view: Lines, value: float) -> str:
-    held, dotted = view.held_text(), f"Dotted: transferred {power_text(value)}.   " if math.isfinite(value) else ""
-    at = f"At {held}.   " if held else ""
-    return at + dotted + "Band: range over seeds.   ◇ fitted optimum.   × a seed diverged there."
+def dotted_text(values: Mapping[str, float]) -> str:
+    """What the dotted line is: `transferred 2⁻⁷` when it is one value for all series; empty when none is known."""
+    known = {value for value in values.values() if math.isfinite(value)}
+    return f"transferred {power_text(known.pop())}" if len(known) == 1 else "transferred" if known else ""
+
+
+def _caption(view: Lines, values: Mapping[str, float]) -> str:
+    held, dotted = view.held_text(), dotted_text(values)
+    at = (f"At {held}.   " if held else "") + (f"Dotted: {dotted}.   " if dotted else "")
+    return at + "Band: range over seeds.   ◇ fitted optimum.   × a seed diverged there."
 
 
 def _markers(count: int) -> list[str]:
@@ -127,6 +133,17 @@ def fitted_optimum(cells: pd.DataFrame | None, series: str, key: Sequence[float]
     if found.empty:
         return math.nan, math.nan
     return float(found["optimum"].iloc[0]), float(found["min_loss"].iloc[0])
+
+
+def carried(
+    cells: pd.DataFrame | None, series: Sequence[str], rows: pd.DataFrame, base: Mapping[str, Any] | None, axis: str
+) -> dict[str, float]:
+    """The transferred value of every series: as judged, else as `transferred` tells it; NaN where it is unknown."""
+    found = {name: transferred(rows, base, axis) for name in series}
+    if cells is not None and not cells.empty:
+        mine = cells[cells["axis_name"] == axis].dropna(subset=["transferred"])
+        found |= {str(k): float(v) for k, v in mine.groupby("series")["transferred"].first().items()}
+    return {name: found[name] for name in series}
 
 
 def _panel(

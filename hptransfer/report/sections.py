@@ -22,7 +22,7 @@ from hptransfer.report.style import (
     series_text,
     value_text,
 )
-from hptransfer.results import Results
+from hptransfer.results import Results, transferred
 
 __all__ = [
     "answer_section",
@@ -167,7 +167,8 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
     base = base_hps(results)
     if base is None:
         return None
-    source = "as the proxy search found them" if results.base else "as the study gives them"
+    tuned = transferred(results.base) is not None
+    source = "as the proxy search found them" if tuned else "as the study gives them; nothing was tuned"
     chosen = {name: getattr(base, name) for name in _HPS}
     items = [
         tag(
@@ -179,7 +180,7 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
         for n, v in chosen.items()
     ]
     parts: list[object] = [
-        tag("h2", "Use these base hyperparameters"),
+        tag("h2", "Use these base hyperparameters" if tuned else "The base hyperparameters"),
         tag("p", _base_lead(results, source), class_="lead"),
         tag("ul", *items, class_="base"),
     ]

@@ -126,7 +126,7 @@ def test_the_table_sorts_by_number_and_back(show, page, results):
     head = browser.find_element(By.XPATH, "//table[@id='cells']//button[text()='regret']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
     head.click()
-    raw = [float(r.find_elements(By.TAG_NAME, "td")[6].get_attribute("data-v")) for r in visible_rows(browser)]
+    raw = [float(r.find_elements(By.TAG_NAME, "td")[3].get_attribute("data-v")) for r in visible_rows(browser)]
     assert raw == sorted(results.judgement.cells["regret"].astype(float))
     head.click()
     assert head.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
