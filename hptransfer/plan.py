@@ -123,7 +123,7 @@ def _search_work(setting: Setting) -> list[Work]:
 def make_plan(
     study: Study,
     works: Sequence[Work],
-    rows: Iterable[Mapping[str, Any]] = (),
+    rows: Iterable[Mapping[Any, Any]] = (),
     *,
     failed: int = 0,
     workers: int = 1,
