@@ -175,7 +175,7 @@ def show_verdict(given: Mapping[str, Any]) -> int:
         console.print(verdict_table(judgement))
         for note in (*judgement.notes, *results.problems):
             click.echo(f"note: {note}")
-        click.echo(judgement.sentence)
+        click.echo(f"\n{judgement.sentence}")
     return 0 if judgement.stable else 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +16,14 @@ __all__ = ["verdict_table"]
 STYLES = {"STABLE": "green", "DRIFT": "red", "INCONCLUSIVE": "yellow"}
 
 
-def verdict_table(judgement: Judgement) -> Table:
-    """One line a series and axis: the word, the worst cell's regret and the drift, each with its interval."""
+def verdict_table(judgement: Judgement) -> Group:
+    """One line a series and axis: the word, the worst cell's regret and the drift, each with its interval.
+
+    The reasons follow below, so that the numbers stay in line on a narrow terminal.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("series", "axis", "verdict", "regret", "drift, oct/oct"):
         table.add_column(name, no_wrap=True)
-    table.add_column("why", overflow="fold", ratio=1)
     for verdict in judgement.verdicts:
         word = str(verdict["verdict"])
         table.add_row(
@@ -29,11 +32,11 @@ def verdict_table(judgement: Judgement) -> Table:
             Text(word, style=STYLES[word]),
             _interval(verdict, "regret", 100, "%"),
             _interval(verdict, "slope", 1, ""),
-            str(verdict["why"]),
         )
     if any(v["path"] == "joint" for v in judgement.verdicts):
         table.caption = "* the axes move together; the drift is along that path"
-    return table
+    reasons = [Text(f"{v['series']}, {v['axis']}: {v['why']}") for v in judgement.verdicts]
+    return Group(table, Text(), *reasons)
 
 
 def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> str:
