@@ -17,7 +17,7 @@ from hptransfer.training.schedules import lr_factor
 
 __all__ = ["Hyper", "adamw", "momenta_of", "sgd", "step_numbers"]
 
-STEP_NUMBERS = ("lr_factor", "beta1", "beta2", "correction1", "correction2", "clip")
+STEP_NUMBERS = ("lr_factor", "beta1", "beta2", "unbias1", "unbias2", "clip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Hyper:
     """The scalars of one tensor's update at one step; each broadcasts against the tensor.
 
     `lr`: LR at this step. `decay`: decoupled weight decay as AdamW takes it, so that lr · decay is the shrinkage.
-    `eps`: Adam's. `beta1`: Adam's first or SGD's momentum. `correction1/2`: 1 − βᵗ of Adam.
+    `eps`: Adam's. `beta1`: Adam's first or SGD's momentum. `unbias1`: 1/(1 − β₁ᵗ); `unbias2`: 1/√(1 − β₂ᵗ).
     """
 
     lr: Tensor
@@ -33,8 +33,8 @@ class Hyper:
     eps: Tensor
     beta1: Tensor
     beta2: Tensor
-    correction1: Tensor
-    correction2: Tensor
+    unbias1: Tensor
+    unbias2: Tensor
 
 
 def momenta_of(optimizer: OptimizerName) -> int:
@@ -47,7 +47,7 @@ def adamw(parameter: Tensor, gradient: Tensor, momenta: tuple[Tensor, ...], hype
     m, v = momenta
     m = m + (1 - hyper.beta1) * (gradient - m)
     v = v * hyper.beta2 + (1 - hyper.beta2) * gradient * gradient
-    direction = (m / hyper.correction1) / ((v / hyper.correction2).sqrt() + hyper.eps)
+    direction = (m * hyper.unbias1) / (v.sqrt() * hyper.unbias2 + hyper.eps)
     return parameter * (1 - hyper.lr * hyper.decay) - hyper.lr * direction, m, v
 
 
@@ -65,7 +65,7 @@ def step_numbers(training: TrainingSpec, step: int) -> tuple[float, ...]:
         lr_factor(training.schedule, step, training.steps, training.warmup),
         beta1,
         training.beta2,
-        1.0 - beta1 ** (step + 1),
-        1.0 - training.beta2 ** (step + 1),
+        1.0 / (1.0 - beta1 ** (step + 1)),
+        1.0 / math.sqrt(1.0 - training.beta2 ** (step + 1)),
         training.clip if training.clip > 0 else math.inf,
     )

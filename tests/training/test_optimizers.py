@@ -14,8 +14,8 @@ LR, DECAY, EPS = 1e-2, 0.1, 1e-8
 
 def hyper_at(step: int, lr: Tensor, beta1: float = 0.9, beta2: float = 0.95) -> Hyper:
     training = TrainingSpec(schedule="constant", warmup=0, beta1=beta1, beta2=beta2)
-    factor, b1, b2, c1, c2, _ = (torch.tensor(x) for x in step_numbers(training, step))
-    return Hyper(lr * factor, torch.tensor(DECAY), torch.tensor(EPS), b1, b2, c1, c2)
+    factor, b1, b2, u1, u2, _ = (torch.tensor(x) for x in step_numbers(training, step))
+    return Hyper(lr * factor, torch.tensor(DECAY), torch.tensor(EPS), b1, b2, u1, u2)
 
 
 def gradients() -> list[Tensor]:
@@ -64,7 +64,7 @@ def test_no_clip_is_an_infinite_one() -> None:
     assert step_numbers(TrainingSpec(clip=0.5), 0)[-1] == 0.5
 
 
-@pytest.mark.parametrize(("step", "first", "second"), [(0, 0.1, 0.05), (1, 0.19, 0.0975)])
+@pytest.mark.parametrize(("step", "first", "second"), [(0, 1 / 0.1, 0.05**-0.5), (1, 1 / 0.19, 0.0975**-0.5)])
 def test_bias_corrections_by_hand(step: int, first: float, second: float) -> None:
-    _, _, _, c1, c2, _ = step_numbers(TrainingSpec(beta1=0.9, beta2=0.95), step)
-    assert (c1, c2) == pytest.approx((first, second))
+    _, _, _, unbias1, unbias2, _ = step_numbers(TrainingSpec(beta1=0.9, beta2=0.95), step)
+    assert (unbias1, unbias2) == pytest.approx((first, second))
