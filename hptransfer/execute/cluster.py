@@ -19,6 +19,7 @@ __all__ = ["Cluster", "join_cluster"]
 
 _OBJECT_STORE_BYTES = 128 * 2**20
 _ANSWER_S = 4.0
+_LOOPBACK = "127.0.0.1"
 _LONGEST_TEMP = 40
 """Ray puts sockets below its folder, and the path of a socket may have 107 characters at most."""
 
@@ -77,9 +78,10 @@ def _nothing() -> None:
 
 
 def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Callable[[], None]:
-    """Ray on the loopback interface alone, in a folder of its own that goes with it."""
-    # Without this Ray writes a token into the home directory; nothing but this machine can reach the ports.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    """Ray on this machine, in a folder of its own that goes with it."""
+    if ray.util.get_node_ip_address() == _LOOPBACK:  # type: ignore[no-untyped-call]
+        # Nothing but this machine can reach the ports, so Ray need not write a token into the home directory.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     folder = tempfile.mkdtemp(prefix="hpt-")
     short = len(folder) <= _LONGEST_TEMP
     cores = len(os.sched_getaffinity(0))
@@ -95,11 +97,10 @@ def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Ca
             num_cpus=max(cpus, settings.threads),
             num_gpus=0 if settings.device == "cpu" else None,
             include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
+            dashboard_host=_LOOPBACK,
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
             _temp_dir=folder if short else None,
         )
     except BaseException:

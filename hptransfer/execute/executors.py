@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hptransfer.errors import InputError
@@ -33,7 +34,10 @@ def make_executor(
         if address is not None:
             raise InputError("the local executor uses no cluster", where="--address", found=address, hint="drop it")
         return LocalExecutor(settings)
-    # Imported here: importing Ray takes a second, and the local executor does without.
+    if address is None and "RAY_ADDRESS" not in os.environ:
+        # Ray reads this when it is imported, and then listens on the loopback interface alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    # Imported here for that reason, and because importing Ray takes a second that the local executor does without.
     if name == "ray":
         from hptransfer.execute.ray import RayExecutor
 
@@ -41,6 +45,6 @@ def make_executor(
     if name == "tune":
         from hptransfer.execute.tune import TuneExecutor
 
-        place = str(Path(folder).absolute() / "ray") if folder is not None else None
+        place = None if folder is None else f"{folder}/ray" if "://" in folder else str(Path(folder).absolute() / "ray")
         return TuneExecutor(settings, address=address, workers=workers, dashboard=dashboard, folder=place)
     raise InputError("no such executor", where="--executor", found=name, allowed=", ".join(EXECUTORS))

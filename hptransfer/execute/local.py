@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from importlib import import_module
 
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.worker import run_pack
@@ -20,6 +21,8 @@ class LocalExecutor(Executor):
     workers = 1
 
     def __init__(self, settings: WorkerSettings) -> None:
+        # Now rather than inside the first pack: Python cannot be interrupted cleanly while it loads torch.
+        import_module("hptransfer.training.pack")
         self._settings = settings
         self._waiting: deque[Pack] = deque()
         self._draining = False

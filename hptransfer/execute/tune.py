@@ -1,0 +1,230 @@
+"""Packs as Ray Tune trials, for people who live there: Tune's callbacks and results folder work.
+
+Each pack is one Tune trial on a reused actor. Tune only carries; what has run is known by our store alone, because
+a restored Tune experiment runs everything again and cannot be given a larger grid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from hptransfer.errors import WorkError
+from hptransfer.execute.base import Executor, FailureKind, PackFailure, PackReport
+from hptransfer.execute.cluster import join_cluster
+from hptransfer.execute.worker import redirect_output, run_pack
+from hptransfer.pruning import Pruning
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import CurvePoint, Outcome, Pack, Trial
+
+__all__ = ["PackTrainable", "TuneExecutor"]
+
+_LEAVE_S = 5.0
+
+
+class TuneExecutor(Executor):
+    """`Tuner.fit` in a thread of its own: a searcher hands it packs as they are submitted, a callback brings reports.
+
+    `callbacks` are further Ray Tune callbacks of yours; `verbose` is Tune's own (0 is silent).
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        address: str | None = None,
+        workers: int | None = None,
+        dashboard: bool = False,
+        folder: str | None = None,
+        callbacks: tuple[tune.Callback, ...] = (),
+        verbose: int = 0,
+    ) -> None:
+        self._cluster = join_cluster(settings, address=address, workers=workers, dashboard=dashboard)
+        settings = dataclasses.replace(settings, device="cuda" if self._cluster.gpus else "cpu")
+        self._packs = _Packs()
+        self._reports: queue.Queue[PackReport | BaseException] = queue.Queue()
+        self._flying = 0
+        if not verbose:  # Tune's newer output engine tells of failed trials even when silent
+            os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+        for name in ("ray.tune", "ray.train", "ray.air"):
+            logging.getLogger(name).setLevel(logging.WARNING if verbose else logging.CRITICAL)
+        resources: dict[str, float] = {"cpu": settings.threads, "gpu": 1 if self._cluster.gpus else 0}
+        tuner = tune.Tuner(
+            tune.with_resources(PackTrainable, resources),
+            param_space={"settings": json.dumps(dataclasses.asdict(settings))},
+            tune_config=tune.TuneConfig(
+                search_alg=self._packs,
+                num_samples=-1,
+                reuse_actors=True,
+                max_concurrent_trials=None,
+                trial_name_creator=_name_of,
+                trial_dirname_creator=_name_of,
+            ),
+            run_config=tune.RunConfig(
+                name=f"packs-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
+                storage_path=folder or tempfile.mkdtemp(prefix="hpt-tune-"),
+                callbacks=[_Bring(self._packs, self._reports), *callbacks],
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=verbose,
+            ),
+        )
+        self._thread = threading.Thread(target=self._fit, args=(tuner,), name="ray-tune", daemon=True)
+        self._thread.start()
+
+    def _fit(self, tuner: tune.Tuner) -> None:
+        try:
+            tuner.fit()
+        except BaseException as error:  # the thread's boundary: whatever ended Tune is for `wait` to raise
+            self._reports.put(error)
+
+    @property
+    def workers(self) -> int:  # type: ignore[override]
+        """Packs that run at the same time; changes as nodes come and go."""
+        return self._cluster.workers
+
+    def submit(self, pack: Pack) -> None:
+        self._flying += 1
+        self._packs.waiting.put(pack)
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        found: list[PackReport] = []
+        while self._flying:
+            try:
+                report = self._reports.get(timeout=0.0 if found else timeout)
+            except queue.Empty:
+                break
+            if isinstance(report, BaseException):
+                raise WorkError(f"Ray Tune stopped: {report}") from report
+            self._flying -= 1
+            found.append(report)
+        return found
+
+    def close(self) -> None:
+        self._packs.closed.set()
+        self._packs.waiting.put(None)
+        self._thread.join(_LEAVE_S)
+        self._cluster.leave()
+
+
+class _Live:
+    """Tune pickles and copies its settings on the way; the live queues inside these two stay the driver's own."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+
+class _Packs(_Live, Searcher):
+    """Tune asks it for trials; it hands out packs as they come and says when there will be no more."""
+
+    def __init__(self) -> None:
+        super().__init__(metric="loss", mode="min")
+        self.waiting: queue.Queue[Pack | None] = queue.Queue()
+        self.closed = threading.Event()
+        self.flying: dict[str, Pack] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.closed.is_set():
+            return Searcher.FINISHED
+        try:
+            # With nothing in flight Tune would only ask again after a second of sleep, so wait here.
+            pack = self.waiting.get(block=not self.flying)
+        except queue.Empty:
+            return None
+        if pack is None:
+            return Searcher.FINISHED
+        self.flying[trial_id] = pack
+        pruning = pack.pruning.model_dump_json() if pack.pruning is not None else None
+        trials = [trial.model_dump_json() for trial in pack.trials]
+        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "pruning": pruning}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """The callback brings the report; Tune asks for this one to exist."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: our store is what a later run starts from."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: our store is what a later run starts from."""
+
+
+class _Bring(_Live, tune.Callback):
+    """Brings each Tune trial's report to the executor."""
+
+    def __init__(self, packs: _Packs, reports: queue.Queue[PackReport | BaseException]) -> None:
+        self._packs, self._reports = packs, reports
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        pack = self._packs.flying.pop(trial.trial_id)
+        self._reports.put(_report_of(pack, trial.last_result["report"]))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        pack = self._packs.flying.pop(trial.trial_id)
+        error = trial.get_error() if hasattr(trial, "get_error") else None
+        kind: FailureKind = "memory" if "OutOfMemoryError" in type(error).__name__ else "lost"
+        self._reports.put(PackReport(pack, (), PackFailure(kind, text=str(error)), "", 0, 0.0))
+
+
+class PackTrainable(tune.Trainable):
+    """A pack as a Tune trial of one step; the actor is reused for the next pack."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._take(new_config)
+        return True
+
+    def _take(self, config: Mapping[str, Any]) -> None:
+        settings = json.loads(config["settings"])
+        self._settings = WorkerSettings(**settings | {"sys_path": tuple(settings["sys_path"])})
+        trials = tuple(Trial.model_validate_json(text) for text in config["trials"])
+        pruning = Pruning.model_validate_json(config["pruning"]) if config["pruning"] is not None else None
+        self._pack = Pack(config["phase"], trials, pruning=pruning)
+
+    def step(self) -> dict[str, Any]:
+        redirect_output(self._settings.log_dir)
+        report = run_pack(self._pack, self._settings)
+        losses = [outcome.loss for outcome in report.outcomes if outcome.loss == outcome.loss]
+        return {
+            "done": True,
+            "loss": min(losses, default=float("nan")),
+            "finished_trials": len(report.outcomes),
+            "report": _document_of(report),
+        }
+
+
+def _name_of(trial: Any) -> str:
+    return f"pack-{trial.config['pack']}-{trial.trial_id}"
+
+
+def _document_of(report: PackReport) -> str:
+    """A report without its pack, as text that also reads well in Tune's results folder."""
+    document = {field.name: getattr(report, field.name) for field in dataclasses.fields(report) if field.name != "pack"}
+    document["outcomes"] = [dataclasses.asdict(outcome) for outcome in report.outcomes]
+    document["failure"] = dataclasses.asdict(report.failure) if report.failure is not None else None
+    return json.dumps(document)
+
+
+def _report_of(pack: Pack, text: str) -> PackReport:
+    document = json.loads(text)
+    outcomes = tuple(
+        Outcome(**fields | {"curve": tuple(CurvePoint(**point) for point in fields["curve"])})
+        for fields in document["outcomes"]
+    )
+    failure = PackFailure(**document["failure"]) if document["failure"] is not None else None
+    return PackReport(pack, outcomes, failure, document["host"], document["pid"], document["wall_s"])

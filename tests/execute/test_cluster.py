@@ -1,0 +1,68 @@
+"""A cluster of two nodes on this machine: one is taken away in the middle, and the sweep comes to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from trials_for_executors import SETTINGS, a_trial, quiet
+
+from hptransfer.errors import InputError
+from hptransfer.execute.executors import make_executor
+from hptransfer.execute.runner import Runner
+from hptransfer.store import Store
+from hptransfer.training.settings import WorkerSettings
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_node_removed_in_the_middle_costs_only_what_was_in_flight_there(tmp_path: Path, cluster: Cluster) -> None:
+    node = cluster.add_node(num_cpus=1)
+    store = Store.open(str(tmp_path / "s"), "s")
+    trials = [a_trial(seed, seconds=0.02) for seed in range(40)]
+    with (
+        store.lock(),
+        Runner(store, lambda: make_executor("ray", SETTINGS, address=cluster.address), quiet(), "s") as runner,
+    ):
+        runner.submit(trials, "grid")
+        removed, most_workers = False, 0
+        for row in runner.results():
+            most_workers = max(most_workers, runner.counts.workers)
+            if not removed and runner.counts.stored > 8:
+                assert row["status"] == "ok"
+                cluster.remove_node(node, allow_graceful=False)
+                removed = True
+        assert removed
+        assert most_workers == 2
+        assert runner.counts.workers == 1, "the line shows that a node is gone"
+        assert not runner.failed
+    frame = store.read()
+    assert frame["trial_id"].is_unique
+    assert set(frame["trial_id"]) == {trial.id for trial in trials}
+
+
+@pytest.mark.slow
+def test_leaving_a_cluster_leaves_it_running(cluster: Cluster) -> None:
+    for _ in range(2):
+        with make_executor("ray", SETTINGS, address=cluster.address) as executor:
+            assert executor.workers == 1
+    assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_gpu_asked_for_where_there_is_none_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(InputError, match="no GPU in the Ray cluster"):
+        make_executor("ray", WorkerSettings(device="cuda"), address=cluster.address)
+    assert not ray.is_initialized()

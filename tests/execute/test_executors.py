@@ -1,0 +1,137 @@
+"""What every executor promises, run against all of them: the same rows, and nothing lost when things go wrong.
+
+Ctrl-C belongs to the same suite; it needs a driver of its own and so lives in `test_faults.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pytest
+from ray import tune
+from trials_for_executors import SETTINGS, a_trial, sweep
+
+from hptransfer.errors import InputError
+from hptransfer.execute.base import Executor, PackReport, packs_by_shape
+from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.execute.tune import TuneExecutor
+from hptransfer.store import Store
+from hptransfer.trial import Pack
+
+
+class Shared(Executor):
+    """An executor that one test after another uses: workers take seconds to start. A runner cannot close it."""
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner, self.workers = inner, inner.workers
+
+    def submit(self, pack: Pack) -> None:
+        self.inner.submit(pack)
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        return self.inner.wait(timeout)
+
+    def close(self) -> None:
+        assert self.inner.wait(0.0) == [], "every pack has come back before a runner lets go"
+
+
+class Seen(tune.Callback):
+    """A Ray Tune callback of the user's own."""
+
+    results: ClassVar[list[dict[str, Any]]] = []
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.results.append(trial.last_result)
+
+
+@pytest.fixture(params=EXECUTORS, scope="module")
+def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
+    inner = {
+        "local": lambda: make_executor("local", SETTINGS),
+        "ray": lambda: make_executor("ray", SETTINGS, workers=2),
+        "tune": lambda: TuneExecutor(
+            SETTINGS, workers=2, folder=str(tmp_path_factory.mktemp("tune")), callbacks=(Seen(),)
+        ),
+    }[request.param]()
+    with inner:
+        yield Shared(inner)
+
+
+SAME = ["trial_id", "status", "loss", "train_loss", "diverged_step", "params", "flops_dense", "tokens", "data_id"]
+
+
+def test_all_executors_give_the_same_rows(tmp_path: Path, executor: Executor) -> None:
+    """The rows of the local executor are the reference; divergence is a result like any other."""
+    trials = [a_trial(seed, lr=lr) for lr in (2.0**-7, 1e6) for seed in range(2)]
+    rows, runner = sweep(tmp_path, lambda: executor, trials)
+    assert set(rows) == {trial.id for trial in trials}
+    assert [rows[trial.id]["status"] for trial in trials] == ["ok", "ok", "diverged", "diverged"]
+    assert math.isnan(rows[trials[2].id]["loss"])
+    assert not runner.failed
+    sweep(tmp_path / "reference", lambda: make_executor("local", SETTINGS), trials)
+    found, expected = (
+        Store.open(str(folder / "s")).read().set_index("trial_id", drop=False).loc[sorted(rows), SAME]
+        for folder in (tmp_path, tmp_path / "reference")
+    )
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_larger_grid_reuses_what_is_stored(tmp_path: Path, executor: Executor) -> None:
+    sweep(tmp_path, lambda: executor, [a_trial(0)])
+    parts = {path: path.read_bytes() for path in (tmp_path / "s" / "trials").iterdir()}
+    rows, _ = sweep(tmp_path, lambda: executor, [a_trial(0), a_trial(1)])
+    assert len(rows) == 2
+    assert all(path.read_bytes() == data for path, data in parts.items())
+
+
+def test_a_pack_out_of_memory_is_halved_and_ids_stay(tmp_path: Path, executor: Executor) -> None:
+    trials = [a_trial(seed, behaviour="allocate", marker=str(tmp_path / "once")) for seed in range(4)]
+    assert len(packs_by_shape(trials, "grid")) == 1
+    rows, runner = sweep(tmp_path, lambda: executor, trials)
+    assert set(rows) == {trial.id for trial in trials}
+    assert not runner.failed
+
+
+def test_a_trial_that_raises_is_recorded_with_its_traceback_and_the_others_go_on(
+    tmp_path: Path, executor: Executor
+) -> None:
+    """All four share a pack; the one at fault is found by halving."""
+    trials = [a_trial(seed, behaviour="raise_if_odd") for seed in range(3)]
+    odd = a_trial(3, behaviour="raise_if_odd", init_std=1.0)
+    assert len(packs_by_shape([*trials, odd], "grid")) == 1
+    rows, runner = sweep(tmp_path, lambda: executor, [trials[0], odd, *trials[1:]])
+    assert set(rows) == {trial.id for trial in trials}
+    assert list(runner.failed) == [odd.id]
+    log = (tmp_path / "s" / "failed" / f"{odd.id}.log").read_text()
+    assert "ValueError: this model does not train" in log
+    assert "behaviours.py" in log
+    assert '"init_std": 1.0' in log
+
+
+def test_a_worker_killed_is_replaced_and_its_pack_runs_again(
+    tmp_path: Path, executor: Executor, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["executor"] == "local":
+        pytest.skip("the local executor's worker is the driver; test_faults.py kills drivers")
+    trials = [a_trial(seed, behaviour="die", marker=str(tmp_path / "once")) for seed in range(2)]
+    rows, runner = sweep(tmp_path, lambda: executor, [*trials, a_trial(9)])
+    assert set(rows) == {trial.id for trial in [*trials, a_trial(9)]}
+    assert not runner.failed
+
+
+def test_unknown_executors_and_pointless_addresses_are_refused() -> None:
+    with pytest.raises(InputError, match="allowed: local, ray, tune"):
+        make_executor("slurm", SETTINGS)
+    with pytest.raises(InputError, match="--address"):
+        make_executor("local", SETTINGS, address="10.0.0.1:6379")
+
+
+@pytest.mark.parametrize("executor", ["tune"], indirect=True)
+def test_tune_callbacks_work(tmp_path: Path, executor: Executor) -> None:
+    before = len(Seen.results)
+    rows, _ = sweep(tmp_path, lambda: executor, [a_trial(77)])
+    assert [result["loss"] for result in Seen.results[before:]] == [rows[a_trial(77).id]["loss"]]

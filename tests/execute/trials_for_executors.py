@@ -1,0 +1,48 @@
+"""Tiny trials on the real training path, and the shortest way to sweep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from hptransfer.execute.base import Executor
+from hptransfer.execute.progress import Progress
+from hptransfer.execute.runner import Row, Runner
+from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
+from hptransfer.store import Store
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import BaseHPs, Trial
+
+HERE = str(Path(__file__).parent)
+SETTINGS = WorkerSettings(device="cpu", compile="never", sys_path=(HERE,))
+CORPUS = DataSpec(source="synthetic", vocab_size=16)
+BUDGET = TrainingSpec(steps=4, batch_size=2, sequence_length=8, eval_tokens=64, precision="fp32")
+
+
+def a_trial(seed: int = 0, *, lr: float = 2.0**-7, init_std: float = 0.05, width: int = 16, **options: object) -> Trial:
+    """A trial of `behaviours:build`; further options say how it misbehaves."""
+    return Trial(
+        model=ModelSpec(factory="behaviours:build", options=options),
+        data=CORPUS,
+        training=BUDGET,
+        rule="sp",
+        base_width=16,
+        width=width,
+        base=BaseHPs(lr=lr, init_std=init_std),
+        seed=seed,
+    )
+
+
+def quiet() -> Progress:
+    return Progress(Console(quiet=True))
+
+
+def sweep(
+    folder: Path, executor: Callable[[], Executor], trials: Sequence[Trial], **options: object
+) -> tuple[dict[str, Row], Runner]:
+    """Run trials into the store of study `s`; options are the runner's."""
+    store = Store.open(str(folder / "s"), "s")
+    with store.lock(), Runner(store, executor, quiet(), "s", **options) as runner:  # type: ignore[arg-type]
+        return runner.run(trials, "grid"), runner
