@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -57,10 +58,36 @@ def make_mask(
     others, flattened in order, are the inputs of one output.
     """
     count = nonzero_count(shape, density, kind=kind, out_dims=out_dims, name=name)
-    rows, fan_in = _rows_and_fan_in(shape, out_dims)
     if density == 1.0:
         return torch.ones(tuple(shape), dtype=torch.bool)
-    draw = generator(seed, name, "mask")
+    key = (tuple(shape), density, kind, seed, name, tuple(out_dims))
+    kept = _places.get(key)
+    if kept is None:
+        mask = _draw_mask(shape, count, kind, generator(seed, name, "mask"), out_dims)
+        _remember(key, mask.flatten().nonzero().flatten())
+        return mask
+    mask = torch.zeros(math.prod(shape), dtype=torch.bool)
+    mask[kept.long()] = True
+    return mask.view(tuple(shape))
+
+
+_places: OrderedDict[tuple[object, ...], Tensor] = OrderedDict()
+"""Where the last masks keep a weight. Drawing costs more than anything else in starting a trial, and the trials of a
+sweep that differ in LR or rule share their masks."""
+_PLACES_BYTES = 128 * 2**20
+
+
+def _remember(key: tuple[object, ...], kept: Tensor) -> None:
+    """Keep the places, 4 bytes a weight kept, and let go of the oldest beyond the budget."""
+    if 4 * kept.numel() > _PLACES_BYTES // 8 or (kept.numel() and int(kept[-1]) >= 2**31):
+        return
+    _places[key] = kept.int()
+    while sum(4 * k.numel() for k in _places.values()) > _PLACES_BYTES:
+        _places.popitem(last=False)
+
+
+def _draw_mask(shape: Sequence[int], count: int, kind: str, draw: torch.Generator, out_dims: Sequence[int]) -> Tensor:
+    rows, fan_in = _rows_and_fan_in(shape, out_dims)
     if kind == "random":
         flat = torch.zeros(rows * fan_in, dtype=torch.bool)
         flat[torch.randperm(rows * fan_in, generator=draw)[:count]] = True
