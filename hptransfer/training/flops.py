@@ -32,6 +32,9 @@ class TrialCost:
     flops_nonzero: float
     tokens: int
     memory_bytes: int
+    """With every layer held dense."""
+    memory_sparse_bytes: int
+    """With every sparse layer held as its non-zeros."""
 
 
 def cost_of(trial: Trial) -> TrialCost:
@@ -47,7 +50,8 @@ def cost_of(trial: Trial) -> TrialCost:
         flops_dense=3.0 * dense * trial.tokens,
         flops_nonzero=3.0 * nonzero * trial.tokens,
         tokens=trial.tokens,
-        memory_bytes=_memory(trial, table),
+        memory_bytes=_memory(trial, table, sparse=False),
+        memory_sparse_bytes=_memory(trial, table, sparse=True),
     )
 
 
@@ -62,13 +66,19 @@ def _attention_features(build: Build, width: int, depth: int) -> int:
     return int(getattr(build_model(build, width, depth, device="meta"), "attention_features", 0))
 
 
-def _memory(trial: Trial, table: Sequence[TensorScale]) -> int:
+def _memory(trial: Trial, table: Sequence[TensorScale], *, sparse: bool) -> int:
     """fp32 weights, gradients and momenta, a byte of mask a weight, and the activations kept for the backward pass.
+
+    Held as non-zeros, a weight takes three 4-byte indices instead of the byte of mask.
 
     Activations are taken as three fp32 numbers for every output of a matrix, and for attention three a pair of places.
     """
     t = trial.training
-    weights = sum(math.prod(row.shape) for row in table) * (4 * (2 + momenta_of(t.optimizer)) + 1)
+    state = 4 * (2 + momenta_of(t.optimizer))
+    weights = sum(
+        row.nonzeros * (state + 12) if sparse and row.density < 1 else math.prod(row.shape) * (state + 1)
+        for row in table
+    )
     tokens = t.batch_size * t.sequence_length
     outputs = sum(row.shape[0] for row in table if _matrix_uses(row))
     pairs = t.sequence_length * _attention_features(factory_of(trial), trial.width, trial.depth) / 32

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hptransfer.specs import DataSpec, SparsitySpec, TrainingSpec
+from hptransfer.training.flops import cost_of
 from hptransfer.training.pack import train_pack
 from hptransfer.training.programs import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
@@ -157,3 +158,9 @@ def test_only_layers_that_are_called_as_layers_are_swapped():
     assert swappable(ReadsItsWeight, 32, 1, names) == frozenset()
     assert swappable(LeavesOneOut, 32, 1, names) == {"inner.weight"}
     assert swappable(Tied, 32, 1, names) == frozenset()
+
+
+def test_the_estimated_memory_knows_layers_held_as_non_zeros():
+    """24 d² weights: 17 bytes each dense, 28 a non-zero sparse."""
+    cost = cost_of(a_trial(width=256, density=1 / 128))
+    assert cost.memory_bytes - cost.memory_sparse_bytes == 24 * 256**2 * 17 - 24 * 256**2 // 128 * 28
