@@ -8,14 +8,13 @@ executor never retries, never reorders what it reports inside a pack and never r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from hptransfer.trial import Outcome, Pack, Phase, Trial
+from hptransfer.trial import Outcome, Pack, Trial
 
-__all__ = ["Executor", "FailureKind", "PackFailure", "PackReport", "packs_by_shape"]
+__all__ = ["Executor", "FailureKind", "PackFailure", "PackReport"]
 
 FailureKind = Literal["memory", "lost", "raised", "dropped"]
 
@@ -85,22 +84,3 @@ class Executor(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def packs_by_shape(trials: Sequence[Trial], phase: Phase, most: int = 4) -> list[Pack]:
-    """Trials of one shape together, `most` a pack at most, the largest trials first.
-
-    The cost is a plain stand-in for FLOPs, non-zero weights times tokens: it only has to order packs.
-    """
-    by_shape: dict[str, list[Trial]] = {}
-    for trial in trials:
-        by_shape.setdefault(trial.shape_key, []).append(trial)
-    packs = []
-    for group in by_shape.values():
-        one = group[0]
-        cost = float(one.width**2 * one.depth * one.tokens) * (0.25 + 0.75 * one.density)
-        packs += [
-            Pack(phase, part, cost * len(part))
-            for part in (tuple(group[i : i + most]) for i in range(0, len(group), most))
-        ]
-    return sorted(packs, key=lambda pack: -pack.cost)

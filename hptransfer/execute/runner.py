@@ -25,7 +25,8 @@ from typing import Any, Self
 import pyarrow as pa
 
 from hptransfer.errors import WorkError
-from hptransfer.execute.base import Executor, PackFailure, PackReport, packs_by_shape
+from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.tally import Tally
 from hptransfer.pruning import Pruning
@@ -59,6 +60,7 @@ class Runner:
 
     `make_executor` is called when the first trial really has to run, so a finished study starts nothing.
     A trial that could not be run has no row; it is in `failed`, with its log in `failed/<id>.log` of the store.
+    `pack_trials` groups trials into packs; by default `packs_of` for the executor's workers.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Runner:
         progress: Progress,
         study_name: str,
         *,
-        pack_trials: PackTrials = packs_by_shape,
+        pack_trials: PackTrials | None = None,
         failures_in_a_row: int = 10,
         lost_retries: int = 3,
     ) -> None:
@@ -78,6 +80,7 @@ class Runner:
         """Trials that could not be run, by id, and the last line of why."""
         self._executor: Executor | None = None
         self._waiting: list[tuple[float, int, _Job]] = []
+        self._unpacked: list[tuple[list[Trial], Phase, Pruning | None]] = []
         self._flying: dict[str, _Job] = {}
         self._ready: deque[Iterator[Row]] = deque()
         self._order = 0
@@ -112,8 +115,8 @@ class Runner:
         self._tally.plan(asked, phase)
         if stored:
             self._ready.append(self._stored_rows(stored))
-        for pack in self._pack_trials(new, phase) if new else ():
-            self._queue(_Job(replace(pack, pruning=pruning)))
+        if new:
+            self._unpacked.append((new, phase, pruning))
         self._pending.update(trial.id for trial in new)
 
     def results(self) -> Iterator[Row]:
@@ -129,7 +132,7 @@ class Runner:
                         yield from self._ready.popleft()
                     if self._draining and not self._flying:
                         raise Interrupted
-                    if not self._waiting and not self._flying:
+                    if not self._unpacked and not self._waiting and not self._flying:
                         return
                     self._launch()
                     self._note()
@@ -180,6 +183,17 @@ class Runner:
         heapq.heappush(self._waiting, (-math.inf if again else -job.pack.cost, self._order, job))
         self._tally.queued(job.pack)
 
+    def _pack(self, workers: int) -> None:
+        """Into packs only now: how large they may be depends on how many workers there are."""
+        unpacked, self._unpacked = self._unpacked, []
+        for trials, phase, pruning in unpacked:
+            if self._pack_trials is not None:
+                packs = self._pack_trials(trials, phase)
+            else:
+                packs = packs_of(trials, phase, workers=max(1, workers))
+            for pack in packs:
+                self._queue(_Job(replace(pack, pruning=pruning)))
+
     def _started(self) -> Executor:
         if self._executor is None:
             self._executor = self._make_executor()
@@ -189,6 +203,7 @@ class Runner:
     def _launch(self) -> None:
         """Keep every worker busy; packs that take moments queue up behind the workers, long ones do not."""
         executor = self._started()
+        self._pack(executor.workers)
         depth = 2 * executor.workers + 2 if 0 < self._tally.pack_wall_s < 1 else executor.workers
         while self._waiting and len(self._flying) < depth and not self._draining:
             job = heapq.heappop(self._waiting)[2]

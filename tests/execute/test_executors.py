@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 from ray import tune
-from trials_for_executors import SETTINGS, a_trial, sweep
+from trials_for_executors import BUDGET, SETTINGS, a_trial, one_pack, quiet, sweep
 
 from hptransfer.errors import InputError
-from hptransfer.execute.base import Executor, PackReport, packs_by_shape
+from hptransfer.execute.base import Executor, PackReport
 from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.execute.runner import Runner
 from hptransfer.execute.tune import TuneExecutor
+from hptransfer.pruning import PastRun, Pruning
 from hptransfer.store import Store
 from hptransfer.trial import Pack
 
@@ -90,8 +92,7 @@ def test_a_larger_grid_reuses_what_is_stored(tmp_path: Path, executor: Executor)
 
 def test_a_pack_out_of_memory_is_halved_and_ids_stay(tmp_path: Path, executor: Executor) -> None:
     trials = [a_trial(seed, behaviour="allocate", marker=str(tmp_path / "once")) for seed in range(4)]
-    assert len(packs_by_shape(trials, "grid")) == 1
-    rows, runner = sweep(tmp_path, lambda: executor, trials)
+    rows, runner = sweep(tmp_path, lambda: executor, trials, pack_trials=one_pack)
     assert set(rows) == {trial.id for trial in trials}
     assert not runner.failed
 
@@ -102,8 +103,7 @@ def test_a_trial_that_raises_is_recorded_with_its_traceback_and_the_others_go_on
     """All four share a pack; the one at fault is found by halving."""
     trials = [a_trial(seed, behaviour="raise_if_odd") for seed in range(3)]
     odd = a_trial(3, behaviour="raise_if_odd", init_std=1.0)
-    assert len(packs_by_shape([*trials, odd], "grid")) == 1
-    rows, runner = sweep(tmp_path, lambda: executor, [trials[0], odd, *trials[1:]])
+    rows, runner = sweep(tmp_path, lambda: executor, [trials[0], odd, *trials[1:]], pack_trials=one_pack)
     assert set(rows) == {trial.id for trial in trials}
     assert list(runner.failed) == [odd.id]
     log = (tmp_path / "s" / "failed" / f"{odd.id}.log").read_text()
@@ -135,3 +135,16 @@ def test_tune_callbacks_work(tmp_path: Path, executor: Executor) -> None:
     before = len(Seen.results)
     rows, _ = sweep(tmp_path, lambda: executor, [a_trial(77)])
     assert [result["loss"] for result in Seen.results[before:]] == [rows[a_trial(77).id]["loss"]]
+
+
+def test_pruning_travels_with_the_pack(tmp_path: Path, executor: Executor) -> None:
+    """Five earlier runs were far better at every rung, so the median pruner ends this one."""
+    better = PastRun(rungs=tuple((rung, 0.0) for rung in (1, 2)), told=0.0)
+    trial = a_trial(5)
+    pruning = Pruning(pruner="median", steps=BUDGET.steps, past=(better,) * 5, numbers={trial.id: 5})
+    store = Store.open(str(tmp_path / "s"), "s")
+    with store.lock(), Runner(store, lambda: executor, quiet(), "s") as runner:
+        rows = runner.run([trial, a_trial(6)], "tune", pruning)
+    assert rows[trial.id]["status"] == "pruned"
+    assert math.isnan(rows[trial.id]["loss"])
+    assert rows[a_trial(6).id]["status"] == "ok"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from trials_for_executors import SETTINGS, a_trial, quiet, sweep
+from trials_for_executors import SETTINGS, a_trial, one_pack, quiet, sweep
 
 from hptransfer.errors import WorkError
-from hptransfer.execute.base import Executor, PackFailure, PackReport, packs_by_shape
+from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.local import LocalExecutor
 from hptransfer.execute.progress import Counts, Progress, duration
 from hptransfer.execute.runner import Runner
@@ -127,7 +127,7 @@ class Flaky(Executor):
 def test_a_lost_pack_goes_again_whole_and_then_in_halves(tmp_path: Path) -> None:
     """A worker that dies twice may have been killed for its memory."""
     flaky = Flaky(losses=3)
-    rows, runner = sweep(tmp_path, lambda: flaky, [a_trial(seed) for seed in range(4)])
+    rows, runner = sweep(tmp_path, lambda: flaky, [a_trial(seed) for seed in range(4)], pack_trials=one_pack)
     assert len(rows) == 4
     assert not runner.failed
     assert flaky.sizes[:3] == [4, 4, 2]
@@ -149,11 +149,6 @@ def test_running_json_tells_where_the_sweep_stands(tmp_path: Path) -> None:
         "in_flight": 0,
     }
     assert {"updated", "pid", "best_loss", "phase"} <= set(document)
-
-
-def test_packs_hold_one_shape_and_come_largest_first() -> None:
-    packs = packs_by_shape([a_trial(s, width=w) for s in range(3) for w in (16, 32)], "grid", most=2)
-    assert [(p.trials[0].width, len(p.trials)) for p in packs] == [(32, 2), (32, 1), (16, 2), (16, 1)]
 
 
 COUNTS = Counts(

@@ -13,7 +13,7 @@ from hptransfer.execute.runner import Row, Runner
 from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.store import Store
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import BaseHPs, Trial
+from hptransfer.trial import BaseHPs, Pack, Phase, Trial
 
 HERE = str(Path(__file__).parent)
 SETTINGS = WorkerSettings(device="cpu", compile="never", sys_path=(HERE,))
@@ -33,6 +33,11 @@ def a_trial(seed: int = 0, *, lr: float = 2.0**-7, init_std: float = 0.05, width
         base=BaseHPs(lr=lr, init_std=init_std),
         seed=seed,
     )
+
+
+def one_pack(trials: Sequence[Trial], phase: Phase) -> list[Pack]:
+    """Everything in one pack, for faults that a pack's trials share."""
+    return [Pack(phase, tuple(trials))]
 
 
 def quiet() -> Progress:

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from hptransfer.data import open_corpus
-from hptransfer.execute.base import packs_by_shape
 from hptransfer.execute.executors import make_executor
+from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store import Store
@@ -55,7 +55,7 @@ def search(folder: str, sampler: str, pruner: str = "none", most: int = 4) -> di
             lambda: make_executor("local", settings),
             quiet,
             study.name,
-            pack_trials=lambda trials, phase: packs_by_shape(trials, phase, most),
+            pack_trials=lambda trials, phase: packs_of(trials, phase, most=most),
         ) as runner,
     ):
         return tune(study, runner, precision="fp32", data_id=open_corpus(study.data).fingerprint)
