@@ -7,6 +7,8 @@ Imports of torch and Ray wait until a command needs them, so that help and compl
 from __future__ import annotations
 
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,21 +22,52 @@ __all__ = ["cli", "main"]
 
 Command = Callable[..., Any]
 
+_EPILOG = """\
+\b
+First steps:
+  hptransfer init my-study.yaml
+  hptransfer plan my-study.yaml
+  hptransfer run my-study.yaml
+
+\b
+Exit status:
+  0    done
+  1    the work ran, and something failed or a check did not pass
+  2    bad input; the message says where, what was found and what is allowed
+  130  interrupted; the message says how to continue
+
+\b
+Completion, a line for your shell's start file:
+  bash  eval "$(_HPTRANSFER_COMPLETE=bash_source hptransfer)"
+  zsh   eval "$(_HPTRANSFER_COMPLETE=zsh_source hptransfer)"
+  fish  _HPTRANSFER_COMPLETE=fish_source hptransfer | source
+"""
+
 STUDY = click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
 RESULTS = click.argument("results", metavar="RESULTS")
-SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study setting, dotted.")
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the study, such as grid.widths=[64,128] (repeatable).",
+)
 RESULTS_DIR = click.option(
     "--results",
     "results_dir",
     default="results",
     show_default=True,
     metavar="DIR",
-    help="Where results folders live; any pyarrow.fs URI.",
-)  # noqa: E501
+    help="Where results folders live, a path or a URI that pyarrow.fs knows. The study's own is DIR/<name>.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 BASE = click.option(
-    "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Base HPs from this base.json."
-)  # noqa: E501
+    "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Take base HPs from this base.json."
+)
+SEARCH = click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+STORAGE = click.option(
+    "--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db."
+)
 YES = click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking.")
 
 
@@ -49,24 +82,26 @@ def working(command: Command) -> Command:
                 type=click.Choice(["local", "ray", "tune"]),
                 default="ray",
                 show_default=True,
-                help="Where packs run.",
-            ),  # noqa: E501
+                help="Where trials run: in this process, on Ray, or as Ray Tune trials.",
+            ),
             click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
-            click.option("--workers", type=click.IntRange(min=1), help="Workers; by default one a core or GPU."),
+            click.option(
+                "--workers", type=click.IntRange(min=1), metavar="N", help="Workers; by default one a core or GPU."
+            ),
             click.option(
                 "--device",
                 type=click.Choice(["auto", "cpu", "cuda"]),
                 default="auto",
                 show_default=True,
-                help="Where trials train.",
-            ),  # noqa: E501
+                help="What trials train on.",
+            ),
             click.option(
                 "--products",
                 type=click.Choice(["auto", "dense", "sparse"]),
                 default="auto",
                 show_default=True,
                 help="How sparse layers multiply.",
-            ),  # noqa: E501
+            ),
             click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
         ]
     ):
@@ -74,31 +109,82 @@ def working(command: Command) -> Command:
     return command
 
 
+def targeted(command: Command) -> Command:
+    """The options that name a target: a rule applied at a width, depth and density."""
+    size = click.IntRange(min=1)
+    for option in reversed(
+        [
+            click.option("--rule", default="supar", show_default=True, metavar="RULE", help="Rule to apply."),
+            click.option("--width", type=size, metavar="N", help="Target width; by default the grid's largest."),
+            click.option("--depth", type=size, metavar="N", help="Target depth; by default the base depth."),
+            click.option("--density", metavar="D", help="Such as 0.0625 or 1/16; by default the grid's sparsest."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+class InOrder(click.Group):
+    """Commands in the order in which they are used, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names as they were defined."""
+        return list(self.commands)
+
+
 @click.group(
+    cls=InOrder,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `hptransfer init my-study.yaml`, then `hptransfer run my-study.yaml`.\n\n"
-    'Completion: put  eval "$(_HPTRANSFER_COMPLETE=bash_source hptransfer)"  into your shell\'s start file '
-    "(zsh_source and fish_source likewise).",
+    epilog=_EPILOG,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="hptransfer")
 def cli() -> None:
     """Tune hyperparameters on a small dense model, transfer them to large sparse ones, and know whether they hold.
 
     A STUDY is a YAML file that asks one question. RESULTS is the folder of a study that ran, such as
-    results/quickstart.
+    results/quickstart. `hptransfer COMMAND --help` explains a command, with examples.
     """
 
 
-@cli.command()
+@cli.command(short_help="Write a commented study file to start from.")
+@click.argument("file", type=click.Path(path_type=Path), default=Path("study.yaml"))
+@click.option(
+    "--factory", default="gpt", show_default=True, metavar="MODEL", help="gpt, mlp or package.module:function."
+)
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Train on the bytes of this file; without it, on the Python library's sources.",
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def init(**options: Any) -> None:
+    """Write a commented study file to start from (study.yaml unless FILE says otherwise). Asks nothing.
+
+    \b
+    Examples:
+      hptransfer init my.yaml
+      hptransfer init my.yaml --factory mymodel:build --text corpus.txt
+    """
+    from hptransfer.starter import write_starter
+
+    click.echo(write_starter(**options))
+
+
+@cli.command(short_help="Tune, check, fan out, judge, draw: the whole study.")
 @STUDY
 @working
 @BASE
 @YES
-@click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
-@click.option("--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db.")
+@SEARCH
+@STORAGE
 @click.option("--no-check", is_flag=True, help="Skip the coordinate check that guards the sweep.")
 def run(**options: Any) -> None:
     """Tune, check, fan out, judge, plot and report. Continues by itself where an earlier run stopped.
+
+    Needs nothing but the study file. What is stored is not run again, so the same command resumes a run that was
+    stopped or killed, and extends one whose study file grew. The first Ctrl-C lets what is running finish, the second
+    leaves at once. The rows, base.json, verdict.json, plots/ and report.html lie in results/<name of the study>.
 
     \b
     Examples:
@@ -111,15 +197,18 @@ def run(**options: Any) -> None:
     sys.exit(run_study(_options(options), Phases(tune=True, check=not options["no_check"], grid=True)))
 
 
-@cli.command()
+@cli.command(short_help="Search base HPs on the dense proxy.")
 @STUDY
 @working
-@click.option("--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db.")
+@STORAGE
 def tune(**options: Any) -> None:
     """Search base HPs on the dense proxy and write base.json.
 
+    Runs the `tune` section of the study alone: no check, no grid.
+
     \b
-    Example:
+    Examples:
+      hptransfer tune my.yaml
       hptransfer tune my.yaml --set tune.sampler=gp --set tune.trials=48
     """
     from hptransfer.session import Phases, run_study
@@ -127,17 +216,18 @@ def tune(**options: Any) -> None:
     sys.exit(run_study(_options(options), Phases(tune=True)))
 
 
-@cli.command()
+@cli.command(short_help="Run the grid with base HPs found before.")
 @STUDY
 @working
 @BASE
 @YES
-@click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+@SEARCH
 def fanout(**options: Any) -> None:
-    """Run the grid with the base HPs of base.json, of --base FILE, or of the study itself.
+    """Run the grid with the base HPs of --base FILE, else of the results folder's base.json, else of the study itself.
 
     \b
-    Example:
+    Examples:
+      hptransfer fanout my.yaml
       hptransfer fanout my.yaml --base results/other/base.json
     """
     from hptransfer.session import Phases, run_study
@@ -145,43 +235,44 @@ def fanout(**options: Any) -> None:
     sys.exit(run_study(_options(options), Phases(grid=True)))
 
 
-@cli.command()
+@cli.command(short_help="Show what would run, and how long it takes.")
 @STUDY
 @SET
 @RESULTS_DIR
 @BASE
 @JSON
 @click.option("--no-calibrate", is_flag=True, help="Do not time a short pack; leaves the time unknown.")
-@click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+@SEARCH
 def plan(**options: Any) -> None:
-    """Show what `run` would do: trials, packs, what is stored, FLOPs, memory, time. Starts no Ray.
+    """Show what `run` would do: trials, packs, what is stored, FLOPs, memory, time. Trains and stores nothing.
+
+    The time comes from a few steps of each shape, measured here; --no-calibrate leaves it out and answers at once.
 
     \b
-    Example:
-      hptransfer plan sweeps/quickstart.yaml --json
+    Examples:
+      hptransfer plan sweeps/quickstart.yaml
+      hptransfer plan my.yaml --no-calibrate --json
     """
     from hptransfer.inspection import show_plan
 
     show_plan(options)
 
 
-@cli.command()
+@cli.command(short_help="Show what a rule does to every tensor.")
 @STUDY
 @SET
 @RESULTS_DIR
 @BASE
 @JSON
-@click.option("--rule", default="supar", show_default=True, help="Rule to apply.")
-@click.option("--width", type=click.IntRange(min=1), help="Target width; by default the largest of the grid.")
-@click.option("--depth", type=click.IntRange(min=1), help="Target depth; by default the base depth.")
-@click.option(
-    "--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid."
-)
+@targeted
 def explain(**options: Any) -> None:
     """Show what a rule does to every tensor of a target: init std, LR, decay, eps, multiplier, and why.
 
+    Builds no weights, so any size answers at once. Base HPs are those of the results folder once it has some.
+
     \b
-    Example:
+    Examples:
+      hptransfer explain my.yaml
       hptransfer explain sweeps/quickstart.yaml --rule supar --width 512 --density 0.0625
     """
     from hptransfer.inspection import show_explanation
@@ -189,20 +280,15 @@ def explain(**options: Any) -> None:
     show_explanation(options)
 
 
-@cli.command()
+@cli.command(short_help="Write per-tensor settings for another trainer.")
 @STUDY
 @SET
 @RESULTS_DIR
 @BASE
-@click.option("--rule", default="supar", show_default=True, help="Rule to apply.")
-@click.option("--width", type=click.IntRange(min=1), help="Target width; by default the largest of the grid.")
-@click.option("--depth", type=click.IntRange(min=1), help="Target depth; by default the base depth.")
-@click.option(
-    "--density", type=str, help="Target density, such as 0.0625 or 1/16; by default the sparsest of the grid."
-)
+@targeted
 @click.option(
     "--format", "form", type=click.Choice(["json", "yaml", "python"]), default="json", show_default=True, help="Form."
-)  # noqa: E501
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of the terminal.")
 def export(**options: Any) -> None:
     """Write the per-tensor settings of a target for another trainer: JSON, YAML or a Python snippet.
@@ -216,7 +302,7 @@ def export(**options: Any) -> None:
     write_export(options)
 
 
-@cli.command()
+@cli.command(short_help="Coordinate check: do activations keep their size?")
 @STUDY
 @SET
 @RESULTS_DIR
@@ -225,7 +311,8 @@ def export(**options: Any) -> None:
 def check(**options: Any) -> None:
     """Coordinate check: do activations, gradients and updates keep their size over width and density?
 
-    Prints the slopes with intervals, draws the picture, and leaves with 1 when a rule that should be stable is not.
+    Prints what passed and the slopes that did not, draws the picture, and leaves with 1 when a rule that should be
+    stable is not. `run` does the same before its sweep. Minutes, not hours: a few steps on one small batch.
 
     \b
     Example:
@@ -236,27 +323,29 @@ def check(**options: Any) -> None:
     sys.exit(run_check(options))
 
 
-@cli.command()
+@cli.command(short_help="Does the optimum stay put?")
 @RESULTS
 @JSON
 @click.option("--delta", type=float, help="Regret allowed, relative; by default the study's, else 0.005.")
 @click.option("--margin", type=float, help="Drift allowed, octaves an octave; by default the study's, else 0.1.")
 @click.option("--expect", multiple=True, metavar="RULE", help="Rule that must be STABLE (repeatable).")
 def verdict(**options: Any) -> None:
-    """Does the optimum stay put? Works on any folder of rows with the documented columns.
+    """Does the optimum stay put? STABLE, DRIFT or INCONCLUSIVE for every rule, and why.
 
-    Leaves with 0 only when every rule that is expected to be stable is STABLE, else with 1.
+    Works on any folder of Parquet rows with the documented columns. Leaves with 0 only when every rule that is
+    expected to be stable is STABLE, else with 1.
 
     \b
-    Example:
+    Examples:
       hptransfer verdict results/quickstart
+      hptransfer verdict results/quickstart --delta 0.01 --expect supar --json
     """
     from hptransfer.inspection import show_verdict
 
     sys.exit(show_verdict(options))
 
 
-@cli.command()
+@cli.command(short_help="Draw the pictures of a results folder.")
 @RESULTS
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only these pictures (repeatable).")
 @click.option(
@@ -267,12 +356,16 @@ def verdict(**options: Any) -> None:
     default=("png", "svg"),
     show_default=True,
     help="File formats.",
-)  # noqa: E501
+)
 def plot(**options: Any) -> None:
     """Draw the pictures of a results folder into its plots/.
 
+    Kinds: lr, stability, regret, sparsity, check, init, tuning, cost; by default all that there is something to show
+    of.
+
     \b
-    Example:
+    Examples:
+      hptransfer plot results/quickstart
       hptransfer plot results/quickstart --kind lr --format svg
     """
     from hptransfer.inspection import draw_plots
@@ -280,7 +373,7 @@ def plot(**options: Any) -> None:
     draw_plots(options)
 
 
-@cli.command()
+@cli.command(short_help="Write the report, one HTML file.")
 @RESULTS
 def report(**options: Any) -> None:
     """Write report.html, one file that opens from disk without a network.
@@ -294,39 +387,20 @@ def report(**options: Any) -> None:
     write_report(options)
 
 
-@cli.command()
+@cli.command(short_help="Count planned, stored, diverged, failed trials.")
 @RESULTS
 @JSON
 def status(**options: Any) -> None:
-    """Count planned, stored, diverged, failed and in-flight trials.
+    """Count planned, stored, diverged, failed and in-flight trials of a results folder, also while it runs.
 
     \b
-    Example:
+    Examples:
+      hptransfer status results/quickstart
       hptransfer status results/quickstart --json
     """
     from hptransfer.inspection import show_status
 
     show_status(options)
-
-
-@cli.command()
-@click.argument("file", type=click.Path(path_type=Path), default=Path("study.yaml"))
-@click.option(
-    "--factory", default="gpt", show_default=True, metavar="MODEL", help="gpt, mlp or package.module:function."
-)
-@click.option("--text", type=click.Path(path_type=Path), metavar="FILE", help="Train on the bytes of this file.")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
-def init(**options: Any) -> None:
-    """Write a commented study file to start from. Asks nothing.
-
-    \b
-    Examples:
-      hptransfer init my.yaml
-      hptransfer init my.yaml --factory mymodel:build --text corpus.txt
-    """
-    from hptransfer.starter import write_starter
-
-    click.echo(write_starter(**options))
 
 
 def _options(given: dict[str, Any]) -> Any:
@@ -351,4 +425,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except HptransferError as error:
         click.echo(f"hptransfer: {error}", err=True)
         sys.exit(error.exit_status)
+    except Exception as error:  # the boundary to a user's own model, which may raise anything; ours stays a traceback
+        place = _in_users_code(error)
+        if place is None:
+            raise
+        said = (str(error).splitlines() or [""])[0]
+        click.echo(f"hptransfer: {place}: your code raised {type(error).__name__}: {said}", err=True)
+        sys.exit(2)
     sys.exit(0)
+
+
+def _in_users_code(error: Exception) -> str | None:
+    """File and line of the innermost frame outside this package and all that is installed; None where there is none."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename).resolve()
+        if file.is_file() and not any(file.is_relative_to(place) for place in (*installed, Path(__file__).parent)):
+            return f"{frame.filename}:{frame.lineno}"
+    return None

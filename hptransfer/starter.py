@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 from pathlib import Path
 
 from hptransfer.errors import InputError
@@ -11,6 +14,7 @@ __all__ = ["starter_text", "write_starter"]
 
 _TEMPLATE = """\
 # A study asks one question. Every key is described in docs/study-file.md.
+#   hptransfer explain {file}   what the rule does to every tensor of the model
 #   hptransfer plan {file}      what would run, and how long
 #   hptransfer run {file}       run it; run it again to continue
 name: {name}
@@ -54,6 +58,7 @@ grid:
   rules: [sp, mup, supar]
   widths: [64, 128]
   densities: [1, 1/4, 1/16]
+  min_nonzeros: 8         # leave out cells with fewer weights a neuron: no rule holds there
   lr_multiples: {{octaves: [-3, 3], step: 1}}   # around the tuned LR; or `lr:` for absolute ones
   seeds: 3
 
@@ -66,28 +71,39 @@ _GPT_OPTIONS = """\
     head_size: 32         # every width must be a multiple of it
 """
 _OWN_OPTIONS = """\
-  # options: {{}}          # further keyword arguments for the factory
+  # options: {}           # further keyword arguments for the factory
   # roles:                # only where a tensor's role cannot be told from the module; first match wins
   #   "*.lm_head.weight": readout
 """
 
 
 def starter_text(file: Path, *, factory: str = "gpt", text: Path | None = None) -> str:
-    """The starter study as YAML text, named after `file`."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in file.stem).strip("._-") or "study"
-    data = f"  source: text\n  path: {json.dumps(str(text))}\n" if text else "  source: stdlib          # or text / tokens with path: …\n"
+    """The starter study as YAML text, named after `file`. A relative `text` is written relative to the study's folder,
+    as study files mean it."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", file.stem).strip("._-")[:100] or "study"
+    data = "  source: stdlib          # or text / tokens with path: …\n"
+    if text is not None:
+        path = text if text.is_absolute() else Path(os.path.relpath(text.resolve(), file.resolve().parent))
+        data = f"  source: text\n  path: {json.dumps(str(path), ensure_ascii=False)}\n"
     options = _GPT_OPTIONS if factory == "gpt" else _OWN_OPTIONS
-    return _TEMPLATE.format(file=file, name=name, factory=factory, options=options, data=data)
+    shown = shlex.quote(str(file))
+    return _TEMPLATE.format(file=shown, name=name, factory=factory, options=options, data=data)
 
 
 def write_starter(file: Path, *, factory: str = "gpt", text: Path | None = None, force: bool = False) -> str:
     """Write the starter study to `file`; the answer says what to do next. Refuses to overwrite without `force`."""
+    if factory not in ("gpt", "mlp") and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", factory):
+        raise InputError(
+            "is no model", where="--factory", found=factory, allowed="'gpt', 'mlp' or 'package.module:function'"
+        )
+    if file.is_dir():
+        raise InputError("is a folder", where=str(file), hint="name the study file to write, such as my-study.yaml")
     if file.exists() and not force:
         raise InputError("the file is already there", where=str(file), hint="choose another name or add --force")
     if text is not None and not text.is_file():
         raise InputError("no such text file", where=str(text), hint="give --text an existing file")
     try:
-        file.write_text(starter_text(file, factory=factory, text=text))
+        file.write_text(starter_text(file, factory=factory, text=text), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the file: {error.strerror}", where=str(file)) from None
-    return f"Wrote {file}. Next: hptransfer plan {file}"
+    return f"Wrote {file}. Next: hptransfer plan {shlex.quote(str(file))}"
