@@ -26,7 +26,7 @@ from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.trial import NUMERICS_VERSION, BaseHPs
 
-__all__ = ["CHECK_FILE", "CheckReport", "check_study", "print_check"]
+__all__ = ["CHECK_FILE", "FRAME_FILE", "CheckReport", "check_study", "print_check"]
 
 CHECK_FILE = "check.json"
 FRAME_FILE = "check.parquet"
@@ -176,7 +176,6 @@ def print_check(report: CheckReport) -> None:
             cells = [row[k] for k in ("axis", "rule", "module", "kind")]
             table.add_row(*cells, str(row["step"]), _number(row["slope"]), interval, f"{row['tolerance']:g}")
     Console(stderr=True).print(table)
-    click.echo("The sweep was not started; look at `hptransfer check`, or add --no-check.", err=True)
 
 
 def _number(value: float | None) -> str:

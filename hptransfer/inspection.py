@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -21,13 +22,13 @@ from hptransfer.analysis.table import verdict_table
 from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 from hptransfer.fanout import make_trial, tuned_study
-from hptransfer.gate import check_study, print_check
+from hptransfer.gate import FRAME_FILE, check_study, print_check
 from hptransfer.outputs import PLOTS_FOLDER, REPORT_FILE, is_local
 from hptransfer.plan import Plan, make_plan, planned_work
 from hptransfer.plan_table import plan_table
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
-from hptransfer.results import Results, load_results, transferred
+from hptransfer.results import Results, load_results, results_of, transferred
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
 from hptransfer.schema_errors import first_refusal
 from hptransfer.specs import parse_number
@@ -158,8 +159,16 @@ def run_check(given: Mapping[str, Any]) -> int:
     else:
         print_check(report)
         if is_local(store.uri):
-            pictures = save_plots(load_results(store.uri), Path(store.uri) / PLOTS_FOLDER, ["check"])
-            click.echo("Pictures: " + ", ".join(str(path) for path in pictures))
+            # A check needs no trials: its folder may hold nothing else yet.
+            frame = Path(store.path_of(FRAME_FILE))
+            found = results_of(
+                store.read(),
+                name=options.study.name,
+                check=pd.read_parquet(frame) if frame.is_file() else None,
+                check_says=report.sentences,
+            )
+            for path in save_plots(found, Path(store.uri) / PLOTS_FOLDER, ["check"]):
+                click.echo(f"Picture: {path}")
     return 0 if report.passed else 1
 
 

@@ -76,6 +76,7 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
         report = check_study(study, hps, store, options.data_id)
         print_check(report)
         if not report.passed:
+            click.echo("The sweep was not started: mend the model or the rule, or add --no-check.", err=True)
             return False
     if phases.grid:
         _run_grid(options, study, hps, store, runner, precision, tuned=base.get("trials") != 0)

@@ -14,11 +14,13 @@ from typing import Any
 
 import click
 import yaml
+from pydantic import ValidationError
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
 from hptransfer.fanout import Precision
 from hptransfer.folders import NoFolderError
+from hptransfer.schema_errors import first_refusal
 from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.study_file import load_study, study_warnings
@@ -124,6 +126,11 @@ def read_base_file(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict):
         raise InputError("must be a JSON object", where=where, found=content, allowed=", ".join(BaseHPs.model_fields))
+    return _checked_base(content, where)
+
+
+def _checked_base(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The content of a base.json as it is, once its HPs are known to be there and in range."""
     missing = [name for name in ("lr", "init_std") if not isinstance(content.get(name), int | float)]
     if missing:
         raise InputError(
@@ -132,7 +139,14 @@ def read_base_file(path: Path) -> dict[str, Any]:
             found=sorted(content),
             allowed=", ".join(BaseHPs.model_fields),
         )
-    return content
+    try:
+        BaseHPs.model_validate({name: content[name] for name in BaseHPs.model_fields if content.get(name) is not None})
+    except ValidationError as error:
+        refused = first_refusal(error, BaseHPs)
+        raise InputError(
+            refused.problem, where=f"{where}: {refused.where}", found=refused.found, allowed=refused.allowed
+        ) from None
+    return dict(content)
 
 
 def stored_base(options: Options, store: Store | None) -> tuple[dict[str, Any], str]:
@@ -140,8 +154,8 @@ def stored_base(options: Options, store: Store | None) -> tuple[dict[str, Any], 
     if options.base is not None:
         return dict(options.base), "--base"
     stored = store.read_json(BASE_FILE) if store is not None else None
-    if stored is not None:
-        return stored, "base.json of the results folder"
+    if store is not None and stored is not None:
+        return _checked_base(stored, store.path_of(BASE_FILE)), "base.json of the results folder"
     return untuned_base(options.study), "base of the study file, not tuned"
 
 
