@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import click
 import pandas as pd
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +32,7 @@ __all__ = ["CHECK_FILE", "FRAME_FILE", "CheckReport", "check_study", "print_chec
 CHECK_FILE = "check.json"
 FRAME_FILE = "check.parquet"
 
-LEAST_NONZEROS = 16
+LEAST_NONZEROS = 8
 """Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
 
 WIDEST = 1024
@@ -108,6 +109,7 @@ def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> Chec
 
 
 def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
+    torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
     corpus = open_corpus(study.data)
     training = study.training
     length = min(LENGTH, training.sequence_length)

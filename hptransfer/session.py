@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from hptransfer.bracket import CellReport, bracket_study
+from hptransfer.bracket import CellReport, bracket_study, expected_trials
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
@@ -27,7 +27,7 @@ from hptransfer.study_file import dump_study
 from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trial import BaseHPs
-from hptransfer.tuning import tune
+from hptransfer.tuning import planned_trials, tune
 from hptransfer.workspace import BASE_FILE, STUDY_FILE, Options, stored_base, stored_precision
 
 __all__ = ["Phases", "run_study"]
@@ -65,6 +65,7 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
     precision = _settle_precision(options, store)
     if phases.tune and options.base is None and options.study.tune is not None:
+        runner.expect(planned_trials(options.study))
         base = tune(options.study, runner, precision=precision, data_id=options.data_id, storage_url=options.storage)
         for warning in base.get("warnings", ()):
             click.echo(f"hptransfer: warning: {warning}", err=True)
@@ -95,7 +96,10 @@ def _run_grid(
             allowed=f"at most {study.grid.max_trials} (grid.max_trials)",
             hint="look at `hptransfer plan`, then add --yes",
         )
+    runner.expect(0)
     if study.grid.search == "bracket":
+        expected, _ = expected_trials(study, hps, tuned=tuned)
+        runner.expect(runner.counts.planned + round(expected))
         cells = bracket_study(study, hps, runner, precision=precision, data_id=options.data_id, tuned=tuned)
         store.write_json(BRACKET_FILE, _bracket_document(cells, len(trials)))
         return
