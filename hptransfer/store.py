@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,6 +43,7 @@ log = logging.getLogger("hptransfer")
 _KEYS = {"trials": ["trial_id"], "curves": ["trial_id", "step"]}
 _SCHEMAS = {"trials": SCHEMA, "curves": CURVE_SCHEMA}
 _MOST_PARTS = 1000
+_MERGED = "-merged"
 
 
 class _Damaged(Exception):
@@ -58,6 +59,7 @@ class Store:
     def __init__(self, folder: Folder, study_name: str | None) -> None:
         self._folder, self._study = folder, study_name
         self._release: Callable[[], None] | None = None
+        self._small: dict[str, int] = {}
         self.damaged: dict[str, str] = {}
         """Parts found unreadable since opening, by name, and why."""
 
@@ -93,7 +95,8 @@ class Store:
         try:
             self._folder.clean()
             for kind in _KEYS:
-                self._compact(kind)
+                self._small[kind] = len(self._small_parts(kind))
+                self._merge_if_many(kind)
             yield self
         finally:
             release, self._release = self._release, None
@@ -107,9 +110,9 @@ class Store:
         if self._release is None:
             raise RuntimeError("only the holder of the store's lock may append")
         if curves:
-            self._write_part("curves", pa.Table.from_pylist(list(curves), schema=CURVE_SCHEMA))
+            self._append_part("curves", list(curves))
         if rows:
-            self._write_part("trials", pa.Table.from_pylist(list(rows), schema=SCHEMA))
+            self._append_part("trials", list(rows))
 
     def ids(self) -> set[str]:
         """Ids of the stored trials."""
@@ -172,7 +175,13 @@ class Store:
             raise ValueError("parts are immutable")
         self._folder.remove(name)
 
-    def _write_part(self, kind: str, table: pa.Table) -> None:
+    def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self._write_part(kind, pa.Table.from_pylist(rows, schema=_SCHEMAS[kind]), stamp)
+        self._small[kind] += 1
+        self._merge_if_many(kind)
+
+    def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
         sink = pa.BufferOutputStream()
         # Plain encoding without statistics: a part holds a few rows, and reading thousands of parts must be quick.
         pq.write_table(
@@ -184,7 +193,6 @@ class Store:
             store_schema=False,
         )
         data = sink.getvalue().to_pybytes()
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
 
         def check(found: bytes) -> None:
             if found != data or pq.read_metadata(pa.BufferReader(found)).num_rows != table.num_rows:
@@ -226,30 +234,33 @@ class Store:
                 hint="choose another folder with --results",
             )
 
-    def _parts(self, kind: str) -> list[pa.Table]:
+    def _small_parts(self, kind: str) -> list[str]:
+        return [name for name in self._folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
+
+    def _parts(self, kind: str) -> dict[str, pa.Table]:
+        """Every readable part by name, in order."""
         for _ in range(5):
+            names = [name for name in self._folder.names(kind) if name.endswith(".parquet")]
             try:
-                return self._parts_once(kind)
+                return self._load_all(names)
             except FileNotFoundError:
                 continue  # the writer merged small parts between our listing and our reading; list again
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
-    def _parts_once(self, kind: str) -> list[pa.Table]:
-        names = [name for name in self._folder.names(kind) if name.endswith(".parquet")]
-
+    def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
         def load(name: str) -> pa.Table | _Damaged:
             try:
                 return self._load(name)
             except _Damaged as error:
                 return error
 
-        tables = []
+        tables = {}
         with ThreadPoolExecutor(4) as pool:
             for name, found in zip(names, pool.map(load, names), strict=True):
                 if isinstance(found, _Damaged):
                     self._set_aside(name, str(found))
                 else:
-                    tables.append(found)
+                    tables[name] = found
         return tables
 
     def _set_aside(self, name: str, why: str) -> None:
@@ -260,21 +271,22 @@ class Store:
             self._folder.move(name, f"set-aside/{name.replace('/', '-')}")
 
     def _table(self, kind: str) -> pa.Table:
-        schema = _SCHEMAS[kind]
-        loose = pa.schema([field.with_nullable(True) for field in schema])
-        parts = [part.cast(loose) for part in self._parts(kind)]
-        return _first_of_each(pa.concat_tables(parts) if parts else loose.empty_table(), _KEYS[kind])
+        return _joined(self._parts(kind).values(), kind)
 
-    def _compact(self, kind: str) -> None:
-        """Merge parts once there are so many that reading slows; the small ones go only when the merged one is safe."""
-        names = [name for name in self._folder.names(kind) if name.endswith(".parquet")]
-        if len(names) <= _MOST_PARTS:
+    def _merge_if_many(self, kind: str) -> None:
+        """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
+
+        The merged part takes the time of its oldest member, so that the order of parts stays as it was.
+        """
+        if self._small[kind] <= _MOST_PARTS:
             return
-        table = self._table(kind)
-        whole = [name for name in names if name not in self.damaged]
-        self._write_part(kind, table)
-        for name in whole:
+        parts = self._load_all(self._small_parts(kind))
+        if parts:
+            stamp = min(parts).partition("/")[2].removesuffix(".parquet").partition("-")[0]
+            self._write_part(kind, _joined(parts.values(), kind), f"{stamp}{_MERGED}")
+        for name in parts:
             self._folder.remove(name)
+        self._small[kind] = 0
 
 
 def read_results(uri: str) -> pd.DataFrame:
@@ -295,6 +307,12 @@ def _provenance(table: pa.Table) -> tuple[int, str]:
     version = pc.max(table.column("schema_version")).as_py() if "schema_version" in columns else 0
     study = table.column("study")[0].as_py() if "study" in columns and table.num_rows else ""
     return int(version or 0), study or ""
+
+
+def _joined(parts: Iterable[pa.Table], kind: str) -> pa.Table:
+    """Parts as one table, each key once, with the columns in order."""
+    loose = pa.schema([field.with_nullable(True) for field in _SCHEMAS[kind]])
+    return _first_of_each(pa.concat_tables([loose.empty_table(), *(part.cast(loose) for part in parts)]), _KEYS[kind])
 
 
 def _first_of_each(table: pa.Table, keys: list[str]) -> pa.Table:

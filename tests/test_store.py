@@ -246,10 +246,11 @@ from hptransfer.store import Store
 from test_store import a_trial, an_outcome, curves_of, row_of
 store = Store.open(sys.argv[1], "s")
 with store.lock():
-    print("writing", flush=True)
     for seed in range(10_000):
         trial = a_trial(seed); outcome = an_outcome(trial)
         store.append([row_of("s", "grid", trial, outcome)], curves_of(outcome))
+        if seed == 0:
+            print("writing", flush=True)
 """
 
 
@@ -332,6 +333,9 @@ def test_many_small_parts_are_merged_without_losing_a_row(uri: str, monkeypatch:
     assert len(store.names("trials")) == 1
     pd.testing.assert_frame_equal(store.read(), before)
     assert len(store.read_curves()) == 12
+    fill(store, range(6, 14))
+    assert len(store.names("trials")) == 4, "six merged, six merged while appending, two small ones"
+    assert store.read()["seed"].tolist() == list(range(14)), "in the order of their making"
 
 
 def test_json_documents_are_whole_and_strict(uri: str) -> None:

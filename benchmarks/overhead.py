@@ -1,0 +1,171 @@
+"""What the machinery costs: overhead a trial and its share of a sweep, the driver's memory, reading a large store.
+
+    python benchmarks/overhead.py            results/benchmarks/overhead.json
+    python benchmarks/overhead.py --trials 100 --rows 10000 --out /tmp/overhead.json
+
+A sweep of 1,000 tiny trials on two Ray workers. Overhead is the sweep's wall time beyond its trials' own wall time
+shared among the workers; starting Ray and the workers' first trial, paid once a sweep, are reported on their own.
+Run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import platform
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from hptransfer.data import open_corpus
+from hptransfer.execute.executors import make_executor
+from hptransfer.execute.progress import Progress
+from hptransfer.execute.runner import Runner
+from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
+from hptransfer.store import Store, row_of
+from hptransfer.training.settings import WorkerSettings
+from hptransfer.trial import BaseHPs, Outcome, Trial
+
+Row = dict[str, Any]
+
+WORKERS = 2
+ROWS_A_PART = 8
+DATA = DataSpec(source="synthetic", vocab_size=32)
+TARGETS = {"ms a trial": 10.0, "share": 0.05, "seconds": 2.0, "MiB": 16.0}
+
+
+def tiny_trials(count: int) -> list[Trial]:
+    """Trials of about a tenth of a second that differ in LR and seed."""
+    training = TrainingSpec(steps=24, batch_size=8, sequence_length=32, eval_tokens=2048, precision="fp32")
+    model = ModelSpec(options={"head_size": 16})
+    data_id = open_corpus(DATA).fingerprint
+    return [
+        Trial(
+            model=model,
+            data=DATA,
+            data_id=data_id,
+            training=training,
+            rule="sp",
+            base_width=32,
+            width=32,
+            base_depth=1,
+            depth=1,
+            base=BaseHPs(lr=2.0 ** -(4 + i % 8)),
+            seed=i // 8,
+        )
+        for i in range(count)
+    ]
+
+
+def resident_mib() -> float:
+    """Memory of this process now, in MiB; its peak where the system tells nothing better."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def sweep(folder: Path, count: int) -> list[Row]:
+    """Overhead of a sweep, and the driver's memory between its first fifth and its end."""
+    store = Store.open(str(folder), "overhead")
+    settings = WorkerSettings(device="cpu", compile="never")
+    trials = tiny_trials(count)
+    marks: list[tuple[float, float, float]] = []  # seconds, training seconds so far, MiB
+    trained = 0.0
+    with (
+        store.lock(),
+        Runner(
+            store,
+            lambda: make_executor("ray", settings, workers=WORKERS),
+            Progress(Console(file=io.StringIO())),
+            "overhead",
+        ) as runner,
+    ):
+        began = time.perf_counter()
+        runner.submit(trials, "grid")
+        for row in runner.results():
+            trained += row["wall_s"]
+            marks.append((time.perf_counter(), trained, resident_mib()))
+    # The first fifth warms up: workers start, import torch and open the corpus.
+    warm = max(1, count // 5)
+    wall = marks[-1][0] - marks[warm - 1][0]
+    ideal = (marks[-1][1] - marks[warm - 1][1]) / WORKERS
+    share = (wall - ideal) / wall
+    a_trial = 1000 * (wall - ideal) / (count - warm)
+    return [
+        line("overhead a trial", a_trial, ideal / (count - warm) * 1000, "ms a trial"),
+        line("overhead's share of the sweep", share, 1.0, "share"),
+        line("start to first stored trial", marks[0][0] - began, math.nan, "seconds", bound=False),
+        line("driver's memory, growth over the sweep", marks[-1][2] - marks[warm - 1][2], marks[warm - 1][2], "MiB"),
+    ]
+
+
+def reading(folder: Path, rows: int) -> list[Row]:
+    """Reading a store of `rows` rows that was written as packs of eight."""
+    store = Store.open(str(folder), "reading")
+    trial = tiny_trials(1)[0]
+    outcome = Outcome(trial.id, "ok", 2.5, 2.5, None, 10**6, 10**5, 1e12, 1e11, trial.tokens, 1.0, 2**28, "cpu")
+    like = row_of("reading", "grid", trial, outcome)
+    with store.lock():
+        for start in range(0, rows, ROWS_A_PART):
+            part = range(start, min(start + ROWS_A_PART, rows))
+            store.append([like | {"trial_id": f"{i:020x}", "seed": i} for i in part])
+    began = time.perf_counter()
+    frame = Store.open(str(folder), create=False).read()
+    took = time.perf_counter() - began
+    assert len(frame) == rows
+    return [line(f"read {rows} rows", took, math.nan, "seconds")]
+
+
+def line(name: str, ours: float, baseline: float, unit: str, *, bound: bool = True) -> Row:
+    """A row of the benchmark contract; the target is an upper bound on `ours`."""
+    target = TARGETS[unit] if bound else None
+    finite = math.isfinite(baseline)
+    return {
+        "name": name,
+        "ours": ours,
+        "baseline": baseline if finite else None,
+        "ratio": ours / baseline if finite else None,
+        "target": target,
+        "met": None if target is None else ours <= target,
+        "unit": unit,
+    }
+
+
+def machine() -> Row:
+    """What the numbers were measured on."""
+    info = Path("/proc/cpuinfo")
+    names = [x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    """Measure, write the JSON, print a line a row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/overhead.json"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = sweep(Path(folder) / "sweep", given.trials) + reading(Path(folder) / "reading", given.rows)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    for row in rows:
+        verdict = "" if row["target"] is None else f"  target {row['target']:g} {'met' if row['met'] else 'MISSED'}"
+        print(f"{row['name']}: {row['ours']:.4g} {row['unit']}{verdict}")
+
+
+if __name__ == "__main__":
+    main()
