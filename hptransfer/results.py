@@ -48,6 +48,8 @@ class Results:
     """Why there is no judgement; empty when there is one."""
     check: pd.DataFrame | None
     """Rows of the coordinate check."""
+    check_says: tuple[str, ...]
+    """The check's verdict, a sentence an axis; empty without one."""
     progress: Mapping[str, Any] | None
     """`running.json`; None when nothing is running (nothing in flight, or no news for a quarter of an hour)."""
     problems: tuple[str, ...] = field(default=())
@@ -68,6 +70,7 @@ def results_of(
     curves: pd.DataFrame | None = None,
     base: Mapping[str, Any] | None = None,
     check: pd.DataFrame | None = None,
+    check_says: tuple[str, ...] = (),
     progress: Mapping[str, Any] | None = None,
     problems: tuple[str, ...] = (),
 ) -> Results:
@@ -83,6 +86,7 @@ def results_of(
         judgement=judgement,
         no_judgement=why,
         check=check,
+        check_says=check_says,
         progress=progress,
         problems=problems,
     )
@@ -118,6 +122,7 @@ def load_results(uri: str) -> Results:
         curves=_read_folder(files, f"{root}/curves", problems),
         base=_read_mapping(files, f"{root}/base.json", problems),
         check=_read_folder(files, root, problems, only="check.parquet"),
+        check_says=_sentences(_read_mapping(files, f"{root}/check.json", problems)),
         progress=progress if _is_fresh(progress) else None,
         problems=tuple(problems),
     )
@@ -189,6 +194,11 @@ def _read_mapping(files: fs.FileSystem, path: str, problems: list[str]) -> Mappi
         problems.append(f"{name} does not hold a mapping")
         return None
     return value
+
+
+def _sentences(report: Mapping[str, Any] | None) -> tuple[str, ...]:
+    found = (report or {}).get("sentences")
+    return tuple(str(sentence) for sentence in found) if isinstance(found, list) else ()
 
 
 def _study_name(frame: pd.DataFrame) -> str:

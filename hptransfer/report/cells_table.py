@@ -31,9 +31,9 @@ def cells_section(results: Results) -> Markup | None:
         ("regret", "num"),
         ("state", ""),
         (f"best {axis}", "num"),
-        ("lowest loss", "num"),
-        ("at transferred", "num"),
-        ("values × seeds", "num"),
+        ("best loss", "num"),
+        ("transferred", "num"),
+        ("runs", "num"),
         ("diverged", "num"),
     ]
     head = tag("tr", *(tag("th", tag("button", h, type="button"), scope="col", class_=c or None) for h, c in heads))
@@ -43,7 +43,8 @@ def cells_section(results: Results) -> Markup | None:
         tag("h2", "Every cell"),
         tag(
             "p",
-            "A cell is one rule at one width and density. Intervals in parentheses; of the best value, as exponents.",
+            "One rule at one width and density. Intervals in parentheses, of the best value as exponents;"
+            " runs are values × seeds.",
             class_="lead",
         ),
         tag("div", *_filters(rows, names, deep), tag("span", id="count", role="status"), class_="filters"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,39 +20,50 @@ from hptransfer.results import Results
 
 __all__ = ["check_chart", "tuning_chart"]
 
+MOST_PANELS = 6
 
-def check_chart(check: pd.DataFrame | None) -> Chart | None:
+
+def check_chart(check: pd.DataFrame | None, verdict: Sequence[str] = ()) -> Chart | None:
+    """A view a part of the model and axis, a panel a rule; with one rule a view an axis, a panel a part."""
     views = []
     for axis in check_axes(check) if check is not None else []:
         assert check is not None
         table = check_points(check, axis)
-        views += [_check_view(table[table["part"] == part], part, axis) for part in check_parts(table)]
+        parts, rules = check_parts(table), order_series(list(table["rule"]))
+        if len(rules) == 1:
+            pairs = [(part, part, rules[0]) for part in parts[:MOST_PANELS]]
+            views.append(_check_view(f"{series_text(rules[0])} against {axis}", table, axis, pairs))
+        else:
+            for part in parts:
+                pairs = [(series_text(rule), part, rule) for rule in rules]
+                views.append(_check_view(f"{part} against {axis}", table[table["part"] == part], axis, pairs))
     if not views:
         return None
     return {
         "id": "check",
-        "pick": "Part",
+        "pick": "Of",
         "title": "Coordinate check",
         "lead": "The size of the activations over the first steps. Level lines pass: it depends on neither axis.",
-        "note": "Geometric mean over seeds; the same batch at every step. Both axes are logarithmic.",
+        "note": " ".join([*verdict, "Geometric mean over seeds; the same batch at every step. Both axes logarithmic."]),
         "views": views,
     }
 
 
-def _check_view(mine: pd.DataFrame, part: str, axis: str) -> dict[str, Any]:
+def _check_view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """One view; `pairs` are (title, part, rule) of its panels."""
+    mine = table[table["part"].isin([part for _, part, _ in pairs])]
     steps = some_steps(sorted(int(s) for s in mine["step"].unique()))
     light, dark = sequence("width", len(steps)), sequence("width", len(steps), dark=True)
     blank = [kit.line(f"step {s}", light[i], dark[i], (), MARKERS[i % 10]) for i, s in enumerate(steps)]
     low, high = math.log2(mine["activation"].min()), math.log2(mine["activation"].max())
-    low, high = min(low, high - 2) - 0.4, high + 0.4
+    y = kit.octaves("mean |activation|", min(low, high - 2) - 0.4, high + 0.4, pad=0)
+    places = kit.places(axis, [float(v) for v in mine["x"]])
     panels = []
-    for rule in order_series(list(mine["rule"])):
-        rows = mine[mine["rule"] == rule]
+    for title, part, rule in pairs:
+        rows = mine[(mine["rule"] == rule) & (mine["part"] == part)]
         lines = [_check_line(rows[rows["step"] == s], b, axis) for s, b in zip(steps, blank, strict=True)]
-        places = kit.places(axis, [float(v) for v in mine["x"]])
-        y = kit.octaves("mean |activation|", low, high, pad=0)
-        panels.append({"title": series_text(rule), "x": places, "y": y, "lines": lines, "rules": []})
-    return {"name": f"{part} against {axis}", "key": kit.keys(blank[::-1]), "panels": panels}
+        panels.append({"title": title, "x": places, "y": y, "lines": lines, "rules": []})
+    return {"name": name, "key": kit.keys(blank[::-1]), "panels": panels}
 
 
 def _check_line(rows: pd.DataFrame, blank: Mapping[str, Any], axis: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def charts(results: Results) -> list[Chart]:
         stability_chart(cells),
         sparsity_chart(cells),
         sweep_chart(results, cells, "init_std"),
-        check_chart(results.check),
+        check_chart(results.check, results.check_says),
         tuning_chart(results),
     ]
     return [chart for chart in found if chart is not None]

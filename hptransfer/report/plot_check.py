@@ -69,7 +69,8 @@ def plot_check(check: pd.DataFrame, axis: str = "") -> Figure:
     steps = some_steps(sorted(int(s) for s in table["step"].unique()))
     colours = sequence("width", len(steps))
     with look():
-        figure, axes = panels(len(rules) * len(parts), columns=len(rules), width=2.5, height=2.0, right=0.95)
+        columns = len(rules) if len(rules) > 1 else len(parts)
+        figure, axes = panels(len(rules) * len(parts), columns=columns, width=2.5, height=2.0, right=0.95)
         for i, ax in enumerate(axes):
             part, rule = parts[i // len(rules)], rules[i % len(rules)]
             ax.set_yscale("log", base=2)
@@ -78,12 +79,10 @@ def plot_check(check: pd.DataFrame, axis: str = "") -> Figure:
             values = [float(x) for x in table["x"].unique()]
             share_axis(ax, values) if axis == "density" else unit_axis(ax, values, axis)
             ax.set_title(series_text(rule) + (f"   {part}" if part else ""))
-            if i % len(rules) == 0:
+            if i % columns == 0:
                 ax.set_ylabel("mean |activation|")
         _same_limits(axes, table[table["part"].isin(parts)])
-        key(
-            axes[len(rules) - 1], "step", [str(s) for s in steps], colours, [MARKERS[i % 10] for i in range(len(steps))]
-        )
+        key(axes[columns - 1], "step", [str(s) for s in steps], colours, [MARKERS[i % 10] for i in range(len(steps))])
         caption(figure, "Level lines pass. Geometric mean over seeds; the same batch at every step.")
     return figure
 

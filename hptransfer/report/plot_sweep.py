@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hptransfer.report.canvas import caption, empty, key, octave_axis, panels, per_row
-from hptransfer.report.style import DIVERGED, INK, MARKERS, look, power_text, sequence, series_text
+from hptransfer.report.style import DIVERGED, INK, MARKERS, look, power_text, sequence, series_text, value_text
 from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
 
 __all__ = ["carried", "dotted_text", "fitted_optimum", "loss_limits", "plot_init", "plot_lr", "plot_sweep"]
@@ -90,7 +90,11 @@ def plot_sweep(
 def dotted_text(values: Mapping[str, float]) -> str:
     """What the dotted line is: `transferred 2⁻⁷` when it is one value for all series; empty when none is known."""
     known = {value for value in values.values() if math.isfinite(value)}
-    return f"transferred {power_text(known.pop())}" if len(known) == 1 else "transferred" if known else ""
+    if len(known) != 1:
+        return "transferred" if known else ""
+    value = known.pop()
+    power = power_text(value)
+    return f"transferred {power}" if "^" not in power else f"transferred {value_text(value)} ({power})"
 
 
 def _caption(view: Lines, values: Mapping[str, float]) -> str:

@@ -14,12 +14,21 @@ from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
 from hptransfer.report.markup import Markup, tag
 from hptransfer.report.plot_cost import cost_table
 from hptransfer.report.sections import colours, is_settled, study_path
-from hptransfer.report.style import density_text, flops_text, order_series, percent_text, seconds_text, series_text
+from hptransfer.report.style import (
+    density_text,
+    flops_text,
+    order_series,
+    percent_text,
+    power_text,
+    seconds_text,
+    series_text,
+)
 from hptransfer.results import Results
 
 __all__ = ["add_command", "cost_section", "provenance_section", "todo_section"]
 
 MOST_REASONS = 40
+SEED_STEPS = (3, 5, 10, 20)
 _PROVENANCE = (
     ("models", "model"),
     ("data", "data_id"),
@@ -40,7 +49,7 @@ def todo_section(results: Results) -> Markup | None:
         return None
     grouped: dict[tuple[object, ...], list[Mapping[Any, Any]]] = {}
     for row in rows:
-        key = (row["rule"], row["variant"], tuple(row["suggest_values"]), row["suggest_seeds"])
+        key = (row["rule"], row["variant"], tuple(row["suggest_values"]), seeds_to_run(row))
         grouped.setdefault(key, []).append(row)
     items = [_todo(results, group) for group in list(grouped.values())[:MOST_REASONS]]
     more = len(grouped) - len(items)
@@ -62,7 +71,7 @@ def _todo(results: Results, rows: Sequence[Mapping[Any, Any]]) -> Markup:
     shown = ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
     reasons = list(dict.fromkeys(str(r["why"]) for r in rows))
     why = reasons[0] + (f" (and {len(reasons) - 1} like it)" if len(reasons) > 1 else "")
-    advice = str(rows[0]["suggest"])
+    advice = _advice(rows[0])
     command = add_command(results, rows)
     return tag(
         "li",
@@ -72,9 +81,22 @@ def _todo(results: Results, rows: Sequence[Mapping[Any, Any]]) -> Markup:
     )
 
 
+def seeds_to_run(row: Mapping[Any, Any]) -> int:
+    """The seeds an open cell wants, rounded up so that cells with like wants share a command; 0 for no more."""
+    wanted = int(row["suggest_seeds"])
+    return next((step for step in SEED_STEPS if step >= wanted), wanted) if wanted else 0
+
+
+def _advice(row: Mapping[Any, Any]) -> str:
+    name = "LR" if row["axis_name"] == "lr" else "init std"
+    values, seeds = row["suggest_values"], seeds_to_run(row)
+    parts = [f"add {name} " + ", ".join(power_text(float(v)) for v in values)] if len(values) else []
+    return " and ".join([*parts, *([f"run {seeds} seeds"] if seeds else [])])
+
+
 def add_command(results: Results, rows: Sequence[Mapping[Any, Any]]) -> str:
     """The command that runs what these cells of one series want; empty where nothing is wanted or no study is known."""
-    values, seeds = rows[0]["suggest_values"], int(rows[0]["suggest_seeds"])
+    values, seeds = rows[0]["suggest_values"], seeds_to_run(rows[0])
     if results.study is None or not (len(values) or seeds):
         return ""
     grid = results.study.get("grid") or {}

@@ -83,10 +83,15 @@ def verdict_section(results: Results) -> Markup:
     return tag("section", *parts, id="verdict", class_="first")
 
 
+LONGEST_HEADLINE = 80
+
+
 def _sentence(sentence: str) -> Markup:
-    """The verdict's sentence: its first clause large, what it says of the other series below."""
+    """The verdict's sentence: its first clause large (without its parenthesis when that is long), the rest below."""
     end = _first_clause(sentence)
-    first, rest = sentence[:end].rstrip("."), sentence[end:].lstrip("; ")
+    if end > LONGEST_HEADLINE and " (" in sentence[:end]:
+        end = sentence.index(" (")
+    first, rest = sentence[:end].rstrip("."), sentence[end:].lstrip("; .")
     return tag(
         "p", first + ".", tag("span", " " + rest, class_="rest") if rest else None, class_="sentence", id="sentence"
     )

@@ -158,6 +158,17 @@ def test_dark_follows_the_system_until_the_reader_chooses(show, page):
     assert ground() == "rgb(255, 255, 255)"
 
 
+def test_print_is_light_and_whole_even_from_a_dark_page(show, page):
+    browser = show(page)
+    browser.find_element(By.ID, "theme").click()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    table = browser.execute_script("const t = document.querySelector('.tall'); return [t.scrollHeight, t.clientHeight]")
+    assert table[0] == table[1]  # nothing is hidden behind a scroll bar
+    assert not browser.find_element(By.ID, "theme").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
 @pytest.mark.parametrize("width", [320, 380, 768])
 def test_a_phone_never_scrolls_sideways(show, width):
     frame = pd.concat([grid_frame(octaves=(-9, -8, -7, -6), noise=0.02), tune_frame()], ignore_index=True)
