@@ -109,7 +109,7 @@ def planned_work(
 
 def _search_work(setting: Setting) -> list[Work]:
     tune = check_tune(setting.study)
-    finals = tune.finalists * tune.finalist_seeds
+    finals = min(tune.finalists, tune.trials) * tune.finalist_seeds
     if tune.strategy == "optuna":
         proxy = (proxy_trial(setting, {}, seed=0),)
         return [Work("tune", proxy, tune.trials, tune.batch), Work("tune", proxy, finals)]
