@@ -64,7 +64,9 @@ def run_study(options: Options, phases: Phases) -> int:
 def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) -> bool:
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
     precision = _settle_precision(options, store)
-    if phases.tune or store.read_text(STUDY_FILE) is None:  # `fanout --set …` adds cells to a study, it does not narrow it
+    if (
+        phases.tune or store.read_text(STUDY_FILE) is None
+    ):  # `fanout --set …` adds cells to a study, it does not narrow it
         store.write_text(STUDY_FILE, dump_study(with_overrides(options.study, {"training.precision": precision})))
     if phases.tune and options.base is None and options.study.tune is not None:
         runner.expect(planned_trials(options.study))
