@@ -120,6 +120,8 @@ def contend(kind: str, width: int, density: float, threads: int, compiled: str) 
     """The inside of a contender: build, warm up, say what it is, then run as many steps as each line says."""
     if kind == "plain":
         advance, said = plain_stepper(width, density, threads), "plain"
+    elif kind == "matmul":
+        advance, said = matmul_stepper(width), "matmul"
     else:
         advance, said = own_stepper(kind, width, density, compiled)
     for _ in range(3):
@@ -143,8 +145,17 @@ def plain_stepper(width: int, density: float, threads: int) -> Any:
     return lambda: step(tokens)
 
 
-def own_stepper(products: str, width: int, density: float, compiled: str) -> tuple[Any, str]:
-    """A step of the ordinary pack with the given products, and the choice it came to."""
+def matmul_stepper(width: int) -> Any:
+    """One bf16 product of two square matrices: what the machine can do at best."""
+    import torch
+
+    torch.set_num_threads(1)
+    a, b = (torch.randn(width, width).bfloat16() for _ in range(2))
+    return lambda: a @ b
+
+
+def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[Any, str]:
+    """A step of the ordinary pack; `kind` is products and, after a colon, the precision. Also what it came to."""
     import torch
 
     from hptransfer.training.build import corpus_of, initial_state, table_of
@@ -154,9 +165,10 @@ def own_stepper(products: str, width: int, density: float, compiled: str) -> tup
     from hptransfer.training.settings import WorkerSettings
     from hptransfer.training.sparse import products_of
 
+    products, _, precision = kind.partition(":")
     settings = WorkerSettings(device="cpu", products=products, compile=compiled)  # type: ignore[arg-type]
     device = prepare_process(settings)
-    trial = the_trial(width, density)
+    trial = the_trial(width, density, precision or "bf16")
     program = program_for(trial, settings, device, 1)
     program.load(0, initial_state(trial, table_of(trial), program.layout))
     batch = corpus_of(trial).batch(0, 0, BATCH, LENGTH)[None]
@@ -164,12 +176,12 @@ def own_stepper(products: str, width: int, density: float, compiled: str) -> tup
     return lambda: program.step(batch, numbers), products_of(table_of(trial), program.layout)
 
 
-def the_trial(width: int, density: float) -> Any:
-    """The trial both sides train, in bf16, as the calibration chooses on machines that have it."""
+def the_trial(width: int, density: float, precision: str = "bf16") -> Any:
+    """The trial both sides train; in bf16 unless told, as the calibration chooses on machines that have it."""
     from hptransfer.specs import DataSpec, TrainingSpec
     from hptransfer.trial import Trial
 
-    training = TrainingSpec(precision="bf16", batch_size=BATCH, sequence_length=LENGTH)
+    training = TrainingSpec(precision=precision, batch_size=BATCH, sequence_length=LENGTH)  # type: ignore[arg-type]
     return Trial(data=DataSpec(), training=training, width=width, depth=DEPTH, density=density)
 
 

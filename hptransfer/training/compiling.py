@@ -26,7 +26,7 @@ __all__ = ["compile_program", "trace", "worth_compiling"]
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
 
-SMALL_FLOPS = 2e9
+SMALL_FLOPS = 1e10
 """A trial below this many training FLOPs ends sooner eagerly than a compiler starts."""
 
 

@@ -82,8 +82,8 @@ def make_step(
         new_sheets, new_momenta = [], []
         for sheet, gradient, old, (lr, decay, eps) in zip(sheets, masked, momenta, hyper, strict=True):
             now = Hyper(lr * n["lr_factor"], decay, eps, n["beta1"], n["beta2"], n["unbias1"], n["unbias2"])
-            # A row without LR does not gather momentum either. Written a row, not a scalar, the clip also keeps this loop
-            # in the shape of the next, so that the compiler makes one pass over weights and momenta of the two.
+            # A row without LR does not gather momentum either. One clip a row, not a scalar, also keeps this loop in
+            # the shape of the next, so that the compiler makes one pass over weights and momenta of the two.
             new, *moments = update(sheet, gradient * (shrink * (lr > 0)), old, now)
             new_sheets.append(torch.where(alive, new, sheet))
             new_momenta.append(tuple(moments))
