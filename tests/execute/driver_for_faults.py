@@ -8,6 +8,7 @@ Prints `running` once the first trial is stored, and its exit status is that of 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from trials_for_executors import SETTINGS, a_trial, quiet
 
@@ -20,16 +21,18 @@ from hptransfer.store import Store
 def main(folder: str, executor: str, trials: int, seconds: float) -> int:
     store = Store.open(folder, "s")
     workers = None if executor == "local" else 2
+    settings = replace(SETTINGS, log_dir=f"{folder}/logs")
     try:
         with (
             store.lock(),
             Runner(
-                store, lambda: make_executor(executor, SETTINGS, workers=workers, folder=folder), quiet(), "s"
+                store, lambda: make_executor(executor, settings, workers=workers, folder=folder), quiet(), "s"
             ) as runner,
         ):
             runner.submit([a_trial(seed, seconds=seconds) for seed in range(trials)], "grid")
             for row in runner.results():
-                print("running", row["trial_id"], flush=True)
+                sys.stdout.write(f"running {row['trial_id']}\n")
+                sys.stdout.flush()
             return 1 if runner.failed else 0
     except KeyboardInterrupt as interrupt:
         print("left", type(interrupt).__name__, flush=True)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray import exceptions
 from ray.cluster_utils import Cluster
 from trials_for_executors import SETTINGS, a_trial, quiet
 
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
+from hptransfer.execute.ray import failure_of
 from hptransfer.execute.runner import Runner
 from hptransfer.store import Store
 from hptransfer.training.settings import WorkerSettings
@@ -66,3 +68,10 @@ def test_a_gpu_asked_for_where_there_is_none_is_refused(cluster: Cluster) -> Non
     with pytest.raises(InputError, match="no GPU in the Ray cluster"):
         make_executor("ray", WorkerSettings(device="cuda"), address=cluster.address)
     assert not ray.is_initialized()
+
+
+def test_rays_errors_are_told_apart() -> None:
+    """Its memory monitor kills a worker before the kernel does: that pack is halved. Other deaths are retried."""
+    assert failure_of(exceptions.OutOfMemoryError("killed by the memory monitor")).kind == "memory"
+    assert failure_of(exceptions.WorkerCrashedError()).kind == "lost"
+    assert failure_of(exceptions.NodeDiedError("gone")).kind == "lost"

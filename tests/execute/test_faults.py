@@ -70,6 +70,27 @@ def marked(mark: str) -> list[str]:
     return found
 
 
+def listening(mark: str) -> set[str]:
+    """Local addresses (as the kernel writes them) that the marked processes listen on."""
+    mine = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                mine |= {os.readlink(handle) for handle in (folder / "fd").iterdir()}
+        except OSError:
+            continue
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for fields in map(str.split, Path(table).read_text().splitlines()[1:]):
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in mine:
+                found.add(fields[1].partition(":")[0])
+    return found
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""127.0.0.1, the same mapped into IPv6, and ::1."""
+
+
 @contextmanager
 def running(folder: Path, executor: str, trials: int, seconds: float = 0.0) -> Iterator[Driver]:
     driver = Driver(folder, executor, trials, seconds)
@@ -118,14 +139,20 @@ def test_a_driver_killed_at_random_moments_loses_nothing_that_was_stored(
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_the_first_ctrl_c_stores_what_is_running_and_leaves_nothing_behind(tmp_path: Path, executor: str) -> None:
     with running(tmp_path / "s", executor, trials=100, seconds=0.05) as driver:
+        assert listening(driver.mark) <= LOOPBACK
+        assert bool(listening(driver.mark)) == (executor != "local"), "the test does see Ray's ports"
         driver.process.send_signal(signal.SIGINT)
         code, said = driver.finish(timeout=30)
         assert code == 130
         assert "left Interrupted" in said
         assert "Ctrl-C again leaves at once" in said
+        strange = [line for line in said.splitlines() if line and not line.startswith(("running", "stopping", "left"))]
+        assert strange == [], "no noise from Ray"
         assert driver.left_behind() == []
     stored = Store.open(str(tmp_path / "s")).read()
     assert 0 < len(stored) < 100
+    logs = list((tmp_path / "s" / "logs").glob("worker-*.log"))
+    assert bool(logs) == (executor != "local"), "workers write to files of their own"
     if executor == "tune":
         results = [json.loads(path.read_text()) for path in tmp_path.glob("s/ray/packs-*/pack-*/result.json")]
         assert sum(result["finished_trials"] for result in results) == len(stored), "Tune's own folder tells the same"
