@@ -62,6 +62,10 @@ grid:
   lr_multiples: {{octaves: [-3, 3], step: 1}}   # around the tuned LR; or `lr:` for absolute ones
   seeds: 3
 
+# Before the sweep: do activations, gradients and updates keep their size over width and density?
+check:
+  seeds: 8                # widths an octave apart: with few seeds their noise passes for a slope
+
 verdict:
   expect_stable: [supar]  # exit status 0 asks for STABLE of these
 """

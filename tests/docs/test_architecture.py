@@ -1,0 +1,98 @@
+"""Imports point downward: no circle among the rooms, none among the modules, and the layers stay what they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+from markdown_pages import ROOT
+
+PACKAGE = ROOT / "hptransfer"
+
+
+def load_picture() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_import_picture", ROOT / "docs" / "import_picture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pictured = load_picture()
+
+
+@pytest.fixture(scope="module")
+def rooms() -> dict[str, set[str]]:
+    return pictured.room_imports(PACKAGE)
+
+
+def test_no_rooms_import_each_other_in_a_circle(rooms: dict[str, set[str]]) -> None:
+    rows = pictured.rows_of(rooms)
+    height = {room: at for at, row in enumerate(rows) for room in row}
+    for room, imported in rooms.items():
+        for other in imported:
+            assert height[other] < height[room], f"{room} imports {other}"
+
+
+def test_a_circle_is_named() -> None:
+    with pytest.raises(ValueError, match="a → b → c → a"):
+        pictured.rows_of({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def test_every_arrow_of_the_picture_points_down(rooms: dict[str, set[str]]) -> None:
+    arrows = re.findall(r'd="M[\d.]+ ([\d.]+) C.*? [\d.]+ ([\d.]+)"/>', pictured.picture(rooms))
+    assert len(arrows) == sum(map(len, rooms.values()))
+    assert all(float(start) < float(end) for start, end in arrows)
+
+
+@pytest.mark.parametrize(
+    ("room", "never"),
+    [
+        ("scaling/", {"training/", "execute/", "store", "study_file"}),
+        ("models/", {"training/", "scaling/", "data/"}),
+        ("analysis/", {"training/", "execute/", "store", "scaling/", "report/"}),
+        ("training/", {"execute/", "store", "tuning/", "analysis/"}),
+        ("execute/", {"tuning/", "analysis/", "report/", "session"}),
+        ("report/", {"training/", "execute/", "session"}),
+        ("store", {"training/", "execute/", "analysis/"}),
+    ],
+)
+def test_a_room_does_not_know_what_is_above_or_beside_it(
+    rooms: dict[str, set[str]], room: str, never: set[str]
+) -> None:
+    assert not _below(rooms, room) & never
+
+
+def _below(rooms: dict[str, set[str]], room: str) -> set[str]:
+    """Everything a room imports, directly or not."""
+    found: set[str] = set()
+    open_rooms = [room]
+    while open_rooms:
+        for other in rooms.get(open_rooms.pop(), ()):
+            if other not in found:
+                found.add(other)
+                open_rooms.append(other)
+    return found
+
+
+def test_only_the_command_line_knows_the_command_line(rooms: dict[str, set[str]]) -> None:
+    for room, imported in rooms.items():
+        if room not in ("cli", "__main__"):
+            assert not imported & {"cli", "session", "inspection"}, room
+
+
+def test_imports_are_written_so_that_the_picture_sees_them() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        unseen = re.findall(r"^\s*(?:from \.|import hptransfer)\b.*", file.read_text(encoding="utf-8"), flags=re.M)
+        assert not unseen, f"{file.name}: {unseen}"
+
+
+def test_help_and_completion_load_neither_torch_nor_ray() -> None:
+    program = "import sys, hptransfer.cli; print({'torch', 'ray', 'optuna', 'pandas', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
