@@ -95,8 +95,8 @@ def results_of(
 def load_results(uri: str) -> Results:
     """Read a results folder: a path or any URI that `pyarrow.fs` knows.
 
-    Raises InputError when there is no such folder or it holds no rows. A part that cannot be read is named in
-    `problems`, and the rest is used.
+    Raises InputError when there is no such folder or it holds neither rows nor a check. A part that cannot be read is
+    named in `problems`, and the rest is used.
     """
     files, root = _filesystem(uri)
     problems: list[str] = []
@@ -106,7 +106,8 @@ def load_results(uri: str) -> Results:
     study = _read_mapping(files, f"{root}/study.yaml", problems)
     name = str((study or {}).get("name") or PurePosixPath(root).name)
     progress = _read_mapping(files, f"{root}/running.json", problems)
-    if trials is None and progress is None:
+    check = _read_folder(files, root, problems, only="check.parquet")
+    if trials is None and progress is None and check is None:
         reason = f"; {problems[0]}" if problems else ""
         raise InputError(
             f"no trial rows here{reason}",
@@ -121,7 +122,7 @@ def load_results(uri: str) -> Results:
         study=study,
         curves=_read_folder(files, f"{root}/curves", problems),
         base=_read_mapping(files, f"{root}/base.json", problems),
-        check=_read_folder(files, root, problems, only="check.parquet"),
+        check=check,
         check_says=_sentences(_read_mapping(files, f"{root}/check.json", problems)),
         progress=progress if _is_fresh(progress) else None,
         problems=tuple(problems),

@@ -57,7 +57,7 @@ def run_study(options: Options, phases: Phases) -> int:
             click.echo(f"hptransfer: {kept}; continue with: {options.command}", err=True)
             return 130
         sentence = refresh_outputs(store)
-    _say_goodbye(options, store, runner, phases, sentence)
+    _say_goodbye(options, store, runner, sentence if phases.grid and passed else "", checked=passed)
     return 1 if runner.failed or not passed else 0
 
 
@@ -171,15 +171,15 @@ def cache_folder() -> Path:
         return Path(tempfile.gettempdir()) / "hptransfer-cache"
 
 
-def _say_goodbye(options: Options, store: Store, runner: Runner, phases: Phases, sentence: str) -> None:
-    """The closing message: what failed, the verdict in a sentence, the report, what to try next."""
+def _say_goodbye(options: Options, store: Store, runner: Runner, sentence: str, *, checked: bool) -> None:
+    """The closing message: what failed, the verdict in a sentence if the grid ran, the report, what to try next."""
     if runner.failed:
         click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of('failed')}", err=True)
     study = options.study_path
-    if phases.grid:
+    if sentence:
         click.echo(sentence)
         follow_up = f"hptransfer verdict {store.uri}"
     else:
-        follow_up = f"hptransfer run {study}"
+        follow_up = f"hptransfer run {study}" if checked else f"hptransfer check {study}"
     click.echo(f"Report: {store.path_of(REPORT_FILE)}")
     click.echo(f"Next:   {follow_up}    or    hptransfer explain {study}")
