@@ -50,7 +50,7 @@ class Driver:
         said, _ = self.process.communicate(timeout=timeout)
         return self.process.returncode, said
 
-    def left_behind(self, within: float = 10.0) -> list[str]:
+    def left_behind(self, within: float = 30.0) -> list[str]:
         """Command lines of marked processes that are still there after `within` seconds."""
         deadline = time.monotonic() + within
         while (found := marked(self.mark)) and time.monotonic() < deadline:
