@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,11 @@ def test_no_link_leads_nowhere(page: Path) -> None:
             assert file.is_relative_to(page.parent), f"{page.name}: {target} leaves docs/, which the site cannot follow"
         if anchor:
             assert anchor in anchors(file.read_text(encoding="utf-8")), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_number_is_still_to_be_filled_in(page: Path) -> None:
+    assert not re.findall(r"@[A-Z_]+@|TODO|TBD", page.read_text(encoding="utf-8"))
 
 
 def test_links_and_anchors_are_found() -> None:
