@@ -6,7 +6,6 @@ worker. What is still running when the driver dies is the only thing lost.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from hptransfer.bracket import CellReport, bracket_study, expected_trials
+from hptransfer.cache import cache_dir
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
@@ -152,23 +152,16 @@ def _executor(options: Options, store: Store) -> Any:
 def _settings(options: Options, store: Store) -> WorkerSettings:
     """Worker settings with the folders that belong to this machine and these results."""
     local = Path(store.uri).absolute() if is_local(store.uri) else None
+    try:
+        cache = str(cache_dir())
+    except PermissionError:  # nowhere of our own to keep programs: they are compiled anew
+        cache = None
     return replace(
         options.settings,
-        cache_dir=str(cache_folder()),
+        cache_dir=cache,
         checkpoint_dir=str(local / "checkpoints") if local else None,
         log_dir=str(local / "logs") if local else None,
     )
-
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept between runs: the user's cache, or a temporary folder where that is closed."""
-    folder = Path.home() / ".cache" / "hptransfer"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return Path(tempfile.gettempdir()) / "hptransfer-cache"
 
 
 def _say_goodbye(options: Options, store: Store, runner: Runner, sentence: str, *, checked: bool) -> None:

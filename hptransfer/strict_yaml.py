@@ -1,7 +1,8 @@
 """YAML as study files use it: plain values only, numbers as people write them, nothing twice, nothing endless.
 
 PyYAML parses into nodes; the nodes become values here, so that no constructor with surprises (dates, binary, Python
-objects) is ever called. Plain scalars follow YAML 1.2: `1e-3` is a number, `no` and `1:30` are text; `4_000_000` is a number, as in YAML 1.1.
+objects) is ever called. Plain scalars follow YAML 1.2: `1e-3` is a number, `no` and `1:30` are text; `4_000_000` is a
+number, as in YAML 1.1.
 """
 
 from __future__ import annotations

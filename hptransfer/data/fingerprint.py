@@ -9,6 +9,8 @@ import re
 import uuid
 from pathlib import Path
 
+from hptransfer.cache import cache_dir
+
 __all__ = ["file_digest"]
 
 LARGE = 64 * 2**20
@@ -38,7 +40,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "hptransfer", "digests")
+    return cache_dir() / "digests"
 
 
 def _read(path: str | Path) -> str:

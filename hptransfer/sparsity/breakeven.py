@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
+from hptransfer.cache import cache_dir as users_cache
 from hptransfer.sparsity.indices import prepare_indices
-from hptransfer.sparsity.kernel import default_cache_dir, load_kernel, processor
+from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.products import sparse_linear
 
@@ -87,7 +88,7 @@ def choose_products(
         return frozenset()
     if products == "sparse":
         return frozenset(layers)
-    folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    folder = Path(cache_dir) if cache_dir is not None else users_cache()
     return frozenset(name for name, shape in layers.items() if _wins(shape, device, folder))
 
 

@@ -24,12 +24,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hptransfer.cache import cache_dir
 from hptransfer.sparsity.indices import SparseIndices
 
 __all__ = [
     "Kernel",
     "build_kernel",
-    "default_cache_dir",
     "find_compiler",
     "load_kernel",
     "open_kernel",
@@ -94,12 +94,6 @@ def _check(failed: int) -> None:
         raise ValueError("the index tensors do not belong to these values")
 
 
-def default_cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/hptransfer`, by default `~/.cache/hptransfer`."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "hptransfer"
-
-
 def find_compiler() -> str | None:
     """Path of the system's C compiler: `$CC`, else cc, gcc or clang; None where there is none."""
     return next(
@@ -145,22 +139,12 @@ def load_kernel() -> Kernel | None:
     compiler = find_compiler()
     if compiler is None:
         return None
-    for folder in (default_cache_dir, _temporary_dir):
-        try:
-            path = build_kernel(folder(), compiler)
-            return None if path is None else open_kernel(path)
-        except (OSError, subprocess.SubprocessError) as error:
-            _log.info("no sparse kernel: %s", error)
-    return None
-
-
-def _temporary_dir() -> Path:
-    """A folder of this user alone below the system's temporary one, for workers whose home cannot be written."""
-    folder = Path(tempfile.gettempdir()) / f"hptransfer-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise PermissionError(f"{folder} belongs to others, or others can write it")
-    return folder
+    try:
+        path = build_kernel(cache_dir(), compiler)
+        return None if path is None else open_kernel(path)
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.info("no sparse kernel: %s", error)
+        return None
 
 
 def open_kernel(path: Path) -> Kernel:

@@ -16,7 +16,7 @@ from hptransfer.models import resolve_factory
 from hptransfer.scaling.initialise import initial_tensor, mask_of
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
 from hptransfer.scaling.roles import build_model
-from hptransfer.scaling.rules import get_rule
+from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
@@ -45,7 +45,7 @@ def corpus_of(trial: Trial) -> Corpus:
 
 def target_of(trial: Trial) -> Target:
     """What the rule is applied to. Refuses a rule that is no longer the one the trial was planned with."""
-    rule = get_rule(trial.rule)
+    rule = rule_from_table(trial.rule, trial.rule_table) if trial.rule_table else get_rule(trial.rule)
     if trial.rule_digest and rule.digest() != trial.rule_digest:
         raise WorkError(
             f"the rule '{trial.rule}' is not the one trial {trial.id} was planned with:"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import json
 import os
 import sys
 
 import torch
 
-from hptransfer.scaling.rules import register_rule, rule_from_table
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["device_of", "fast_matmul", "prepare_process"]
@@ -24,8 +22,6 @@ def prepare_process(settings: WorkerSettings) -> torch.device:
     for folder in reversed(settings.sys_path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    for name, table in settings.rules:
-        register_rule(rule_from_table(name, json.loads(table)))
     if settings.cache_dir is not None:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = settings.cache_dir
     if torch.get_num_threads() != settings.threads:

@@ -32,5 +32,3 @@ class WorkerSettings:
     """Folder for the worker's logs."""
     sys_path: tuple[str, ...] = ()
     """Folders put at the front of the import path, for a user's own factory."""
-    rules: tuple[tuple[str, str], ...] = ()
-    """The study's own rules, as (name, table in JSON): a worker process knows only the built-in ones."""
