@@ -63,6 +63,8 @@ def run_study(options: Options, phases: Phases) -> int:
 
 def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) -> bool:
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
+    if phases.grid:
+        _hold_cap(options)
     precision = _settle_precision(options, store)
     if (
         phases.tune or store.read_text(STUDY_FILE) is None
@@ -88,10 +90,10 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
     return True
 
 
-def _run_grid(
-    options: Options, study: Study, hps: BaseHPs, store: Store, runner: Runner, precision: Precision, *, tuned: bool
-) -> None:
-    trials = trials_of(study, hps, precision=precision, data_id=options.data_id)
+def _hold_cap(options: Options) -> None:
+    """Refuse a grid above its cap before anything is tuned for it; what tuning finds changes no number of trials."""
+    study = options.study
+    trials = trials_of(study, study.base.hps, precision="fp32", data_id=options.data_id)
     if len(trials) > study.grid.max_trials and not options.yes:
         raise InputError(
             "the grid is larger than its cap",
@@ -100,6 +102,12 @@ def _run_grid(
             allowed=f"at most {study.grid.max_trials} (grid.max_trials)",
             hint="look at `hptransfer plan`, then add --yes",
         )
+
+
+def _run_grid(
+    options: Options, study: Study, hps: BaseHPs, store: Store, runner: Runner, precision: Precision, *, tuned: bool
+) -> None:
+    trials = trials_of(study, hps, precision=precision, data_id=options.data_id)
     runner.expect(0)
     if study.grid.search == "bracket":
         expected, _ = expected_trials(study, hps, tuned=tuned)

@@ -270,6 +270,17 @@ def test_all_diverged_leaves_with_1_and_says_what_to_lower(here: Path, capsys: p
     assert "proxy trials diverged at every lr from" in capsys.readouterr().err
 
 
+def test_a_grid_above_its_cap_is_refused_before_anything_is_tuned_and_run_when_told(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = "tune={trials: 2, batch: 2, finalists: 1, finalist_seeds: 1, space: {lr: {low: 1e-3, high: 1e-2}}}"
+    capped = ["run", "tiny.yaml", "--set", search, "--set", "grid.max_trials=3", "--executor", "local", "--no-compile"]
+    assert status_of(*capped) == 2
+    assert "found '20 trials'; allowed: at most 3 (grid.max_trials)" in capsys.readouterr().err
+    assert not (here / "results/tiny/base.json").exists()
+    assert status_of(*capped, "--yes", "--set", "grid.lr_multiples=[1,2,4,8]", "--set", "grid.lr=null") == 0
+
+
 def test_trials_that_fail_leave_with_1_and_a_log(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "breaks.py").write_text(
         "from hptransfer.models import MLP\n"
