@@ -48,17 +48,37 @@ def rows_of(imports: Mapping[str, set[str]]) -> list[list[str]]:
     return rows
 
 
+def below(imports: Mapping[str, set[str]], room: str) -> set[str]:
+    """Everything a room imports, directly or through others."""
+    found: set[str] = set()
+    waiting = [room]
+    while waiting:
+        new = imports.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def essential(imports: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The imports that are not implied by others: few enough arrows to be read. What lies below a room stays."""
+    return {
+        room: {other for other in direct if not any(other in below(imports, between) for between in direct - {other})}
+        for room, direct in imports.items()
+    }
+
+
 def picture(imports: Mapping[str, set[str]]) -> str:
-    """The SVG text."""
+    """The SVG text; an arrow that others imply is left out."""
     rows = rows_of(imports)
     widest = max(len(row) for row in rows)
     width = 2 * MARGIN + widest * BOX[0] + (widest - 1) * GAP
     height = 2 * MARGIN + (len(rows) - 1) * ROW + BOX[1]
     place = dict(_places(rows, width, height))
+    drawn = essential(imports)
     lines = [
         f'<path d="M{x0:g} {y0 + BOX[1]:g} C{x0:g} {y0 + BOX[1] + 30:g} {x1:g} {y1 - 30:g} {x1:g} {y1:g}"/>'
         for room in sorted(imports)
-        for other in sorted(imports[room])
+        for other in sorted(drawn[room])
         for (x0, y0), (x1, y1) in [(place[room], place[other])]
     ]
     boxes = [
