@@ -24,6 +24,7 @@ QUICK: dict[str, list[str] | None] = {
     "step": ["--quick"],
     "sweep": ["--quick"],
     "sparse": ["--quick"],
+    "bracket": ["--quick"],
     "overhead": ["--trials", "20", "--rows", "1000", "--out", "/dev/null"],
     "tuning": None,
     "gpu": ["--quick"],

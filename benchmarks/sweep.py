@@ -143,12 +143,13 @@ def main() -> None:
     """Measure, print, and write unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of the whole comparison; medians are written")
     a = parser.parse_args()
     if a.quick:
         sweep_rows(2, 2, 1, 32, 10)
         growth_rows([(2, 1), (4, 2)], 32, 10)
         return
-    rows = sweep_rows(LRS, SEEDS, 3, WIDTH, STEPS)
+    rows = sweep_rows(LRS, SEEDS, a.rounds, WIDTH, STEPS)
     rows += growth_rows([(5, 2), (10, 10), (20, 50)], WIDTH, 20)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     (OUTPUT / "sweep.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")

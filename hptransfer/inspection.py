@@ -184,7 +184,8 @@ def show_verdict(given: Mapping[str, Any]) -> int:
         console.print(verdict_table(judgement))
         for note in (*judgement.notes, *results.problems):
             click.echo(f"note: {note}")
-        click.echo(f"\n{judgement.sentence}")
+        expected = ", ".join(settings.expect_stable) or "none"
+        click.echo(f"\n{'As expected' if judgement.stable else 'Not as expected'}; expected to be STABLE: {expected}.")
     return 0 if judgement.stable else 1
 
 

@@ -1,0 +1,151 @@
+"""The optimum of every cell by bracket search, against the fixed grid and a dense reference grid.
+
+    python benchmarks/bracket.py            results/benchmarks/bracket.json and bracket.png
+    python benchmarks/bracket.py --quick    a look whether it runs; writes nothing
+
+One question: where is the best LR of SμPar at three densities? The search starts untuned (it pays for its probe) and
+runs three times on seeds of its own. The yardstick is a grid of 12 LRs × 3 seeds a cell; its wall time by the plain
+baseline is that of some of its runs, one fresh process each, times their number. Errors are against the optimum fitted
+to a grid of half octaves with other seeds. Commands are timed from outside, compiled programs already in the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from sparse import BATCH, CORES, DEPTH, LENGTH, OUTPUT, ROOT, Row, machine, row, show
+
+WIDTH, STEPS = 64, 122
+DENSITIES = (1.0, 0.5, 0.25)
+LRS, SEEDS = 12, 3
+TRIALS_TARGET, WALL_TARGET, ERROR_TARGET = 5.0, 15.0, 0.15
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command: its wall seconds, the trial-steps it spent, and each density's log2 optimum."""
+
+    seconds: float
+    trial_steps: int
+    optima: dict[float, float]
+
+
+def run(lr: str, seeds: list[int], search: str, densities: tuple[float, ...], steps: int) -> Run:
+    """A fan-out into a fresh folder."""
+    from hptransfer import judge
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer.yaml"
+        path.write_text(
+            f"""
+name: answer
+training: {{steps: {steps}, batch_size: {BATCH}, sequence_length: {LENGTH}, precision: bf16, eval_tokens: 8192}}
+base: {{width: {WIDTH}, depth: {DEPTH}}}
+grid: {{rules: [supar], widths: [{WIDTH}], densities: {list(densities)}, lr: {lr}, seeds: {seeds}, search: {search}}}
+check: {{enabled: false}}
+"""
+        )
+        command = [sys.executable, "-m", "hptransfer", "fanout", str(path), "--results", f"{folder}/results"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds = time.perf_counter() - start
+        frame = pd.concat(pd.read_parquet(p) for p in Path(folder).rglob("trials/*.parquet"))
+    cells = judge(frame).cells
+    optima = {float(c.density): float(c.optimum_log2) for c in cells.itertuples()}
+    return Run(seconds, int(frame["steps"].sum()), optima)
+
+
+def plain_seconds(runs: int, steps: int) -> float:
+    """Wall seconds of one plain baseline trial, a fresh process."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "plain.py"), "--width", str(WIDTH), "--steps", str(steps)]
+    command += ["--density", "0.25", "--batch", str(BATCH), "--length", str(LENGTH)]
+    start = time.perf_counter()
+    for _ in range(runs):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+    return (time.perf_counter() - start) / runs
+
+
+def worst(found: Run, truth: Run) -> float:
+    """Largest error of an optimum, octaves; infinite when a cell has none."""
+    errors = [abs(found.optima[density] - at) for density, at in truth.optima.items()]
+    return max((e if math.isfinite(e) else math.inf) for e in errors)
+
+
+def measure(densities: tuple[float, ...], steps: int, repeats: int, reference: tuple[str, int]) -> list[Row]:
+    """All rows."""
+    axis = f"{{octaves: [-{LRS + 1}, -2]}}"
+    truth = run(reference[0], list(range(1000, 1000 + reference[1])), "fixed", densities, steps)
+    grid = run(axis, list(range(SEEDS)), "fixed", densities, steps)
+    found = [run(axis, list(range(10 * k, 10 * k + 5)), "bracket", densities, steps) for k in range(1, repeats + 1)]
+    trials = len(densities) * LRS * SEEDS
+    plain = trials * plain_seconds(3, steps)
+    spent = sum(f.trial_steps for f in found) / repeats
+    seconds = sorted(f.seconds for f in found)[repeats // 2]
+    name = f"{len(densities)} cells, d={WIDTH}, {steps} steps"
+    errors = [worst(f, truth) for f in found]
+    rows = [
+        row(f"{name}: trial-steps, search against grid", spent, float(trials * steps), TRIALS_TARGET, ""),
+        row(f"{name}: wall time, search against the grid by plain runs", seconds, plain, WALL_TARGET, "s"),
+        row(f"{name}: wall time, search against our own grid", seconds, grid.seconds, None, "s"),
+        error_row(
+            f"{name}: worst error of a cell's optimum, worst of {repeats} searches", max(errors), worst(grid, truth)
+        ),
+    ]
+    for density, at in truth.optima.items():
+        rows[-1][f"reference_{density:g}"] = at
+        rows[-1][f"searches_{density:g}"] = [f.optima[density] for f in found]
+        rows[-1][f"grid_{density:g}"] = grid.optima[density]
+    show(rows)
+    return rows
+
+
+def error_row(name: str, ours: float, baseline: float) -> Row:
+    """Errors in octaves: met when ours is small enough."""
+    return row(name, ours, baseline, None, "octaves") | {"target": ERROR_TARGET, "met": ours <= ERROR_TARGET}
+
+
+def draw(rows: list[Row], path: str) -> None:
+    """Each density's optimum: reference, grid and searches."""
+    import matplotlib.pyplot as plt
+
+    found = rows[-1]
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    for place, density in enumerate(DENSITIES):
+        axis.plot([place - 0.3, place + 0.3], [found[f"reference_{density:g}"]] * 2, color="#1b2438", lw=2)
+        axis.plot(place - 0.1, found[f"grid_{density:g}"], "s", color="#d08b1d", label="" if place else "12 × 3 grid")
+        searches = found[f"searches_{density:g}"]
+        marks = "" if place else "bracket search"
+        axis.plot([place + 0.1] * len(searches), searches, "o", color="#2a9d8f", mfc="none", label=marks)
+    axis.set_xticks(range(len(DENSITIES)), [f"{d:g}" for d in DENSITIES])
+    axis.set(xlabel="density", ylabel="log2 of the best LR", title="Line: half-octave reference grid")
+    axis.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure, print, and write unless it was only a quick look."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    if parser.parse_args().quick:
+        measure(DENSITIES[:1], 20, 1, ("{octaves: [-10, -4]}", 2))
+        return
+    rows = measure(DENSITIES, STEPS, 3, ("{octaves: [-10, -5], step: 0.5}", 8))
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    content = {"machine": machine() | {"workers": CORES}, "rows": rows}
+    (OUTPUT / "bracket.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw(rows, str(OUTPUT / "bracket.png"))
+
+
+if __name__ == "__main__":
+    main()
