@@ -46,9 +46,12 @@ def open_folder(uri: str, *, create: bool) -> Folder:
         return LocalFolder(path, create=create)
     try:
         filesystem, path_in_it = fs.FileSystem.from_uri(uri)
+        path_in_it = path_in_it.rstrip("/")
+        if not path_in_it:  # `s3://` is all buckets at once
+            raise InputError("names no folder", where=uri, allowed="a URI with a path, such as s3://bucket/results")
+        return RemoteFolder(uri.rstrip("/"), filesystem, path_in_it, create=create)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, ImportError, OSError) as error:
         raise InputError("cannot be opened", where=uri, hint=str(error).splitlines()[0]) from None
-    return RemoteFolder(uri.rstrip("/"), filesystem, path_in_it.rstrip("/"), create=create)
 
 
 class NoFolderError(InputError):
@@ -76,7 +79,10 @@ class Folder(ABC):
 
     @abstractmethod
     def names(self, subfolder: str) -> list[str]:
-        """Sorted names (with the subfolder) of the finished files in a subfolder; empty when it is not there."""
+        """Sorted names (with the subfolder) of the finished files in a subfolder, "" for the folder itself.
+
+        Empty when it is not there.
+        """
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -107,7 +113,8 @@ class LocalFolder(Folder):
     """A folder on a file system of this machine."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        super().__init__(str(path))
+        here = Path.cwd()  # what a person reads, and what a report keeps, names no more of this machine than it must
+        super().__init__(str(path.relative_to(here) if path.is_relative_to(here) and path != here else path))
         self.path = path
         if not path.is_dir():
             if path.exists():
@@ -121,10 +128,11 @@ class LocalFolder(Folder):
 
     def names(self, subfolder: str) -> list[str]:
         try:
-            found = os.listdir(self.path / subfolder)
+            with os.scandir(self.path / subfolder) as entries:
+                found = [entry.name for entry in entries if entry.is_file()]
         except FileNotFoundError:
             return []
-        return sorted(f"{subfolder}/{name}" for name in found if not name.startswith("."))
+        return _finished(subfolder, found)
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
@@ -204,9 +212,9 @@ class RemoteFolder(Folder):
         return f"{self.path}/{name}"
 
     def names(self, subfolder: str) -> list[str]:
-        selector = fs.FileSelector(self._at(subfolder), allow_not_found=True)
+        selector = fs.FileSelector(self._at(subfolder).rstrip("/"), allow_not_found=True)
         found = [info.base_name for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
-        return sorted(f"{subfolder}/{name}" for name in found if not name.startswith("."))
+        return _finished(subfolder, found)
 
     def read(self, name: str) -> bytes:
         with self.filesystem.open_input_stream(self._at(name)) as stream:
@@ -246,6 +254,10 @@ class RemoteFolder(Folder):
             if (now := self.read(LOCK_NAME)) != claim:  # another driver wrote at the same moment
                 _refuse_unless_stale(_owner(now), self.uri, self.path_of(LOCK_NAME))
         return lambda: self.remove(LOCK_NAME)
+
+
+def _finished(subfolder: str, names: list[str]) -> list[str]:
+    return sorted(f"{subfolder}/{name}".lstrip("/") for name in names if not name.startswith("."))
 
 
 def _flock(handle: int, path: Path, uri: str) -> None:

@@ -7,7 +7,7 @@ It takes any folder that holds rows of the documented schema, ours or not: only 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -17,16 +17,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from pyarrow import fs
 
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.errors import InputError
+from hptransfer.folders import Folder, open_folder
 from hptransfer.study import VerdictSpec
 
 __all__ = ["Results", "load_results", "results_of", "transferred"]
 
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
+CHECK_FILE = "check.parquet"
 CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
 
 
@@ -98,15 +99,15 @@ def load_results(uri: str) -> Results:
     Raises InputError when there is no such folder or it holds neither rows nor a check. A part that cannot be read is
     named in `problems`, and the rest is used.
     """
-    files, root = _filesystem(uri)
+    folder = open_folder(uri, create=False)
     problems: list[str] = []
-    trials = _read_folder(files, f"{root}/trials", problems)
+    trials = _read_tables(folder, folder.names("trials"), problems)
+    loose = folder.names("")
     if trials is None:
-        trials = _read_folder(files, root, problems, skip=("check.parquet",))
-    study = _read_mapping(files, f"{root}/study.yaml", problems)
-    name = str((study or {}).get("name") or PurePosixPath(root).name)
-    progress = _read_mapping(files, f"{root}/running.json", problems)
-    check = _read_folder(files, root, problems, only="check.parquet")
+        trials = _read_tables(folder, [name for name in loose if name != CHECK_FILE], problems)
+    study = _read_mapping(folder, "study.yaml", problems)
+    progress = _read_mapping(folder, "running.json", problems)
+    check = _read_tables(folder, [name for name in loose if name == CHECK_FILE], problems)
     if trials is None and progress is None and check is None:
         reason = f"; {problems[0]}" if problems else ""
         raise InputError(
@@ -117,13 +118,13 @@ def load_results(uri: str) -> Results:
         )
     return results_of(
         pd.DataFrame() if trials is None else trials,
-        name=name,
+        name=str((study or {}).get("name") or PurePosixPath(folder.uri).name),
         uri=uri,
         study=study,
-        curves=_read_folder(files, f"{root}/curves", problems),
-        base=_read_mapping(files, f"{root}/base.json", problems),
+        curves=_read_tables(folder, folder.names("curves"), problems),
+        base=_read_mapping(folder, "base.json", problems),
         check=check,
-        check_says=_sentences(_read_mapping(files, f"{root}/check.json", problems)),
+        check_says=_sentences(_read_mapping(folder, "check.json", problems)),
         progress=progress if _is_fresh(progress) else None,
         problems=tuple(problems),
     )
@@ -141,32 +142,16 @@ def _is_fresh(progress: Mapping[str, Any] | None) -> bool:
     return (now - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S
 
 
-def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    try:
-        files, root = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError("cannot open this place", where=uri, found=str(error)) from error
-    root = root.rstrip("/") or "/"
-    if files.get_file_info(root).type != fs.FileType.Directory:
-        raise InputError("no such results folder", where=uri, hint="give the folder that holds trials/")
-    return files, root
-
-
-def _read_folder(
-    files: fs.FileSystem, folder: str, problems: list[str], *, only: str = "", skip: tuple[str, ...] = ()
-) -> pd.DataFrame | None:
-    """Every Parquet file right inside a folder as one frame, or None when none could be read."""
-    listing = files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    names = [f for f in listing if f.type == fs.FileType.File and f.base_name.endswith(".parquet")]
+def _read_tables(folder: Folder, names: Iterable[str], problems: list[str]) -> pd.DataFrame | None:
+    """The Parquet files among `names` as one frame, or None when none could be read."""
     parts = []
-    for info in sorted(names, key=lambda f: f.base_name):
-        if info.base_name in skip or (only and info.base_name != only):
+    for name in names:
+        if not name.endswith(".parquet"):
             continue
         try:
-            with files.open_input_file(info.path) as source:
-                parts.append(pq.read_table(source).to_pandas())
+            parts.append(pq.read_table(pa.BufferReader(folder.read(name))).to_pandas())
         except (pa.ArrowInvalid, OSError) as error:
-            problems.append(f"{info.base_name} cannot be read ({str(error).splitlines()[0]})")
+            problems.append(f"{PurePosixPath(name).name} cannot be read ({str(error).splitlines()[0]})")
     if not parts:
         return None
     whole: pd.DataFrame = pd.concat(parts, ignore_index=True)
@@ -179,15 +164,13 @@ def _rows_of_trials(frame: pd.DataFrame) -> bool:
     return "trial_id" in frame and "step" not in frame and bool(frame["trial_id"].notna().all())
 
 
-def _read_mapping(files: fs.FileSystem, path: str, problems: list[str]) -> Mapping[str, Any] | None:
-    """A JSON or YAML file that holds a mapping; None, and a word in `problems`, when it does not."""
-    if files.get_file_info(path).type != fs.FileType.File:
-        return None
-    name = PurePosixPath(path).name
+def _read_mapping(folder: Folder, name: str, problems: list[str]) -> Mapping[str, Any] | None:
+    """The mapping in a JSON or YAML file, else None; where there is a file all the same, `problems` gets a word."""
     try:
-        with files.open_input_file(path) as source:
-            text = source.read().decode("utf-8")
+        text = folder.read(name).decode("utf-8")
         value = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+    except FileNotFoundError:
+        return None
     except (ValueError, yaml.YAMLError, OSError) as error:
         problems.append(f"{name} cannot be read ({str(error).splitlines()[0]})")
         return None

@@ -75,6 +75,8 @@ def test_a_folder_without_rows_is_refused_with_what_to_do(tmp_path):
         load_results(str(tmp_path))
     with pytest.raises(InputError, match="no such results folder"):
         load_results(str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="names no folder"):
+        load_results("s3://")
 
 
 def test_what_cannot_be_judged_says_why(tmp_path):

@@ -128,6 +128,13 @@ def test_a_folder_that_is_not_there_is_refused_for_reading(tmp_path: Path) -> No
         Store.open("nosuch://x/y", "s")
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_uri_without_a_folder_is_refused_before_anything_is_asked_of_a_network(create: bool) -> None:
+    for uri in ("s3://", "s3:///results"):
+        with pytest.raises(InputError, match=uri):
+            Store.open(uri, "s", create=create)
+
+
 def test_a_results_folder_of_another_study_is_refused(uri: str) -> None:
     fill(Store.open(uri, "s"), range(1))
     with pytest.raises(InputError, match="belongs to another study; found 's'; allowed: other"):
