@@ -43,6 +43,7 @@ log = logging.getLogger("hptransfer")
 _KEYS = {"trials": ["trial_id"], "curves": ["trial_id", "step"]}
 _SCHEMAS = {"trials": SCHEMA, "curves": CURVE_SCHEMA}
 _MOST_PARTS = 1000
+_SMALL_ROWS = 64
 _MERGED = "-merged"
 
 
@@ -184,11 +185,12 @@ class Store:
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
         sink = pa.BufferOutputStream()
         # Plain encoding without statistics: a part holds a few rows, and reading thousands of parts must be quick.
+        large = table.num_rows > _SMALL_ROWS
         pq.write_table(
             table,
             sink,
-            compression="snappy",
-            use_dictionary=False,
+            compression="zstd" if large else "snappy",
+            use_dictionary=large,
             write_statistics=False,
             store_schema=False,
         )
@@ -278,8 +280,15 @@ class Store:
 
         The merged part takes the time of its oldest member, so that the order of parts stays as it was.
         """
-        if self._small[kind] <= _MOST_PARTS:
-            return
+        if self._small[kind] > _MOST_PARTS:
+            self._merge(kind)
+
+    def merge(self) -> None:
+        """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
+        for kind in _KEYS:
+            self._merge(kind)
+
+    def _merge(self, kind: str) -> None:
         parts = self._load_all(self._small_parts(kind))
         if parts:
             stamp = min(parts).partition("/")[2].removesuffix(".parquet").partition("-")[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.results import Results, load_results
+from hptransfer.store import Store
 
 HERE = Path(__file__).resolve().parent
 
@@ -67,6 +68,11 @@ CLAIMS = (
 
 def main() -> None:
     """Write the table of every study that has results."""
+    for claim in CLAIMS:
+        if (HERE / claim.study).is_dir():
+            store = Store.open(str(HERE / claim.study), claim.study)
+            with store.lock():
+                store.merge()  # one file a kind: what is kept in git is small
     done = [(claim, load_results(str(HERE / claim.study))) for claim in CLAIMS if (HERE / claim.study).is_dir()]
     lines = [
         "# Reference results",

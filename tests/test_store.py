@@ -370,3 +370,16 @@ def test_the_schema_is_documented() -> None:
         assert f"| `{field.name}` |" in page
         assert field.metadata[b"description"]
     assert pa.types.is_float64(SCHEMA.field("loss").type)
+
+
+def test_a_folder_to_be_kept_is_merged_into_one_part_a_kind(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "s"), "s")
+    with store.lock():
+        for seed in range(5):
+            trial = a_trial(seed)
+            store.append([row_of("s", "grid", trial, an_outcome(trial))], curves_of(an_outcome(trial)))
+        before, curves = store.read(), store.read_curves()
+        store.merge()
+    assert [len(store.names(kind)) for kind in ("trials", "curves")] == [1, 1]
+    pd.testing.assert_frame_equal(store.read(), before)
+    pd.testing.assert_frame_equal(store.read_curves(), curves)

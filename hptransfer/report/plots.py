@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from hptransfer.errors import InputError
 from hptransfer.report.plot_cells import plot_regret, plot_sparsity, plot_stability
@@ -128,7 +129,15 @@ def figure_bytes(figure: Figure, fmt: str) -> bytes:
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[fmt]
     with look():
         figure.savefig(buffer, format=fmt, metadata=stamp)
-    return buffer.getvalue()
+    return _with_palette(buffer) if fmt == "png" else buffer.getvalue()
+
+
+def _with_palette(png: io.BytesIO) -> bytes:
+    """The same picture in at most 256 colours: a third of the size, and nothing to see of it in line drawings."""
+    small = io.BytesIO()
+    with Image.open(png) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def save_plots(
