@@ -41,8 +41,10 @@ def verdict_table(judgement: Judgement) -> Group:
 
 def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> str:
     value, low, high = (float(verdict[k]) * scale for k in (name, f"{name}_low", f"{name}_high"))
+    if math.isnan(value):
+        return "–"
     return f"{_number(value)}{unit} [{_number(low)}, {_number(high)}]"
 
 
 def _number(x: float) -> str:
-    return "?" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2f}"
+    return "–" if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.2f}"

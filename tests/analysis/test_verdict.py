@@ -255,3 +255,13 @@ def test_the_table_shows_words_numbers_and_reasons():
     assert "DRIFT" in text
     assert "[" in text
     assert "drift, oct/oct" in text
+
+
+def test_what_is_unknown_is_a_dash_in_the_table():
+    rows = frame(rules={"supar": 0.0})
+    judged = judge(rows[rows["density"] == rows["density"].max()], base={"lr": 2.0**-7})
+    console = Console(width=160, file=io.StringIO())
+    console.print(verdict_table(judged))
+    line = next(line for line in console.file.getvalue().splitlines() if line.startswith("supar"))
+    assert line.split()[-1] == "–"  # one cell has no drift
+    assert "nan" not in line
