@@ -30,11 +30,12 @@ from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.results import Results, load_results, results_of, transferred
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
+from hptransfer.scaling.rules import known_rules
 from hptransfer.schema_errors import first_refusal
 from hptransfer.specs import parse_number
 from hptransfer.store import Store
 from hptransfer.study import VerdictSpec
-from hptransfer.study_file import study_warnings
+from hptransfer.study_checks import study_warnings, unknown_rule
 from hptransfer.training.build import target_of
 from hptransfer.training.calibrate import seconds_per_step
 from hptransfer.trial import Trial
@@ -132,6 +133,9 @@ def _target_trial(options: Options, given: Mapping[str, Any]) -> tuple[Trial, st
     density = parse_number(given["density"]) if given["density"] is not None else min(c.density for c in shapes)
     if not isinstance(density, float) or not 0 < density <= 1:
         raise InputError("a density is a share of weights", where="--density", found=given["density"], allowed="(0, 1]")
+    known = (*known_rules(), *study.rules)
+    if given["rule"] not in known:
+        raise unknown_rule(given["rule"], "--rule", known)
     trial = make_trial(
         study,
         base=hps,

@@ -18,7 +18,7 @@ from hptransfer.schema_errors import nearest
 from hptransfer.study import Study
 from hptransfer.trial import BaseHPs
 
-__all__ = ["check_study", "study_warnings"]
+__all__ = ["check_study", "study_warnings", "unknown_rule"]
 
 VARIED = ("training", "model", "sparsity", "base")
 FEW_NONZEROS = 8
@@ -97,7 +97,7 @@ def _check_own_rules(study: Study) -> None:
         if not isinstance(table, dict):
             raise InputError("is not a table", where=f"rules.{name}", found=table, allowed="a table of exponents")
         if "like" in table and table["like"] not in list(known_rules()):
-            raise _unknown_rule(str(table["like"]), f"rules.{name}.like", known_rules())
+            raise unknown_rule(str(table["like"]), f"rules.{name}.like", known_rules())
         rule_from_table(name, table)
 
 
@@ -112,10 +112,11 @@ def _check_rule_names(study: Study) -> None:
         named.append(("tune.rule", study.tune.rule))
     for where, name in named:
         if name not in known:
-            raise _unknown_rule(name, where, known)
+            raise unknown_rule(name, where, known)
 
 
-def _unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
+def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
+    """The refusal of a rule that nobody named, with the nearest known one."""
     close = nearest(name, known)
     hint = f"did you mean '{close}'?" if close else "a rule of your own is a table under `rules`"
     return InputError("unknown rule", where=where, found=name, allowed=", ".join(known), hint=hint)

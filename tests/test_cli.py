@@ -153,7 +153,7 @@ FAULTS = [
     (("explain", "tiny.yaml", "--base", "few.json"), "few.json: init_std must be numbers"),
     (("fanout", "tiny.yaml", "--base", "negative.json"), "negative.json: lr: is out of range; found -1"),
     (("explain", "tiny.yaml", "--base", "nan.json"), "nan.json: lr: is out of range; found nan"),
-    (("explain", "tiny.yaml", "--rule", "supr"), "unknown rule; found 'supr'; allowed: sp, mup, supar"),
+    (("explain", "tiny.yaml", "--rule", "supr"), "--rule: unknown rule; found 'supr'; allowed: sp, mup, supar"),
     *(
         (("explain", "tiny.yaml", "--density", d), "--density: a density is a share")
         for d in ("0", "2", "-1", "x", "nan")
