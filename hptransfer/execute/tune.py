@@ -6,12 +6,10 @@ a restored Tune experiment runs everything again and cannot be given a larger gr
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 import logging
 import os
-import pickle
 import queue
 import tempfile
 import threading
@@ -212,15 +210,6 @@ class PackTrainable(tune.Trainable):
 
 def _name_of(trial: Any) -> str:
     return f"pack-{trial.config['pack']}-{trial.trial_id}"
-
-
-def _packed(pruning: Pruning | None) -> str:
-    """As text that survives Tune's logs: it may hold losses that are NaN, which JSON cannot carry back."""
-    return "" if pruning is None else base64.b64encode(pickle.dumps(pruning)).decode()
-
-
-def _unpacked(text: str) -> Pruning | None:
-    return pickle.loads(base64.b64decode(text)) if text else None
 
 
 def _document_of(report: PackReport) -> str:
