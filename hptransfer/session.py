@@ -66,9 +66,8 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
     if phases.grid:
         _hold_cap(options)
     precision = _settle_precision(options, store)
-    if (
-        phases.tune or store.read_text(STUDY_FILE) is None
-    ):  # `fanout --set …` adds cells to a study, it does not narrow it
+    # `fanout --set …` adds cells to a study, it does not narrow the stored one.
+    if phases.tune or store.read_text(STUDY_FILE) is None:
         store.write_text(STUDY_FILE, dump_study(with_overrides(options.study, {"training.precision": precision})))
     if phases.tune and options.base is None and options.study.tune is not None:
         runner.expect(planned_trials(options.study))
