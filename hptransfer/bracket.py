@@ -118,6 +118,9 @@ class _Search:
         for row in self.runner.results():
             for state in self.by_id.get(str(row["trial_id"]), ()):
                 self._arrived(state, row)
+        for state in self.states:
+            if not state.why:
+                state.why = "a trial it waits for failed" if state.waiting else "the cell it starts from has no optimum"
         return [state.report() for state in self.states]
 
     def _start(self, state: _State) -> None:

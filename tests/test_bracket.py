@@ -134,6 +134,17 @@ def test_init_can_be_the_axis():
     assert surface.frame["lr"].nunique() == 1
 
 
+def test_a_trial_that_fails_leaves_its_cell_open_and_says_so():
+    class Failing(Surface):
+        def results(self) -> Iterator[dict[str, Any]]:
+            yield from (row for row in super().results() if row["density"] == 1 or row["seed"] == 0)
+
+    cells = run(a_study(), Failing(drifting(0.0)))
+    assert cells[0].why.startswith("interval")
+    assert cells[1].why == "a trial it waits for failed"
+    assert cells[2].why == "the cell it starts from has no optimum"
+
+
 def test_two_axes_at_once_are_refused():
     study = a_study(init_multiples=[0.5, 1, 2])
     with pytest.raises(InputError, match="one axis"):
