@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hptransfer.errors import InputError
-from hptransfer.scaling.roles import MARK
+from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hptransfer.scaling.roles import MARK
+from hptransfer.scaling.factory import MARK
 
 __all__ = ["apply_masks", "arm", "attach_masks", "masked_parameters"]
 

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.errors import InputError
+from hptransfer.scaling.factory import build_model
 from hptransfer.scaling.initialise import initial_tensor, mask_of
 from hptransfer.scaling.masking import attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers
-from hptransfer.scaling.roles import build_model
 from hptransfer.scaling.rules import Rule, get_rule
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target

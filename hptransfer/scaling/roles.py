@@ -7,83 +7,23 @@ the user (`roles`, `queries`); otherwise the parameter is refused by name. Nothi
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from hptransfer.errors import InputError
-from hptransfer.scaling.layout import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
+from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
+from hptransfer.scaling.factory import Build, build_model, build_wider
+from hptransfer.scaling.facts import Survey, TensorFacts, Use
+from hptransfer.scaling.queries import with_queries
 from hptransfer.scaling.rules import ROLES, Role
 
-__all__ = ["MARK", "Survey", "TensorFacts", "Use", "build_model", "find_roles", "survey"]
-
-Build = Callable[..., nn.Module]
-
-MARK = "hpt_"
-"""Every buffer this package registers on a module begins so; a model that has one is parametrized already."""
+__all__ = ["find_roles", "survey"]
 
 _TRANSPOSED = "^T"
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One name of a tensor, what it is used as under that name, and where its forward multiplier acts.
-
-    `module` is None and `at` empty where there is no multiplier.
-    """
-
-    name: str
-    role: Role
-    module: str | None = None
-    at: Literal["output", "input", ""] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TensorFacts:
-    """One parameter: what it is and how it grew from the base. No rule is applied yet.
-
-    `uses[0]` is its use in its own role; a tied tensor has further ones. `head_ratio` is head size over base head
-    size for a projection of queries whose heads grow, else None.
-    """
-
-    name: str
-    role: Role
-    shape: tuple[int, ...]
-    base_shape: tuple[int, ...]
-    dims: FeatureDims
-    init: InitKind
-    uses: tuple[Use, ...]
-    head_ratio: float | None = None
-
-    @property
-    def fan_in(self) -> int:
-        """Inputs of one output; 1 for a vector."""
-        return math.prod(self.shape[d] for d in self.dims.inp)
-
-    @property
-    def width(self) -> float:
-        """Fan-in over base fan-in."""
-        return self.fan_in / math.prod(self.base_shape[d] for d in self.dims.inp)
-
-    @property
-    def width_out(self) -> float:
-        """Fan-out over base fan-out."""
-        return math.prod(self.shape[d] / self.base_shape[d] for d in self.dims.out)
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """All parameters of a model, in its own order, and attention modules whose growing heads nobody spoke for."""
-
-    tensors: tuple[TensorFacts, ...]
-    unclaimed_heads: tuple[tuple[str, int, int], ...] = ()
 
 
 def find_roles(
@@ -126,7 +66,7 @@ def _survey(
         base = build_model(build, base_width, depth, device="meta")
         other = base
     else:
-        base, other = model, _wider(build, width, depth)
+        base, other = model, build_wider(build, width, depth)
     shapes, base_shapes, other_shapes = (
         {n: tuple(p.shape) for n, p in m.named_parameters()} for m in (model, base, other)
     )
@@ -140,59 +80,7 @@ def _survey(
             where="build",
             found=", ".join(f"{t.name} {t.shape}" for t in facts[:4]),
         )
-    return _with_queries(facts, model, base, queries)
-
-
-def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
-    """Call the factory, with `depth` only if given and taken, under its own seed of torch's random state.
-
-    A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
-    """
-    arguments: dict[str, Any] = {"width": width}
-    taken = inspect.signature(build).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
-    if "width" not in taken and not takes_any:
-        raise InputError(
-            "the factory must take the keyword 'width'", where="build", found=str(inspect.signature(build))
-        )
-    if depth is not None and ("depth" in taken or takes_any):
-        arguments["depth"] = depth
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            with torch.device(device):
-                model = build(**arguments)
-        except (NotImplementedError, RuntimeError):
-            if device != "meta":
-                raise
-            model = build(**arguments)
-    if any(name.rpartition(".")[2].startswith(MARK) for name, _ in model.named_buffers()):
-        raise InputError(
-            "the model is parametrized already; a second time would scale it twice",
-            where="build",
-            hint="hand over the plain factory",
-        )
-    return model
-
-
-def _wider(build: Build, width: int, depth: int | None) -> nn.Module:
-    """A second width to see what grows, when base and target are the same: twice, else half."""
-    try:
-        return build_model(build, 2 * width, depth, device="meta")
-    except InputError:
-        raise
-    except Exception as error:  # a user's factory may refuse a width with anything
-        if width % 2 == 0:
-            try:
-                return build_model(build, width // 2, depth, device="meta")
-            except Exception:  # then the first error is the one that tells
-                pass
-        raise InputError(
-            f"the factory cannot be built at a second width ({type(error).__name__}: {error})",
-            where="build",
-            found=f"width {2 * width}",
-            hint="roles are told from what changes between two widths",
-        ) from error
+    return with_queries(facts, model, base, queries)
 
 
 def _check_growth(shapes: Mapping[str, tuple[int, ...]], other: Mapping[str, tuple[int, ...]], width: int) -> None:
@@ -410,48 +298,3 @@ class _Reader:
 
     def _used_as_readout(self, name: str) -> bool:
         return any(self._tied_role(alias, "embedding") == "readout" for alias in (name, *self._aliases(name)))
-
-
-# --- attention heads that grow ---------------------------------------------------------------------------------------
-
-
-def _with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Module, queries: Sequence[str]) -> Survey:
-    """Mark query projections whose head size differs from the base; list attention modules nobody spoke for."""
-    heads = {n: h for n, m in model.named_modules() if (h := _head_size(m)) is not None}
-    base_heads = {n: h for n, m in base.named_modules() if (h := _head_size(m)) is not None}
-    grown = {n: (h, base_heads[n]) for n, h in heads.items() if n in base_heads and h != base_heads[n]}
-    modules = dict(model.named_modules())
-    declared = getattr(model, "attention_queries", None)
-    patterns = (*queries, *(declared or ()))
-    marked: list[TensorFacts] = []
-    spoken_for: set[str] = set()
-    for fact in facts:
-        owner = fact.name.rpartition(".")[0]
-        parent = owner.rpartition(".")[0]
-        is_mha = isinstance(modules[owner], nn.MultiheadAttention)
-        leaf = fact.name.rpartition(".")[2]
-        if is_mha and leaf in ("in_proj_weight", "q_proj_weight") and owner in grown:
-            here = owner
-        elif any(fnmatchcase(fact.name, p) for p in patterns) and parent in grown:
-            here = parent
-        else:
-            marked.append(fact)
-            continue
-        spoken_for.add(here)
-        size, base_size = grown[here]
-        # nn.MultiheadAttention projects and scores in one function: there the factor goes on the query it is given
-        # (the bias of the projection, which starts at 0, is not scaled with it).
-        use = replace(fact.uses[0], module=owner, at="input" if is_mha else "output")
-        marked.append(replace(fact, uses=(use, *fact.uses[1:]), head_ratio=size / base_size))
-    if declared is not None and not queries:
-        spoken_for.update(grown)  # the model spoke, be it to say that it needs nothing
-    unclaimed = tuple((n, *sizes) for n, sizes in grown.items() if n not in spoken_for)
-    return Survey(tuple(marked), unclaimed)
-
-
-def _head_size(module: nn.Module) -> int | None:
-    for attribute in ("head_size", "head_dim"):
-        size = getattr(module, attribute, None)
-        if isinstance(size, int) and not isinstance(size, bool):
-            return size
-    return None

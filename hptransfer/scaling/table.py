@@ -11,8 +11,10 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from hptransfer.errors import InputError
-from hptransfer.scaling.layout import InitKind
-from hptransfer.scaling.roles import MARK, Survey, TensorFacts, Use, survey
+from hptransfer.scaling.dimensions import InitKind
+from hptransfer.scaling.factory import MARK
+from hptransfer.scaling.facts import Survey, TensorFacts, Use
+from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import Exponents, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count

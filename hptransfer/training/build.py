@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from hptransfer.data import Corpus, open_corpus
 from hptransfer.errors import InputError, WorkError
 from hptransfer.models import resolve_factory
+from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor, mask_of
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
-from hptransfer.scaling.roles import build_model
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
@@ -34,8 +34,6 @@ __all__ = [
     "target_of",
     "tensor_shapes",
 ]
-
-Build = Callable[..., nn.Module]
 
 
 def corpus_of(trial: Trial) -> Corpus:

@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hptransfer.scaling.roles import build_model
+from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
-from hptransfer.training.build import Build, factory_of, table_of
+from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.optimizers import momenta_of
 from hptransfer.trial import Trial
 

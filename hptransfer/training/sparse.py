@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from hptransfer.scaling.roles import build_model
+from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.sparsity.breakeven import LayerShape, choose_products, describe_products
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
-from hptransfer.training.build import Build, factory_of
+from hptransfer.training.build import factory_of
 from hptransfer.training.layout import Layout
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trial import Trial

@@ -1,0 +1,71 @@
+"""Calling a user's factory: with what it takes, under a seed of its own, and without memory where only shapes count."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from hptransfer.errors import InputError
+
+__all__ = ["MARK", "Build", "build_model", "build_wider"]
+
+Build = Callable[..., nn.Module]
+
+MARK = "hpt_"
+"""Every buffer this package registers on a module begins so; a model that has one is parametrized already."""
+
+
+def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
+    """Call the factory, with `depth` only if given and taken, under its own seed of torch's random state.
+
+    A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
+    """
+    arguments: dict[str, Any] = {"width": width}
+    taken = inspect.signature(build).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
+    if "width" not in taken and not takes_any:
+        raise InputError(
+            "the factory must take the keyword 'width'", where="build", found=str(inspect.signature(build))
+        )
+    if depth is not None and ("depth" in taken or takes_any):
+        arguments["depth"] = depth
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            with torch.device(device):
+                model = build(**arguments)
+        except (NotImplementedError, RuntimeError):
+            if device != "meta":
+                raise
+            model = build(**arguments)
+    if any(name.rpartition(".")[2].startswith(MARK) for name, _ in model.named_buffers()):
+        raise InputError(
+            "the model is parametrized already; a second time would scale it twice",
+            where="build",
+            hint="hand over the plain factory",
+        )
+    return model
+
+
+def build_wider(build: Build, width: int, depth: int | None) -> nn.Module:
+    """A second width to see what grows, when base and target are the same: twice, else half."""
+    try:
+        return build_model(build, 2 * width, depth, device="meta")
+    except InputError:
+        raise
+    except Exception as error:  # a user's factory may refuse a width with anything
+        if width % 2 == 0:
+            try:
+                return build_model(build, width // 2, depth, device="meta")
+            except Exception:  # then the first error is the one that tells
+                pass
+        raise InputError(
+            f"the factory cannot be built at a second width ({type(error).__name__}: {error})",
+            where="build",
+            found=f"width {2 * width}",
+            hint="roles are told from what changes between two widths",
+        ) from error

@@ -1,0 +1,66 @@
+"""What is known of a model's parameters before any rule is applied: shapes, roles, how they grew, where they act."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hptransfer.scaling.dimensions import FeatureDims, InitKind
+from hptransfer.scaling.rules import Role
+
+__all__ = ["Survey", "TensorFacts", "Use"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One name of a tensor, what it is used as under that name, and where its forward multiplier acts.
+
+    `module` is None and `at` empty where there is no multiplier.
+    """
+
+    name: str
+    role: Role
+    module: str | None = None
+    at: Literal["output", "input", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """One parameter: what it is and how it grew from the base. No rule is applied yet.
+
+    `uses[0]` is its use in its own role; a tied tensor has further ones. `head_ratio` is head size over base head
+    size for a projection of queries whose heads grow, else None.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    base_shape: tuple[int, ...]
+    dims: FeatureDims
+    init: InitKind
+    uses: tuple[Use, ...]
+    head_ratio: float | None = None
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output; 1 for a vector."""
+        return math.prod(self.shape[d] for d in self.dims.inp)
+
+    @property
+    def width(self) -> float:
+        """Fan-in over base fan-in."""
+        return self.fan_in / math.prod(self.base_shape[d] for d in self.dims.inp)
+
+    @property
+    def width_out(self) -> float:
+        """Fan-out over base fan-out."""
+        return math.prod(self.shape[d] / self.base_shape[d] for d in self.dims.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All parameters of a model, in its own order, and attention modules whose growing heads nobody spoke for."""
+
+    tensors: tuple[TensorFacts, ...]
+    unclaimed_heads: tuple[tuple[str, int, int], ...] = ()
