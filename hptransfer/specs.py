@@ -190,6 +190,8 @@ class DataSpec(Spec):
             raise ValueError(f"source '{self.source}' needs a path")
         if self.source == "tokens" and self.vocab_size is None:
             raise ValueError("source 'tokens' needs vocab_size")
+        if self.source == "tokens" and self.dtype == "uint16" and (self.vocab_size or 0) > 2**16:
+            raise ValueError(f"a vocabulary of {self.vocab_size} does not fit into uint16 tokens (at most 65536)")
         return self
 
 

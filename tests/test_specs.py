@@ -67,3 +67,10 @@ def test_pieces_are_frozen_and_refuse_unknown_keys_and_loose_types() -> None:
         SparsitySpec(kind="0:4")
     with pytest.raises(ValidationError):
         DataSpec(source="tokens", path="t.bin")
+
+
+def test_a_vocabulary_larger_than_the_token_type_is_refused() -> None:
+    tokens = {"source": "tokens", "path": "train.bin"}
+    with pytest.raises(ValidationError, match="does not fit into uint16"):
+        DataSpec(**tokens, vocab_size=2**16 + 1)
+    assert DataSpec(**tokens, vocab_size=2**16 + 1, dtype="uint32").vocab_size == 2**16 + 1

@@ -1,0 +1,37 @@
+"""Every study file in sweeps/ loads, plans, and has its figure's full-size twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hptransfer.data import open_corpus
+from hptransfer.plan import make_plan, planned_work
+from hptransfer.study_file import load_study
+
+SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
+STUDIES = sorted(SWEEPS.glob("*.yaml"))
+FIGURES = [path for path in STUDIES if path.stem not in ("quickstart", "smoke") and not path.stem.endswith("-full")]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_plans(path: Path) -> None:
+    study = load_study(path)
+    assert study.name == path.stem
+    data_id = open_corpus(study.data).fingerprint
+    works = planned_work(study, study.base.hps, precision="fp32", data_id=data_id, tuned=False)
+    plan = make_plan(study, works)
+    assert plan.planned > 0
+    assert 0 < plan.flops_nonzero <= plan.flops_dense
+    assert plan.memory_bytes > 0
+
+
+def test_every_figure_has_a_full_twin_that_asks_the_same() -> None:
+    assert len(FIGURES) == 13
+    for path in FIGURES:
+        small, full = load_study(path), load_study(path.with_stem(f"{path.stem}-full"))
+        assert full.question == small.question
+        assert full.grid.rules == small.grid.rules
+        assert set(full.grid.variants) == set(small.grid.variants)
+        assert max(c.width for c in full.grid.shapes(2)) > max(c.width for c in small.grid.shapes(2))
