@@ -7,7 +7,7 @@
 2. Minimum at or beyond an end: two more values on that side; against a wall of divergence, the values before it.
 3. No minimum at all, or two basins: give up on the parabola and run the fixed axis.
 4. Interval too wide: fill the holes of the table (an existing seed costs no new offset), the far values first,
-   since the vertex is known the better the further apart its supports lie; then a fresh seed.
+   since the vertex is known the better the further apart its supports lie; then a fresh seed; then values between.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -168,4 +169,6 @@ def _sharpen(points: Sequence[Point], optimum: Optimum, settings: BracketSpec, s
         holes = [x for x in by_distance if (x, seed) not in done]
         if holes:
             return tuple(Ask(x, seed) for x in holes[:2])
-    return ()
+    # Every seed has run at every value: new values between them, nearest the vertex first.
+    between = [snap((a + b) / 2) for a, b in pairwise(values) if b - a > LATTICE + 1e-9]
+    return tuple(Ask(x, seeds[0]) for x in sorted(between, key=lambda x: abs(x - optimum.log2))[:2])

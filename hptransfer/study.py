@@ -147,7 +147,7 @@ class BracketSpec(Spec):
 
     probe_fraction: Fraction = Field(default=0.25, description="Budget of a coarse probe, as a share of the steps.")
     probe_step: Positive = Field(default=1.0, description="Spacing of the probe, in octaves.")
-    step: Positive = Field(default=0.75, description="Spacing of the first bracket, in octaves.")
+    step: Positive = Field(default=1.0, description="Spacing of the first bracket, in octaves.")
     width: Positive = Field(
         default=0.15, description="Stop when the optimum's 95% half-interval is below this, in octaves."
     )

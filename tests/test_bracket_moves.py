@@ -40,7 +40,7 @@ def bowl(optimum, noise=0.0, rng=None, cliff=math.inf):
 
 def test_first_asks_share_the_middle_between_two_seeds():
     asks = first_asks(-6.1, (7, 9), SETTINGS, WIDE)
-    middle, h = snap(-6.1), 0.75
+    middle, h = snap(-6.1), SETTINGS.step
     assert set(asks) == {
         *(Ask(middle + k * h, 7) for k in (-2, 0, 2)),
         *(Ask(middle + k * h, 9) for k in (-1, 0, 1)),
@@ -93,3 +93,10 @@ def test_the_search_stops_at_the_cap():
     points, move = search(bowl(-6.0, 0.2, np.random.default_rng(1)), guess=-6.0, settings=BracketSpec(max_trials=9))
     assert len(points) <= 9
     assert "most allowed" in move.why or move.fall_back
+
+
+def test_when_every_seed_has_run_everywhere_values_between_are_asked_for():
+    settings = BracketSpec(width=0.05, max_trials=24)
+    points, _ = search(bowl(-6.0, 0.01, np.random.default_rng(2)), guess=-6.0, seeds=(0, 1), settings=settings)
+    assert len(points) > 10
+    assert len({p.x for p in points}) > 5
