@@ -94,12 +94,9 @@ def _arm_if_needed(model: nn.Module, args: Any) -> None:
     # While tracing only the flag is looked at, so that an armed model compiles to a single graph.
     if torch.compiler.is_compiling():
         if not getattr(model, _STATE).ready:
-            _arm_outside_graph(model)
+            torch.compiler.disable(arm)(model)  # type: ignore[no-untyped-call]
         return
     arm(model)
-
-
-_arm_outside_graph = torch.compiler.disable(arm)  # type: ignore[no-untyped-call]
 
 
 def _mask_what_was_loaded(model: nn.Module, incompatible_keys: Any) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.products import sparse_linear
 
-__all__ = ["LayerShape", "Timing", "choose_products", "describe_products", "measure_layer"]
+__all__ = ["LayerShape", "Timing", "choose_products", "measure_layer"]
 
 MOST_DENSITY = 0.5
 """Above this the sparse products cannot win and nothing is measured."""
@@ -90,11 +90,6 @@ def choose_products(
         return frozenset(layers)
     folder = Path(cache_dir) if cache_dir is not None else users_cache()
     return frozenset(name for name, shape in layers.items() if _wins(shape, device, folder))
-
-
-def describe_products(layers: Collection[str], chosen: Collection[str]) -> str:
-    """`dense`, or `sparse:k/n` for k of the n layers that have a mask."""
-    return f"sparse:{len(chosen)}/{len(layers)}" if chosen else "dense"
 
 
 def _wins(shape: LayerShape, device: torch.device, folder: Path) -> bool:

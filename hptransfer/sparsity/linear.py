@@ -9,7 +9,6 @@ import torch.nn.utils.parametrize
 from torch import Tensor, nn
 
 from hptransfer.sparsity.indices import SparseIndices, prepare_indices
-from hptransfer.sparsity.products import sparse_linear
 
 __all__ = ["SparseLinear", "dense_of", "index_buffers", "sparsifiable", "swap_linear", "values_of"]
 
@@ -51,6 +50,8 @@ class SparseLinear(nn.Module):
         return SparseIndices(self.crow, self.col, self.crow_t, self.row_t, self.order)
 
     def forward(self, x: Tensor) -> Tensor:
+        from hptransfer.sparsity.products import sparse_linear  # here, not above: it makes dynamo load
+
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         y = sparse_linear(x, self.weight, self.indices)

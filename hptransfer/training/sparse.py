@@ -12,7 +12,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
-from hptransfer.sparsity.breakeven import LayerShape, choose_products, describe_products
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
 from hptransfer.training.build import factory_of
 from hptransfer.training.layout import Layout
@@ -31,6 +30,10 @@ def values_layers(
     sparse = [row for row in table if row.density < 1]
     if not sparse or settings.products == "dense":
         return frozenset()
+    # Here, not above: it makes dynamo load, which takes a second that only sparse layers are worth; and not later,
+    # when a model runs on fake tensors.
+    from hptransfer.sparsity.breakeven import LayerShape, choose_products
+
     able = swappable(factory_of(trial), trial.width, trial.depth, tuple(row.name for row in sparse))
     t = trial.training
     layers = {
@@ -50,7 +53,8 @@ def values_layers(
 
 def products_of(table: Sequence[TensorScale], layout: Layout) -> str:
     """How the sparse layers are computed, in a word: `dense`, or `sparse:k/n` for k of n."""
-    return describe_products([row.name for row in table if row.density < 1], layout.as_values)
+    chosen, masked = layout.as_values, sum(row.density < 1 for row in table)
+    return f"sparse:{len(chosen)}/{masked}" if chosen else "dense"
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from hptransfer.errors import InputError
 from hptransfer.study import Range
@@ -49,6 +48,8 @@ class Mirror:
     """Copies runs into an Optuna storage, each once, however often the search is resumed."""
 
     def __init__(self, url: str, name: str, digest: str, space: Mapping[str, Range]) -> None:
+        from sqlalchemy.exc import SQLAlchemyError  # here, not above: only a search that is mirrored has to load it
+
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         try:

@@ -90,3 +90,12 @@ def test_help_and_completion_load_neither_torch_nor_ray() -> None:
     program = "import sys, hptransfer.cli; print({'torch', 'ray', 'optuna', 'pandas', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"
+
+
+def test_no_compiler_is_loaded_before_something_is_compiled() -> None:
+    """Dynamo takes a second to load, and every command would wait for it."""
+    program = (
+        "import sys, hptransfer.session, hptransfer.inspection; print({'torch._dynamo', 'ray'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"

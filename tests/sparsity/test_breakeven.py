@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hptransfer.sparsity import breakeven
-from hptransfer.sparsity.breakeven import LayerShape, Timing, choose_products, describe_products
+from hptransfer.sparsity.breakeven import LayerShape, Timing, choose_products
 
 CPU = torch.device("cpu")
 SPARSE = LayerShape(64, 96, 48, 128, "fp32")
@@ -89,9 +89,3 @@ def test_a_large_layer_is_stood_in_for_by_a_small_one_of_its_density():
     assert (small.out_features, small.in_features, small.nonzeros) == (4096, 4096, 4096 * 4096 // 128)
     assert small.tokens == 99
     assert small.stack == 8
-
-
-def test_the_choice_in_words():
-    layers = {"a": SPARSE, "b": SPARSE}
-    assert describe_products(layers, frozenset()) == "dense"
-    assert describe_products(layers, frozenset("a")) == "sparse:1/2"
