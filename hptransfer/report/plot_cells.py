@@ -248,7 +248,7 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
                     ax, [e for e, _ in kept], [series_text(n) for _, n in kept], [styles[n].colour for _, n in kept]
                 )
         axes[0].set_ylabel("held-out loss (nats a token)")
-        caption(figure, "Solid marks: at the transferred HPs.   Open marks: each cell at its own best.   × diverged.")
+        caption(figure, "Solid: transferred HPs.   Open: each cell's own best.   × diverged.")
     return figure
 
 

@@ -66,7 +66,8 @@ def plot_sweep(
     colours = sequence("density" if view.by == "density" else "width", len(view.keys))
     with look():
         columns = per_row(len(series))
-        figure, axes = panels(len(series), columns=columns, right=1.0 if many else 0.2)
+        room = 0.65 + 0.075 * max(len(label) for label in view.labels)  # inches: the key lies right of the last panel
+        figure, axes = panels(len(series), columns=columns, right=max(1.0, room) if many else 0.2)
         low, high = float(table["x"].min()), float(table["x"].max())
         limits = loss_limits(table)
         for i, (ax, name) in enumerate(zip(axes, series, strict=True)):
