@@ -21,16 +21,14 @@ from rich.table import Table
 
 from hptransfer.data import open_corpus
 from hptransfer.fanout import rule_of
+from hptransfer.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.models import resolve_factory
 from hptransfer.scaling.coordcheck import CheckSettings, coordinate_check, judge_check
 from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.trial import NUMERICS_VERSION, BaseHPs
 
-__all__ = ["CHECK_FILE", "FRAME_FILE", "CheckReport", "check_study", "print_check"]
-
-CHECK_FILE = "check.json"
-FRAME_FILE = "check.parquet"
+__all__ = ["CheckReport", "check_study", "print_check"]
 
 LEAST_NONZEROS = 8
 """Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
@@ -103,7 +101,7 @@ def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> Chec
         return CheckReport(True, (nothing,), (), digest)
     frame = _run(study, base, scope)
     report = _judge(frame, study, scope, digest)
-    store.write_frame(FRAME_FILE, frame)
+    store.write_frame(CHECK_FRAME_FILE, frame)
     store.write_json(CHECK_FILE, report.document())
     return report
 

@@ -22,8 +22,9 @@ from hptransfer.analysis.table import verdict_table
 from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 from hptransfer.fanout import make_trial, tuned_study
-from hptransfer.gate import FRAME_FILE, check_study, print_check
-from hptransfer.outputs import PLOTS_FOLDER, REPORT_FILE, is_local
+from hptransfer.file_names import CHECK_FRAME_FILE, FAILED_FOLDER, PLOTS_FOLDER, REPORT_FILE, RUNNING_FILE
+from hptransfer.gate import check_study, print_check
+from hptransfer.outputs import is_local
 from hptransfer.plan import Plan, make_plan, planned_work
 from hptransfer.plan_table import plan_table
 from hptransfer.report.page import render_report
@@ -83,7 +84,7 @@ def plan_of(options: Options, *, calibrate: bool) -> Plan:
         study,
         works,
         rows,
-        failed=len(store.names("failed")) if store else 0,
+        failed=len(store.names(FAILED_FOLDER)) if store else 0,
         workers=options.workers or max(1, (os.cpu_count() or 1) // options.settings.threads),
         seconds_per_step=partial(seconds_per_step, settings=options.settings) if calibrate else None,
         warnings=study_warnings(study),
@@ -164,7 +165,7 @@ def run_check(given: Mapping[str, Any]) -> int:
         print_check(report)
         if is_local(store.uri):
             # A check needs no trials: its folder may hold nothing else yet.
-            frame = Path(store.path_of(FRAME_FILE))
+            frame = Path(store.path_of(CHECK_FRAME_FILE))
             found = results_of(
                 store.read(),
                 name=options.study.name,
@@ -230,10 +231,10 @@ def show_status(given: Mapping[str, Any]) -> None:
     """Count planned, stored, diverged, failed and in-flight trials of a results folder."""
     store = Store.open(given["results"], create=False)
     rows = store.table()
-    noted = store.read_json("running.json") or {}
+    noted = store.read_json(RUNNING_FILE) or {}
     holder = store.holder()
     stored = rows.num_rows
-    failed = len(store.names("failed"))
+    failed = len(store.names(FAILED_FOLDER))
     counts = {
         "planned": max(int(noted.get("planned", 0)), stored + failed),
         "stored": stored,

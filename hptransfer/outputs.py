@@ -7,19 +7,23 @@ import time
 from pathlib import Path
 
 from hptransfer.execute.progress import Counts, Progress
+from hptransfer.file_names import (
+    BASE_FILE,
+    CHECK_FILE,
+    PLOTS_FOLDER,
+    REPORT_FILE,
+    STAMP_FILE,
+    STUDY_FILE,
+    VERDICT_FILE,
+)
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.results import Results, load_results
 from hptransfer.store import Store
 
-__all__ = ["REPORT_FILE", "VERDICT_FILE", "ReportingProgress", "is_local", "refresh_outputs", "write_outputs"]
+__all__ = ["ReportingProgress", "is_local", "refresh_outputs", "write_outputs"]
 
-REPORT_FILE = "report.html"
-VERDICT_FILE = "verdict.json"
-STAMP_FILE = "outputs.json"
-PLOTS_FOLDER = "plots"
-
-_SOURCES = ("study.yaml", "base.json", "check.json")
+_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
 
 
 def is_local(uri: str) -> bool:

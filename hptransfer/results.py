@@ -20,6 +20,7 @@ import yaml
 
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.errors import InputError
+from hptransfer.file_names import BASE_FILE, CHECK_FILE, CHECK_FRAME_FILE, RUNNING_FILE, STUDY_FILE
 from hptransfer.folders import Folder, open_folder
 from hptransfer.study import VerdictSpec
 
@@ -27,7 +28,6 @@ __all__ = ["Results", "load_results", "results_of", "transferred"]
 
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
-CHECK_FILE = "check.parquet"
 CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
 
 
@@ -104,10 +104,10 @@ def load_results(uri: str) -> Results:
     trials = _read_tables(folder, folder.names("trials"), problems)
     loose = folder.names("")
     if trials is None:
-        trials = _read_tables(folder, [name for name in loose if name != CHECK_FILE], problems)
-    study = _read_mapping(folder, "study.yaml", problems)
-    progress = _read_mapping(folder, "running.json", problems)
-    check = _read_tables(folder, [name for name in loose if name == CHECK_FILE], problems)
+        trials = _read_tables(folder, [name for name in loose if name != CHECK_FRAME_FILE], problems)
+    study = _read_mapping(folder, STUDY_FILE, problems)
+    progress = _read_mapping(folder, RUNNING_FILE, problems)
+    check = _read_tables(folder, [name for name in loose if name == CHECK_FRAME_FILE], problems)
     if trials is None and progress is None and check is None:
         reason = f"; {problems[0]}" if problems else ""
         raise InputError(
@@ -122,9 +122,9 @@ def load_results(uri: str) -> Results:
         uri=uri,
         study=study,
         curves=_read_tables(folder, folder.names("curves"), problems),
-        base=_read_mapping(folder, "base.json", problems),
+        base=_read_mapping(folder, BASE_FILE, problems),
         check=check,
-        check_says=_sentences(_read_mapping(folder, "check.json", problems)),
+        check_says=_sentences(_read_mapping(folder, CHECK_FILE, problems)),
         progress=progress if _is_fresh(progress) else None,
         problems=tuple(problems),
     )

@@ -19,8 +19,9 @@ from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
 from hptransfer.fanout import Precision, make_trial, trials_of, tuned_study, with_overrides
+from hptransfer.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
 from hptransfer.gate import check_study, print_check
-from hptransfer.outputs import REPORT_FILE, ReportingProgress, is_local, refresh_outputs
+from hptransfer.outputs import ReportingProgress, is_local, refresh_outputs
 from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.study_file import dump_study
@@ -28,11 +29,9 @@ from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trial import BaseHPs
 from hptransfer.tuning import planned_trials, tune
-from hptransfer.workspace import BASE_FILE, STUDY_FILE, Options, stored_base, stored_precision
+from hptransfer.workspace import Options, stored_base, stored_precision
 
 __all__ = ["Phases", "run_study"]
-
-BRACKET_FILE = "bracket.json"
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _settings(options: Options, store: Store) -> WorkerSettings:
 def _say_goodbye(options: Options, store: Store, runner: Runner, sentence: str, *, checked: bool) -> None:
     """The closing message: what failed, the verdict in a sentence if the grid ran, the report, what to try next."""
     if runner.failed:
-        click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of('failed')}", err=True)
+        click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of(FAILED_FOLDER)}", err=True)
     study = options.study_path
     if sentence:
         click.echo(sentence)

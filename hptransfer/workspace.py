@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
 from hptransfer.fanout import Precision
+from hptransfer.file_names import BASE_FILE, STUDY_FILE
 from hptransfer.folders import NoFolderError
 from hptransfer.schema_errors import first_refusal
 from hptransfer.store import Store
@@ -29,8 +30,6 @@ from hptransfer.trial import BaseHPs
 from hptransfer.tuning import untuned_base
 
 __all__ = [
-    "BASE_FILE",
-    "STUDY_FILE",
     "Options",
     "existing_store",
     "read_base_file",
@@ -38,9 +37,6 @@ __all__ = [
     "stored_base",
     "stored_precision",
 ]
-
-BASE_FILE = "base.json"
-STUDY_FILE = "study.yaml"
 
 
 @dataclass(frozen=True)

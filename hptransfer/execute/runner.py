@@ -29,6 +29,7 @@ from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.tally import Tally
+from hptransfer.file_names import FAILED_FOLDER, RUNNING_FILE
 from hptransfer.pruning import Pruning
 from hptransfer.schema import curves_of, row_of
 from hptransfer.store import Store
@@ -167,7 +168,7 @@ class Runner:
         self._table = self.store.table()
         self._stored = {trial_id: i for i, trial_id in enumerate(self._table.column("trial_id").to_pylist())}
         self._fresh.clear()
-        self._old_logs = set(self.store.names("failed"))
+        self._old_logs = set(self.store.names(FAILED_FOLDER))
 
     def _stored_rows(self, ids: Sequence[str]) -> Iterator[Row]:
         assert self._table is not None
@@ -232,7 +233,7 @@ class Runner:
         self._pending.discard(trial_id)
         self._fresh.add(trial_id)
         self._tally.done_row(row)
-        if (name := f"failed/{trial_id}.log") in self._old_logs:
+        if (name := f"{FAILED_FOLDER}/{trial_id}.log") in self._old_logs:
             self._old_logs.discard(name)
             self.store.remove(name)
 
@@ -265,7 +266,7 @@ class Runner:
         reason = (failure.text.strip().splitlines() or [""])[-1]
         self.failed[trial.id] = f"{says}: {reason}" if reason else says
         self._pending.discard(trial.id)
-        name = f"failed/{trial.id}.log"
+        name = f"{FAILED_FOLDER}/{trial.id}.log"
         described = json.dumps(trial.canonical(), sort_keys=True)
         self.store.write_text(name, f"{says}\n\n{failure.text.rstrip()}\n\ntrial: {described}\n")
         self._progress.message(f"trial {trial.id} failed: {self.failed[trial.id]} ({self.store.path_of(name)})")
@@ -273,7 +274,7 @@ class Runner:
         if self._streak >= self._most_failures:
             raise WorkError(
                 f"stopped: {self._streak} trials in a row failed, the last because it {self.failed[trial.id]}; "
-                f"see {self.store.path_of('failed')}"
+                f"see {self.store.path_of(FAILED_FOLDER)}"
             )
 
     # Progress and Ctrl-C
@@ -291,7 +292,7 @@ class Runner:
         document = counts.document() | {"updated": datetime.now(UTC).isoformat(), "pid": os.getpid()}
         # At the end the sweep's own error, if there is one, must not be hidden by this mere convenience failing.
         with suppress(WorkError) if last else nullcontext():
-            self.store.write_json("running.json", document)
+            self.store.write_json(RUNNING_FILE, document)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from hptransfer.file_names import STUDY_FILE
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.plot_cells import regret_edges
@@ -161,7 +162,7 @@ def _signed(value: float) -> str:
 
 def study_path(results: Results) -> str:
     """The study file that lies with the results, for commands."""
-    return f"{results.uri.rstrip('/')}/study.yaml" if results.uri and results.study else "STUDY.yaml"
+    return f"{results.uri.rstrip('/')}/{STUDY_FILE}" if results.uri and results.study else "STUDY.yaml"
 
 
 # Answer ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pandas as pd
 
 from hptransfer import __version__
 from hptransfer.fanout import Precision, make_trial
+from hptransfer.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.pruning import PastRun
 from hptransfer.study import Range, Study
 from hptransfer.training.flops import cost_of
@@ -28,10 +29,7 @@ from hptransfer.tuning.summary import basin, edge_warnings, fitted_optimum, hist
 from hptransfer.tuning.telescope import Level, telescope
 from hptransfer.tuning.tried import RunsTrials, Tried, ceiling, diverged_everywhere, run_points, spent_flops
 
-__all__ = ["BASE_FILE", "HISTORY_FILE", "TuneRunner", "search_digest", "tune", "untuned_base"]
-
-BASE_FILE = "base.json"
-HISTORY_FILE = "tune.json"
+__all__ = ["TuneRunner", "search_digest", "tune", "untuned_base"]
 
 
 class KeepsFiles(Protocol):
