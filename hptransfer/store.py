@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +23,7 @@ import pyarrow.parquet as pq
 
 from hptransfer.errors import InputError, WorkError
 from hptransfer.folders import Folder, open_folder
+from hptransfer.json_values import plain
 from hptransfer.schema import CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION, curves_of, row_of, schema_markdown, upgrade
 
 __all__ = [
@@ -137,7 +136,7 @@ class Store:
 
     def write_json(self, name: str, value: object) -> None:
         """Write a JSON document, whole or not at all. NaN and infinities become null: JSON has no word for them."""
-        self.write_text(name, json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
+        self.write_text(name, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
         """A JSON document, or None when there is none. Refuses one that is not JSON."""
@@ -338,20 +337,3 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_integer(field.type) and field.name == "diverged_step":
             frame[field.name] = frame[field.name].astype("Int64")
     return frame
-
-
-def _plain(value: object) -> object:
-    """A value as JSON can hold it."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    raise TypeError(f"{type(value).__name__} has no place in a JSON document")

@@ -26,6 +26,7 @@ import pandas as pd
 from hptransfer.analysis.cells import Cells, read_cells
 from hptransfer.analysis.drift import Slope, drift_slopes
 from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
+from hptransfer.json_values import plain
 from hptransfer.study import VerdictSpec
 
 __all__ = ["Judgement", "judge", "judge_prepared"]
@@ -61,9 +62,9 @@ class Judgement:
             "verdicts": self.verdicts,
             "cells": self.cells.to_dict("records"),
         }
-        plain = _plain(whole)
-        assert isinstance(plain, dict)
-        return plain
+        document = plain(whole)
+        assert isinstance(document, dict)
+        return document
 
     def to_json(self) -> str:
         """The list of verdicts as JSON text."""
@@ -277,16 +278,3 @@ def _sentence(verdicts: list[dict[str, Any]], missing: list[str], settings: Verd
         parts.append(f"{series} is " + " and ".join(said))
     parts += [f"{name} was expected to be stable but has no rows" for name in missing]
     return "; ".join(parts) + "."
-
-
-def _plain(value: Any) -> Any:
-    """JSON values of numpy's and pandas's: NaN and infinity become None."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
