@@ -19,7 +19,8 @@ from typing import Any, Literal, Protocol
 from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
 from hptransfer.bracket_moves import LATTICE, Ask, Bounds, Point, first_asks, next_move, snap
 from hptransfer.errors import InputError
-from hptransfer.fanout import Precision, Series, lr_axis, make_trial, series_of
+from hptransfer.fanout import Series, lr_axis, make_trial, series_of
+from hptransfer.specs import Precision
 from hptransfer.study import Cell, Study
 from hptransfer.trial import BaseHPs, Phase, Trial
 

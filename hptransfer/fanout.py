@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from hptransfer.errors import InputError
 from hptransfer.scaling.rules import Rule, get_rule, rule_from_table
+from hptransfer.series import series_name
+from hptransfer.specs import Precision
 from hptransfer.study import Cell, Study
 from hptransfer.trial import BaseHPs, Trial
 
 __all__ = ["Series", "lr_axis", "make_trial", "series_of", "trials_of", "tuned_study", "with_overrides"]
-
-Precision = Literal["fp32", "bf16"]
 
 TUNED_TRAINING = ("warmup", "beta1", "beta2")
 """Training settings that a search may tune; they travel with the base HPs."""
@@ -36,7 +36,7 @@ class Series:
     @property
     def name(self) -> str:
         """`rule`, or `rule · variant`."""
-        return f"{self.rule} · {self.variant}" if self.variant else self.rule
+        return series_name(self.rule, self.variant)
 
 
 def with_overrides(study: Study, overrides: Mapping[str, Any]) -> Study:

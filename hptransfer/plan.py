@@ -14,7 +14,8 @@ from typing import Any
 
 from hptransfer.bracket import expected_trials
 from hptransfer.execute.packing import packs_of
-from hptransfer.fanout import Precision, trials_of
+from hptransfer.fanout import trials_of
+from hptransfer.specs import Precision
 from hptransfer.study import Study
 from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.trial import BaseHPs, Phase, Trial

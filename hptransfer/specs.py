@@ -22,6 +22,7 @@ __all__ = [
     "Number",
     "OptimizerName",
     "Positive",
+    "Precision",
     "ScheduleName",
     "Seed",
     "SparsitySpec",
@@ -35,6 +36,7 @@ __all__ = [
 OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["constant", "linear", "tenth", "cosine", "wsd"]
 DecayMode = Literal["independent", "coupled"]
+Precision = Literal["fp32", "bf16"]
 
 _POWER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?)\s*$")
 _RATIO = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*$")

@@ -15,6 +15,7 @@ from hptransfer.fanout import series_of
 from hptransfer.models import resolve_factory
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.schema_errors import nearest
+from hptransfer.series import split_series
 from hptransfer.study import Study
 from hptransfer.trial import BaseHPs
 
@@ -67,7 +68,7 @@ def study_warnings(study: Study) -> list[str]:
         )
     if len(study.grid.seeds) < 2:
         found.append("one seed: the noise cannot be told from the effect; give `grid.seeds` two or more.")
-    missing = [name for name in study.verdict.expect_stable if name.split(" · ")[0] not in study.grid.rules]
+    missing = [name for name in study.verdict.expect_stable if split_series(name)[0] not in study.grid.rules]
     if missing:
         found.append(
             f"verdict.expect_stable names {', '.join(missing)}, which grid.rules does not run:"
@@ -106,7 +107,7 @@ def _check_rule_names(study: Study) -> None:
     named = [(f"grid.rules[{i}]", name) for i, name in enumerate(study.grid.rules)]
     named += [(f"check.rules[{i}]", name) for i, name in enumerate(study.check.rules)]
     named += [
-        (f"verdict.expect_stable[{i}]", name.split(" · ")[0]) for i, name in enumerate(study.verdict.expect_stable)
+        (f"verdict.expect_stable[{i}]", split_series(name)[0]) for i, name in enumerate(study.verdict.expect_stable)
     ]
     if study.tune is not None:
         named.append(("tune.rule", study.tune.rule))

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
-from hptransfer.fanout import Precision
 from hptransfer.file_names import BASE_FILE, STUDY_FILE
 from hptransfer.folders import NoFolderError
 from hptransfer.schema_errors import first_refusal
+from hptransfer.specs import Precision
 from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.study_file import load_study, study_warnings

@@ -16,8 +16,9 @@ import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
 from hptransfer.errors import InputError
+from hptransfer.series import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "read_cells", "series_name"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "read_cells"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
@@ -61,11 +62,6 @@ class Cells:
     cells: tuple[CellRows, ...]
     swept: SweptName
     notes: tuple[str, ...]
-
-
-def series_name(rule: str, variant: str = "") -> str:
-    """`rule`, or `rule · variant`."""
-    return f"{rule} · {variant}" if variant else rule
 
 
 def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Cells:

@@ -15,6 +15,8 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
+from hptransfer.series import series_name, split_series
+
 __all__ = [
     "DIVERGED",
     "GRID",
@@ -94,7 +96,7 @@ def order_series(names: Sequence[str]) -> list[str]:
     """Series in the order of the paper (sp, mup, supar), then by name; variants follow their rule."""
 
     def key(name: str) -> tuple[int, str]:
-        rule = name.split(" · ")[0]
+        rule, _ = split_series(name)
         return (_ORDER.index(rule) if rule in _ORDER else len(_ORDER), name)
 
     return sorted(dict.fromkeys(names), key=key)
@@ -102,8 +104,8 @@ def order_series(names: Sequence[str]) -> list[str]:
 
 def series_text(name: str) -> str:
     """A series as people write it: `SμPar` for `supar`, with its variant; an unknown rule keeps its own name."""
-    rule, dot, variant = name.partition(" · ")
-    return _TITLES.get(rule, rule) + dot + variant
+    rule, variant = split_series(name)
+    return series_name(_TITLES.get(rule, rule), variant)
 
 
 def series_styles(names: Sequence[str]) -> dict[str, SeriesStyle]:
@@ -112,7 +114,7 @@ def series_styles(names: Sequence[str]) -> dict[str, SeriesStyle]:
     spare = 0
     variants: dict[str, int] = {}
     for name in order_series(names):
-        rule, _, variant = name.partition(" · ")
+        rule, variant = split_series(name)
         if rule not in styles and rule not in _RULES:
             styles[rule] = _SPARE[spare % len(_SPARE)]
             spare += 1

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.report.style import density_text, order_series
+from hptransfer.series import series_name
 
 __all__ = [
     "AXES",
@@ -64,7 +65,7 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
         out = out.drop_duplicates("trial_id")
     finite = np.isfinite(out["loss"])
     out["diverged"] = (out["status"] == "diverged") | ((out["status"] != "pruned") & ~finite)
-    out["series"] = np.where(out["variant"] == "", out["rule"], out["rule"] + " · " + out["variant"])
+    out["series"] = [series_name(rule, variant) for rule, variant in zip(out["rule"], out["variant"], strict=True)]
     return out.reset_index(drop=True)
 
 

@@ -26,6 +26,7 @@ from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.products import sparse_linear
+from hptransfer.specs import Precision
 
 __all__ = ["LayerShape", "Timing", "choose_products", "measure_layer"]
 
@@ -51,7 +52,7 @@ class LayerShape:
     nonzeros: int
     tokens: int
     """Tokens a step."""
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
     stack: int = 1
     """Trials side by side: one batched product if dense, one after another if sparse."""
 

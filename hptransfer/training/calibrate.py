@@ -7,10 +7,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import torch
 
+from hptransfer.specs import Precision
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
@@ -33,7 +33,7 @@ MEMORY_SHARE = 0.7
 """Share of a GPU's free memory that a stack may take."""
 
 
-def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Literal["fp32", "bf16"]:
+def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Precision:
     """bf16 where it multiplies the trial's largest matrices faster, casts included; fp32 elsewhere.
 
     A trial too small to be compiled stays in fp32, which is exact and costs it nothing.
@@ -46,7 +46,7 @@ def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Literal["fp32
 
 
 @functools.cache
-def _faster_precision(device: str, tokens: int, width: int) -> Literal["fp32", "bf16"]:
+def _faster_precision(device: str, tokens: int, width: int) -> Precision:
     x = torch.randn(tokens, width, device=device)
     weight = torch.randn(4 * width, width, device=device)
 

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hptransfer import __version__
-from hptransfer.fanout import Precision, make_trial
+from hptransfer.fanout import make_trial
 from hptransfer.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.pruning import PastRun
+from hptransfer.specs import Precision
 from hptransfer.study import Range, Study
 from hptransfer.training.flops import cost_of
 from hptransfer.trial import BaseHPs

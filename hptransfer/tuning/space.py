@@ -9,7 +9,8 @@ from math import exp2, isfinite, log2
 from typing import Any
 
 from hptransfer.errors import InputError
-from hptransfer.fanout import TUNED_TRAINING, Precision, make_trial, tuned_study
+from hptransfer.fanout import TUNED_TRAINING, make_trial, tuned_study
+from hptransfer.specs import Precision
 from hptransfer.study import Range, Study, TuneSpec
 from hptransfer.trial import Trial
 
