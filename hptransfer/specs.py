@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
+    "BUILT_IN_MODELS",
+    "FACTORY_FORMS",
     "Axis",
     "DataSpec",
     "DecayMode",
@@ -28,6 +30,7 @@ __all__ = [
     "SparsitySpec",
     "Spec",
     "TrainingSpec",
+    "names_factory",
     "parse_number",
     "read_number",
     "unique",
@@ -37,6 +40,9 @@ OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["constant", "linear", "tenth", "cosine", "wsd"]
 DecayMode = Literal["independent", "coupled"]
 Precision = Literal["fp32", "bf16"]
+
+BUILT_IN_MODELS = ("gpt", "mlp")
+FACTORY_FORMS = "'gpt', 'mlp' or 'package.module:function'"
 
 _POWER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?)\s*$")
 _RATIO = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*$")
@@ -123,6 +129,11 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Field(max_length=100
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
+def names_factory(text: str) -> bool:
+    """Whether a text names a model, built in or a user's own, by its form; nothing is imported."""
+    return text in BUILT_IN_MODELS or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text) is not None
+
+
 class Spec(BaseModel):
     """Base of every piece: frozen, strict, unknown keys refused."""
 
@@ -150,8 +161,8 @@ class ModelSpec(Spec):
     @field_validator("factory")
     @classmethod
     def _shape_of_factory(cls, value: str) -> str:
-        if value not in ("gpt", "mlp") and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value):
-            raise ValueError("must be 'gpt', 'mlp' or 'package.module:function'")
+        if not names_factory(value):
+            raise ValueError(f"must be {FACTORY_FORMS}")
         return value
 
 

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 from hptransfer.errors import InputError
+from hptransfer.specs import FACTORY_FORMS, names_factory
 
 __all__ = ["starter_text", "write_starter"]
 
@@ -96,10 +97,8 @@ def starter_text(file: Path, *, factory: str = "gpt", text: Path | None = None) 
 
 def write_starter(file: Path, *, factory: str = "gpt", text: Path | None = None, force: bool = False) -> str:
     """Write the starter study to `file`; the answer says what to do next. Refuses to overwrite without `force`."""
-    if factory not in ("gpt", "mlp") and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", factory):
-        raise InputError(
-            "is no model", where="--factory", found=factory, allowed="'gpt', 'mlp' or 'package.module:function'"
-        )
+    if not names_factory(factory):
+        raise InputError("is no model", where="--factory", found=factory, allowed=FACTORY_FORMS)
     if file.is_dir():
         raise InputError("is a folder", where=str(file), hint="name the study file to write, such as my-study.yaml")
     if file.exists() and not force:

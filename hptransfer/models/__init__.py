@@ -16,7 +16,7 @@ from torch import nn
 from hptransfer.errors import InputError
 from hptransfer.models.gpt import GPT
 from hptransfer.models.mlp import MLP
-from hptransfer.specs import ModelSpec
+from hptransfer.specs import FACTORY_FORMS, ModelSpec
 
 __all__ = ["GPT", "MLP", "resolve_factory"]
 
@@ -67,7 +67,7 @@ def _import(text: str) -> Factory:
             f"cannot import the module '{module_name}' ({error})",
             where="model.factory",
             found=text,
-            allowed="'gpt', 'mlp' or 'package.module:function'",
+            allowed=FACTORY_FORMS,
             hint="is its folder on the Python path?",
         ) from error
     found: Any = module

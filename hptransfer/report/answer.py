@@ -19,6 +19,7 @@ from hptransfer.results import Results
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
+from hptransfer.specs import BUILT_IN_MODELS
 from hptransfer.study import Study
 from hptransfer.trial import BaseHPs
 
@@ -73,7 +74,7 @@ def answer_of(results: Results) -> Answer | None:
         return None
     width, density, depth = _corner(study, results.frame)
     rule = _rule(study, results)
-    if study.model.factory not in ("gpt", "mlp"):
+    if study.model.factory not in BUILT_IN_MODELS:
         return Answer(rule, width, density, depth, (), f"the model comes from {study.model.factory}")
     try:
         table = scale_table(_target(study, base, rule, width, density, depth))

@@ -20,7 +20,7 @@ from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
-from hptransfer.specs import ModelSpec
+from hptransfer.specs import BUILT_IN_MODELS, ModelSpec
 from hptransfer.training.layout import Layout, TensorShape
 from hptransfer.trial import Trial
 
@@ -97,7 +97,7 @@ def make_skeleton(trial: Trial, table: Sequence[TensorScale], as_values: Mapping
     The parameters are on the meta device. A model of ours holds no other tensor; a user's own may compute tables when
     it is built, so it is built for real and only its parameters are dropped.
     """
-    built_in = trial.model.factory in ("gpt", "mlp")
+    built_in = trial.model.factory in BUILT_IN_MODELS
     model = build_model(factory_of(trial), trial.width, trial.depth, device="meta" if built_in else device)
     _drop_parameters(model)
     swap_linear(model, as_values)
