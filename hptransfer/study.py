@@ -61,7 +61,16 @@ Widths = Annotated[
     Field(max_length=1000),
     AfterValidator(unique),
 ]
-Densities = Annotated[Axis, Field(min_length=1)]
+
+
+def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
+    for density in values:
+        if not 0 < density <= 1:
+            raise ValueError(f"a density must lie in (0, 1], found {density:g}")
+    return values
+
+
+Densities = Annotated[Axis, AfterValidator(_shares)]
 
 
 class BaseSpec(BaseHPs):
@@ -189,14 +198,6 @@ class GridSpec(Spec):
     )
     bracket: BracketSpec = Field(default=BracketSpec(), description="Settings of `search: bracket`.")
     max_trials: int = Field(default=20_000, ge=1, description="Refuse a grid above this size without `--yes`.")
-
-    @field_validator("densities")
-    @classmethod
-    def _densities(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        for density in value:
-            if not 0 < density <= 1:
-                raise ValueError(f"a density must lie in (0, 1], found {density:g}")
-        return value
 
     @model_validator(mode="after")
     def _one_lr_axis(self) -> GridSpec:
