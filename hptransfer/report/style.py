@@ -41,7 +41,6 @@ __all__ = [
 
 INK, MUTED, GRID, DIVERGED = "#1b1f24", "#667080", "#e4e7eb", "#b3261e"
 
-
 MARKERS = "osD^vPX<>h"
 """Markers of the lines of an axis, in order."""
 
@@ -65,12 +64,12 @@ _RULES: Mapping[str, SeriesStyle] = {
     "mup": SeriesStyle("#d99a00", "#f0c04c", (1.5, 1.6), "^"),
     "supar": SeriesStyle("#15568f", "#6fb3f2", (), "o"),
     "completep": SeriesStyle("#4d4d4d", "#c9c9c9", (7.0, 1.5, 1.5, 1.5), "P"),
-    "supar-init-only": SeriesStyle("#2e8b78", "#63cdb6", (4.0, 1.5, 1.0, 1.5), "v"),
-    "supar-lr-only": SeriesStyle("#8e5ea8", "#c79be0", (3.0, 1.5), "D"),
+    "supar_init_only": SeriesStyle("#2e8b78", "#63cdb6", (4.0, 1.5, 1.0, 1.5), "v"),
+    "supar_lr_only": SeriesStyle("#8e5ea8", "#c79be0", (3.0, 1.5), "D"),
 }
 _SPARE: tuple[SeriesStyle, ...] = (
-    _RULES["supar-init-only"],
-    _RULES["supar-lr-only"],
+    _RULES["supar_init_only"],
+    _RULES["supar_lr_only"],
     SeriesStyle("#7a5c2e", "#cfa86b", (6.0, 2.0, 1.0, 2.0), "X"),
     SeriesStyle("#bb4f86", "#f092c0", (2.0, 1.0), "<"),
     SeriesStyle("#5b8c2a", "#9fd067", (8.0, 2.0), ">"),
