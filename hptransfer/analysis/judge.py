@@ -20,7 +20,6 @@ __all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of", "v
 Word = Literal["STABLE", "DRIFT", "INCONCLUSIVE"]
 LABELS = {"lr": "LR", "init_std": "init std"}
 MOST_SEEDS = 20
-GOOD_POINTS = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One pack in one worker process: train it, keep what finished, say what went wrong.
 
-This is the one place where any error of a user's model is caught: a trial that raises is the study's result to
-record, not the sweep's end.
+Whatever a user's model raises in training ends here: a trial that raises is the study's result to record, not the
+sweep's end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ __all__ = ["redirect_output", "run_pack"]
 def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = lambda: False) -> PackReport:
     """Train the pack's trials here. `stop` is asked between two trials; where it says yes the rest is dropped."""
     started = time.perf_counter()
-    sys.path[:0] = [folder for folder in settings.sys_path if folder not in sys.path]
     outcomes: list[Outcome] = []
     failure: PackFailure | None = None
     # Imported here: a driver that only hands packs on need not load torch's training stack.
@@ -40,7 +39,7 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
                 break
     except (OutOfMemoryError, MemoryError) as error:
         failure = PackFailure("memory", _at_fault(pack, outcomes), str(error) or type(error).__name__)
-    except Exception:
+    except Exception:  # the boundary to a user's model, which may raise anything
         failure = PackFailure("raised", _at_fault(pack, outcomes), traceback.format_exc())
     wall = time.perf_counter() - started
     return PackReport(pack, tuple(outcomes), failure, socket.gethostname(), os.getpid(), wall)

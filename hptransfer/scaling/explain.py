@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from rich.box import SIMPLE_HEAD
@@ -17,9 +17,7 @@ from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 
-__all__ = ["ROW_KEYS", "ExportFormat", "cautions", "explain_rows", "explain_text", "export_text"]
-
-ExportFormat = Literal["json", "yaml", "python"]
+__all__ = ["ROW_KEYS", "cautions", "explain_rows", "explain_text", "export_text"]
 
 ROW_KEYS = (
     "name",

@@ -99,7 +99,7 @@ class _Run:
         self._resume()
         self._train()
         losses = self.losses.cpu()
-        final = self._final(losses)
+        final = self._final()
         seconds = (time.perf_counter() - start) / len(self.trials)
         for slot, trial in enumerate(self.trials):
             self.checkpoints.remove(trial.id)
@@ -194,7 +194,7 @@ class _Run:
         t = self.training
         return self.corpus.validation_batches(t.eval_tokens, t.batch_size, t.sequence_length)
 
-    def _final(self, losses: Tensor) -> list[float]:
+    def _final(self) -> list[float]:
         """Held-out loss of every slot; not computed where no trial has come to its end."""
         if not bool(self.program.alive[: len(self.trials)].any()):
             return [math.nan] * len(self.trials)

@@ -89,11 +89,6 @@ class Search:
         if tune.sampler == "grid":
             self.planned = self._enqueue_grid()
 
-    @property
-    def optuna_study(self) -> optuna.Study:
-        """The Optuna study as told so far."""
-        return self._study
-
     def ask(self, count: int) -> dict[int, dict[str, float]]:
         """`count` proposals by number. Refused while earlier ones have not been told."""
         if self._open:
