@@ -29,7 +29,7 @@ from hptransfer.plan import Plan, make_plan, planned_work
 from hptransfer.plan_table import plan_table
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
-from hptransfer.results import Results, load_results, results_of, transferred
+from hptransfer.results import Results, load_results, results_of, tuned_base
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
 from hptransfer.scaling.rules import known_rules
 from hptransfer.schema_errors import first_refusal
@@ -181,7 +181,7 @@ def show_verdict(given: Mapping[str, Any]) -> int:
     """Print the verdicts of a results folder; 0 only when every rule expected to be stable is STABLE."""
     results = load_results(given["results"])
     settings = _verdict_settings(results, given)
-    judgement = judge(results.frame, settings=settings, base=transferred(results.base))
+    judgement = judge(results.frame, settings=settings, base=tuned_base(results.base))
     if given["as_json"]:
         click.echo(judgement.to_json())
     else:

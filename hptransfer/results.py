@@ -24,7 +24,7 @@ from hptransfer.file_names import BASE_FILE, CHECK_FILE, CHECK_FRAME_FILE, RUNNI
 from hptransfer.folders import Folder, open_folder
 from hptransfer.study import VerdictSpec
 
-__all__ = ["Results", "load_results", "results_of", "transferred"]
+__all__ = ["Results", "load_results", "results_of", "tuned_base"]
 
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
@@ -55,6 +55,11 @@ class Results:
     """`running.json`; None when nothing is running (nothing in flight, or no news for a quarter of an hour)."""
     problems: tuple[str, ...] = field(default=())
     """What was found but could not be read, each in one sentence."""
+
+    @property
+    def settings(self) -> VerdictSpec:
+        """What the study counts as stable; the defaults where it does not say so legibly."""
+        return _settings(self.study)
 
     @property
     def running(self) -> bool:
@@ -191,7 +196,14 @@ def _study_name(frame: pd.DataFrame) -> str:
     return str(frame["study"].dropna().iloc[0])
 
 
-def transferred(base: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _settings(study: Mapping[str, Any] | None) -> VerdictSpec:
+    try:
+        return VerdictSpec.model_validate((study or {}).get("verdict") or {}, strict=False)
+    except ValueError:
+        return VerdictSpec()
+
+
+def tuned_base(base: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The HPs whose transfer is judged: those of a base.json that something chose.
 
     None where nothing was tuned (`trials` is 0): then each series' own optimum at its base cell is what transfers.
@@ -206,10 +218,6 @@ def _judge(
     if frame.empty:
         return None, "no trial has finished yet"
     try:
-        settings = VerdictSpec.model_validate((study or {}).get("verdict") or {}, strict=False)
-    except ValueError:
-        settings = VerdictSpec()
-    try:
-        return judge(frame, settings=settings, base=transferred(base)), ""
+        return judge(frame, settings=_settings(study), base=tuned_base(base)), ""
     except InputError as error:
         return None, str(error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from string import Template
@@ -44,7 +43,7 @@ def render_report(results: Results) -> str:
     sections = {
         "verdict": verdict_section(results),
         "answer": answer_section(results, answer_of(results)),
-        "pictures": _pictures(drawn, regret_figure(results, _delta(results))),
+        "pictures": _pictures(drawn, regret_figure(results, results.settings.delta)),
         "table": cells_section(results),
         "open": todo_section(results),
         "cost": cost_section(results),
@@ -77,12 +76,6 @@ def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rules = ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", f"script-src 'sha256-{digest}'")
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
-
-
-def _delta(results: Results) -> float:
-    spec = (results.study or {}).get("verdict")
-    value = number(spec.get("delta")) if isinstance(spec, Mapping) else float("nan")
-    return value if value > 0 else 0.005
 
 
 def _pictures(drawn: list[dict[str, Any]], regret: Markup | None) -> Markup | None:

@@ -67,7 +67,7 @@ def _stability(results: Results) -> Named:
 
 def _regret(results: Results) -> Named:
     if results.judgement and len(results.judgement.cells):
-        yield "regret", plot_regret(results.judgement.cells, delta=_delta(results))
+        yield "regret", plot_regret(results.judgement.cells, delta=results.settings.delta)
 
 
 def _sparsity(results: Results) -> Named:
@@ -105,11 +105,6 @@ _DRAW: dict[str, Callable[[Results], Named]] = {
 }
 KINDS = tuple(_DRAW)
 """The kinds of picture `--kind` takes."""
-
-
-def _delta(results: Results) -> float:
-    value = ((results.study or {}).get("verdict") or {}).get("delta", 0.005)
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.005
 
 
 def draw(results: Results, kinds: Sequence[str] | None = None) -> Named:

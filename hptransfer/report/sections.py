@@ -23,7 +23,7 @@ from hptransfer.report.style import (
     series_text,
     value_text,
 )
-from hptransfer.results import Results, transferred
+from hptransfer.results import Results, tuned_base
 
 __all__ = [
     "answer_section",
@@ -173,7 +173,7 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
     base = base_hps(results)
     if base is None:
         return None
-    tuned = transferred(results.base) is not None
+    tuned = tuned_base(results.base) is not None
     source = "as the proxy search found them" if tuned else "as the study gives them; nothing was tuned"
     chosen = {name: getattr(base, name) for name in _HPS}
     items = [
