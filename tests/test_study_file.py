@@ -189,6 +189,7 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "a width twice": (HEAD + "grid: {widths: [64, 64]}", ("grid.widths", "64 is listed twice")),
     "density of zero": (HEAD + "grid: {densities: [0]}", ("grid.densities[0]", "found 0", "above 0")),
     "density above one": (HEAD + "grid: {densities: [1, 1.5]}", ("grid.densities", "(0, 1]", "1.5")),
+    "density above one in the check": (HEAD + "check: {densities: [1, 2]}", ("check.densities", "(0, 1]", "2")),
     "LR range reversed": (HEAD + "tune: {space: {lr: {low: 0.1, high: 0.01}}}", ("tune.space.lr", "low must be below")),
     "octaves reversed": (HEAD + "grid: {lr: {octaves: [-3, -10]}}", ("grid.lr", "reversed")),
     "octaves without end": (HEAD + "grid: {lr: {octaves: [-3, 3], step: 1e-9}}", ("grid.lr", "too large")),
