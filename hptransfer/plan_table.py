@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hptransfer.execute.progress import duration
+from hptransfer.number_text import duration, quantity
 from hptransfer.plan import Load, Plan
 
-__all__ = ["plan_table", "quantity", "summary"]
+__all__ = ["plan_table", "summary"]
 
 WEIGHT = ("trials", "stored", "params", "nonzero", "FLOPs", "nonzero")
 
@@ -46,16 +46,6 @@ def summary(plan: Plan) -> str:
         f"{plan.planned} trials, {plan.stored} stored ({plan.diverged} diverged, {plan.failed} failed), "
         f"{plan.packs} packs on {plan.workers} worker{'s' if plan.workers != 1 else ''}, {time}"
     )
-
-
-def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
-    """`1.5M`, `3.2 GB`: three digits and a prefix."""
-    for prefix in ("", "k", "M", "G", "T", "P", "E"):
-        if abs(value) < step or prefix == "E":
-            break
-        value /= step
-    number = f"{value:.3g}" if value < step else f"{value:.0f}"
-    return f"{number}{' ' if unit else ''}{prefix}{unit}"
 
 
 def _weight(load: Load) -> tuple[str, ...]:

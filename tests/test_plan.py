@@ -14,8 +14,9 @@ from rich.console import Console
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
+from hptransfer.number_text import quantity
 from hptransfer.plan import Plan, Work, make_plan, planned_work
-from hptransfer.plan_table import plan_table, quantity
+from hptransfer.plan_table import plan_table
 from hptransfer.study import Study
 from hptransfer.study_file import validate_study
 from hptransfer.training.flops import cost_of
@@ -180,7 +181,7 @@ def test_planning_starts_no_ray() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (999, "999"), (1500, "1.5k"), (2_000_000, "2M"), (3.2e9, "3.2G"), (1e21, "1000E")]
+    ("value", "text"), [(0, "0"), (999, "999"), (1500, "1.5k"), (2_000_000, "2M"), (3.2e9, "3.2G"), (1e27, "1000Y")]
 )
 def test_quantities_have_three_digits(value: float, text: str) -> None:
     assert quantity(value) == text

@@ -13,9 +13,10 @@ from hptransfer.analysis.cells import CellKey, CellRows, Cells
 from hptransfer.analysis.noise import pool_noise
 from hptransfer.analysis.optimum import Optimum, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
+from hptransfer.number_text import density_text
 from hptransfer.study import VerdictSpec
 
-__all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of", "value_text"]
+__all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of"]
 
 Word = Literal["STABLE", "DRIFT", "INCONCLUSIVE"]
 LABELS = {"lr": "LR", "init_std": "init std"}
@@ -41,18 +42,7 @@ class CellVerdict:
     @property
     def where(self) -> str:
         """`width 256, density 1/16`."""
-        return f"width {self.key.width}, density {value_text(self.key.density)}"
-
-
-def value_text(value: float) -> str:
-    """A density, LR or multiple the way people write it: 1/16, 2^-7, 0.0123."""
-    if not math.isfinite(value) or value <= 0:
-        return f"{value:g}"
-    power = math.log2(value)
-    if abs(power - round(power)) < 1e-6:
-        whole = round(power)
-        return f"{value:g}" if 0 <= whole <= 10 else f"1/{2**-whole}" if -10 <= whole < 0 else f"2^{whole}"
-    return f"{value:.3g}"
+        return f"width {self.key.width}, density {density_text(self.key.density)}"
 
 
 def _lr_text(log2: float) -> str:

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-__all__ = ["Counts", "Progress", "duration"]
+from hptransfer.number_text import duration
+
+__all__ = ["Counts", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,6 @@ class Counts:
     def document(self) -> dict[str, Any]:
         """As `running.json` holds it."""
         return asdict(self)
-
-
-def duration(seconds: float) -> str:
-    """`42s`, `3m 05s`, `2h 07m`, `3d 04h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    for size, unit, minor, minor_unit in ((3600, "m", 60, "s"), (86400, "h", 60, "m"), (10**12, "d", 24, "h")):
-        if whole < size:
-            small = {"m": 1, "h": 60, "d": 3600}[unit]
-            major, rest = divmod(whole // small, minor)
-            return f"{major}{unit} {rest:02d}{minor_unit}"
-    return f"{whole}s"
 
 
 class Progress:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from hptransfer.report.style import MUTED, SeriesStyle, density_text, power_text, series_text, sparsity_text
+from hptransfer.number_text import density_text, power_text, sparsity_text
+from hptransfer.report.style import MUTED, SeriesStyle, series_text
 
 __all__ = [
     "Spread",

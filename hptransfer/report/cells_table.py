@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hptransfer.number_text import density_text, exponent_text, percent_text
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.sections import badge, number, sample
-from hptransfer.report.style import density_text, exponent_text, order_series, percent_text, series_text
+from hptransfer.report.style import order_series, series_text
 from hptransfer.results import Results
 
 __all__ = ["cells_section"]

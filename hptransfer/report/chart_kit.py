@@ -8,8 +8,9 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
+from hptransfer.number_text import power_text, sparsity_text
 from hptransfer.report.canvas import thinned
-from hptransfer.report.style import SeriesStyle, power_text, series_text, sparsity_text
+from hptransfer.report.style import SeriesStyle, series_text
 from hptransfer.report.tidy import axis_text
 
 __all__ = [

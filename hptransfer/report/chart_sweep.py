@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hptransfer.number_text import power_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_sweep import NAMES, carried, dotted_text, fitted_optimum, loss_limits
-from hptransfer.report.style import MARKERS, power_text, sequence, series_text, value_text
+from hptransfer.report.style import MARKERS, sequence, series_text
 from hptransfer.report.tidy import Lines, axis_text, line_views, points, prepared, series_in
 from hptransfer.results import Results
 

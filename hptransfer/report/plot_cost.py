@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hptransfer.number_text import flops_text, seconds_text
 from hptransfer.report.canvas import caption, empty, panels
-from hptransfer.report.style import MUTED, flops_text, look, order_series, seconds_text, series_styles, series_text
+from hptransfer.report.style import MUTED, look, order_series, series_styles, series_text
 from hptransfer.report.tidy import prepared
 
 __all__ = ["cost_table", "plot_cost"]

@@ -11,18 +11,11 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
+from hptransfer.number_text import density_text, flops_text, percent_text, power_text, seconds_text
 from hptransfer.report.markup import Markup, tag
 from hptransfer.report.plot_cost import cost_table
 from hptransfer.report.sections import colours, is_settled, study_path
-from hptransfer.report.style import (
-    density_text,
-    flops_text,
-    order_series,
-    percent_text,
-    power_text,
-    seconds_text,
-    series_text,
-)
+from hptransfer.report.style import order_series, series_text
 from hptransfer.results import Results
 
 __all__ = ["add_command", "cost_section", "provenance_section", "todo_section"]

@@ -11,18 +11,11 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.file_names import STUDY_FILE
+from hptransfer.number_text import density_text, flops_text, percent_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.plot_cells import regret_edges
-from hptransfer.report.style import (
-    density_text,
-    flops_text,
-    order_series,
-    percent_text,
-    series_styles,
-    series_text,
-    value_text,
-)
+from hptransfer.report.style import order_series, series_styles, series_text
 from hptransfer.results import Results, tuned_base
 
 __all__ = [

@@ -6,7 +6,6 @@ a black-and-white printer and every common colour blindness. The page reads the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,19 +23,11 @@ __all__ = [
     "MARKERS",
     "MUTED",
     "SeriesStyle",
-    "density_text",
-    "exponent_text",
-    "flops_text",
     "look",
     "order_series",
-    "percent_text",
-    "power_text",
-    "seconds_text",
     "sequence",
     "series_styles",
     "series_text",
-    "sparsity_text",
-    "value_text",
 ]
 
 INK, MUTED, GRID, DIVERGED = "#1b1f24", "#667080", "#e4e7eb", "#b3261e"
@@ -181,85 +172,3 @@ def look() -> Iterator[None]:
     }
     with matplotlib.rc_context(cast(Any, settings)):
         yield
-
-
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
-
-def exponent_text(value: float, digits: int = 1) -> str:
-    """The power of two that a value is: `−7` when whole, else to `digits` decimals; empty unless it is above 0."""
-    if not math.isfinite(value) or value <= 0:
-        return ""
-    exponent = math.log2(value)
-    whole = abs(exponent - round(exponent)) < 0.5 * 10.0 ** -(digits + 1)
-    return f"{round(exponent) if whole else exponent:.{0 if whole else digits}f}".replace("-", "−")
-
-
-def power_text(value: float) -> str:
-    """`2⁻⁷` for a power of two, else `2^−6.3`; empty for what is not positive and finite."""
-    exponent = exponent_text(value)
-    if not exponent:
-        return ""
-    return f"2^{exponent}" if "." in exponent else "2" + exponent.replace("−", "-").translate(_SUPERSCRIPT)
-
-
-def density_text(value: float) -> str:
-    """`1/16` where that is exact to a thousandth, else three digits."""
-    if not math.isfinite(value) or value <= 0:
-        return "–"
-    inverse = 1 / value
-    if abs(inverse - round(inverse)) < 1e-3 * inverse and round(inverse) <= 4096:
-        return "1" if round(inverse) == 1 else f"1/{round(inverse)}"
-    return f"{value:.3g}"
-
-
-def sparsity_text(density: float) -> str:
-    """The share of zeros of a density: `93.8%`."""
-    share = 100 * (1 - density)
-    return f"{share:.0f}%" if abs(share - round(share)) < 0.05 else f"{share:.1f}%"
-
-
-def percent_text(value: float, digits: int = 2) -> str:
-    """A relative number as a percentage, `0.31%`; `–` for NaN, `diverged` for infinity."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "diverged" if value > 0 else "–"
-    share = 100 * value
-    places = 0 if abs(share) >= 100 else 1 if abs(share) >= 10 else digits
-    text = f"{share:.{places}f}%"
-    return text[1:] if text.startswith("-") and float(text[1:-1]) == 0 else text.replace("-", "−")
-
-
-def value_text(value: float, digits: int = 3) -> str:
-    """A plain number to so many significant digits; `–` for what is not finite."""
-    if not math.isfinite(value):
-        return "–"
-    if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e6):
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        mantissa = mantissa.rstrip("0").rstrip(".")
-        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
-
-
-def flops_text(value: float) -> str:
-    """FLOPs with their prefix: `3.2 PFLOP`."""
-    if not math.isfinite(value) or value <= 0:
-        return "–"
-    for power, prefix in ((24, "Y"), (21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M")):
-        if value >= 10**power:
-            return f"{value / 10**power:.3g} {prefix}FLOP"
-    return f"{value:.3g} FLOP"
-
-
-def seconds_text(value: float) -> str:
-    """A duration as a person says it: `42 s`, `12 min`, `3.4 h`, `2.1 d`."""
-    if not math.isfinite(value):
-        return "–"
-    if value < 90:
-        return f"{value:.3g} s"
-    if value < 5400:
-        return f"{value / 60:.3g} min"
-    if value < 172_800:
-        return f"{value / 3600:.3g} h"
-    return f"{value / 86_400:.3g} d"

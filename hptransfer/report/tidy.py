@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.report.style import density_text, order_series
+from hptransfer.number_text import density_text
+from hptransfer.report.style import order_series
 from hptransfer.series import series_name
 
 __all__ = [

@@ -14,8 +14,9 @@ from trials_for_executors import SETTINGS, a_trial, one_pack, quiet, sweep
 from hptransfer.errors import WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.local import LocalExecutor
-from hptransfer.execute.progress import Counts, Progress, duration
+from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.runner import Runner
+from hptransfer.number_text import duration
 from hptransfer.store import Store
 from hptransfer.trial import Pack
 

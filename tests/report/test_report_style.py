@@ -8,20 +8,17 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import to_rgb
 
-from hptransfer.report.canvas import spread
-from hptransfer.report.style import (
+from hptransfer.number_text import (
     density_text,
     flops_text,
-    order_series,
     percent_text,
     power_text,
     seconds_text,
-    sequence,
-    series_styles,
-    series_text,
     sparsity_text,
     value_text,
 )
+from hptransfer.report.canvas import spread
+from hptransfer.report.style import order_series, sequence, series_styles, series_text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""How numbers are written for people: powers of two, densities, shares, FLOPs, times."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "density_text",
+    "duration",
+    "exponent_text",
+    "flops_text",
+    "percent_text",
+    "power_text",
+    "quantity",
+    "seconds_text",
+    "sparsity_text",
+    "value_text",
+]
+
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def exponent_text(value: float, digits: int = 1) -> str:
+    """The power of two that a value is: `−7` when whole, else to `digits` decimals; empty unless it is above 0."""
+    if not math.isfinite(value) or value <= 0:
+        return ""
+    exponent = math.log2(value)
+    whole = abs(exponent - round(exponent)) < 0.5 * 10.0 ** -(digits + 1)
+    return f"{round(exponent) if whole else exponent:.{0 if whole else digits}f}".replace("-", "−")
+
+
+def power_text(value: float) -> str:
+    """`2⁻⁷` for a power of two, else `2^−6.3`; empty for what is not positive and finite."""
+    exponent = exponent_text(value)
+    if not exponent:
+        return ""
+    return f"2^{exponent}" if "." in exponent else "2" + exponent.replace("−", "-").translate(_SUPERSCRIPT)
+
+
+def density_text(value: float) -> str:
+    """`1/16` where that is exact to a thousandth, else three digits."""
+    if not math.isfinite(value) or value <= 0:
+        return "–"
+    inverse = 1 / value
+    if abs(inverse - round(inverse)) < 1e-3 * inverse and round(inverse) <= 4096:
+        return "1" if round(inverse) == 1 else f"1/{round(inverse)}"
+    return f"{value:.3g}"
+
+
+def sparsity_text(density: float) -> str:
+    """The share of zeros of a density: `93.8%`."""
+    share = 100 * (1 - density)
+    return f"{share:.0f}%" if abs(share - round(share)) < 0.05 else f"{share:.1f}%"
+
+
+def percent_text(value: float, digits: int = 2) -> str:
+    """A relative number as a percentage, `0.31%`; `–` for NaN, `diverged` for infinity."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "diverged" if value > 0 else "–"
+    share = 100 * value
+    places = 0 if abs(share) >= 100 else 1 if abs(share) >= 10 else digits
+    text = f"{share:.{places}f}%"
+    return text[1:] if text.startswith("-") and float(text[1:-1]) == 0 else text.replace("-", "−")
+
+
+def value_text(value: float, digits: int = 3) -> str:
+    """A plain number to so many significant digits; `–` for what is not finite."""
+    if not math.isfinite(value):
+        return "–"
+    if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e6):
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def flops_text(value: float) -> str:
+    """FLOPs with their prefix: `3.2 PFLOP`."""
+    return quantity(value, "FLOP") if math.isfinite(value) and value > 0 else "–"
+
+
+def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
+    """`1.5M`, `3.2 GB`: three digits and a prefix."""
+    for prefix in _PREFIXES:
+        if abs(value) < step or prefix == _PREFIXES[-1]:
+            break
+        value /= step
+    number = f"{value:.3g}" if value < step else f"{value:.0f}"
+    return f"{number}{' ' if unit else ''}{prefix}{unit}"
+
+
+def seconds_text(value: float) -> str:
+    """A sum of times as a person says it: `42 s`, `12 min`, `3.4 h`, `2.1 d`."""
+    if not math.isfinite(value):
+        return "–"
+    if value < 90:
+        return f"{value:.3g} s"
+    if value < 5400:
+        return f"{value / 60:.3g} min"
+    if value < 172_800:
+        return f"{value / 3600:.3g} h"
+    return f"{value / 86_400:.3g} d"
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, as a clock shows it: `42s`, `3m 05s`, `2h 07m`, `3d 04h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    for size, unit, minor, minor_unit in ((3600, "m", 60, "s"), (86400, "h", 60, "m"), (10**12, "d", 24, "h")):
+        if whole < size:
+            small = {"m": 1, "h": 60, "d": 3600}[unit]
+            major, rest = divmod(whole // small, minor)
+            return f"{major}{unit} {rest:02d}{minor_unit}"
+    return f"{whole}s"
