@@ -39,6 +39,11 @@ class InputError(HptransferError):
             parts.append(hint)
         super().__init__("; ".join(parts))
 
+    def at(self, place: str, joint: str = ": ") -> InputError:
+        """The same refusal with the place it was met in, such as a file, before the place it names itself."""
+        where = f"{place}{joint}{self.where}" if self.where else place
+        return InputError(self.problem, where=where, found=self.found, allowed=self.allowed, hint=self.hint)
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by message, so that the error survives the way back from a worker process."""
         return (type(self), (str(self),))

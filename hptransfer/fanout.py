@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hptransfer.errors import InputError
 from hptransfer.scaling.rules import Rule, get_rule, rule_from_table
+from hptransfer.schema_errors import first_refusal
 from hptransfer.series import series_name
 from hptransfer.specs import Precision
 from hptransfer.study import Cell, Study
@@ -53,9 +54,7 @@ def with_overrides(study: Study, overrides: Mapping[str, Any]) -> Study:
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], where=where, found=first.get("input")) from None
+        raise first_refusal(error, Study) from None
 
 
 def tuned_study(study: Study, base: Mapping[str, Any]) -> tuple[Study, BaseHPs]:

@@ -38,10 +38,7 @@ def check_study(study: Study) -> None:
             _check_model(variant)
             _check_pattern(variant)
         except InputError as error:
-            where = f"{prefix}: {error.where}" if prefix else error.where
-            raise InputError(
-                error.problem, where=where, found=error.found, allowed=error.allowed, hint=error.hint
-            ) from None
+            raise (error.at(prefix) if prefix else error) from None
 
 
 def study_warnings(study: Study) -> list[str]:
@@ -169,9 +166,7 @@ def _check_variant(study: Study, name: str, keys: tuple[str, ...]) -> None:
     try:
         series_of(only, study.base.hps)
     except InputError as error:
-        raise InputError(
-            error.problem, where=f"{where}: {error.where}", found=error.found, allowed=error.allowed, hint=error.hint
-        ) from None
+        raise error.at(where) from None
 
 
 def _variants(study: Study) -> Iterator[tuple[str, Study]]:

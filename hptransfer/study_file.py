@@ -61,7 +61,7 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         try:
             value = parse_yaml(text)
         except InputError as error:
-            raise _at(error, f"--set {key.strip()}") from None
+            raise error.at(f"--set {key.strip()}") from None
         if keys[0] == "data" and keys[-1] in DATA_PATHS and len(keys) == 2 and isinstance(value, str):
             value = _absolute(Path(), value)
         _set(changed, keys, value)
@@ -96,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text (byte {error.start})", where=str(path)) from None
     except InputError as error:
-        raise _at(error, str(path)) from None
+        raise error.at(str(path)) from None
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else tree
         raise InputError("is not a study", where=str(path), found=found, allowed="a YAML mapping with at least `name`")
@@ -140,10 +140,5 @@ def _in_file(error: InputError, path: str | Path, overrides: Sequence[str]) -> I
     for override in reversed(overrides):
         key = override.partition("=")[0].strip()
         if error.where == key or error.where.startswith((f"{key}.", f"{key}[")):
-            return _at(error, "--set", " ")
-    return _at(error, str(path))
-
-
-def _at(error: InputError, place: str, joint: str = ": ") -> InputError:
-    where = f"{place}{joint}{error.where}" if error.where else place
-    return InputError(error.problem, where=where, found=error.found, allowed=error.allowed, hint=error.hint)
+            return error.at("--set", " ")
+    return error.at(str(path))

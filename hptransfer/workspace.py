@@ -138,10 +138,7 @@ def _checked_base(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     try:
         BaseHPs.model_validate({name: content[name] for name in BaseHPs.model_fields if content.get(name) is not None})
     except ValidationError as error:
-        refused = first_refusal(error, BaseHPs)
-        raise InputError(
-            refused.problem, where=f"{where}: {refused.where}", found=refused.found, allowed=refused.allowed
-        ) from None
+        raise first_refusal(error, BaseHPs).at(where) from None
     return dict(content)
 
 
