@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hptransfer.sparsity.indices import SparseIndices, prepare_indices
 
-__all__ = ["SparseLinear", "dense_of", "index_buffers", "sparsifiable", "swap_linear", "values_of"]
+__all__ = ["SparseLinear", "index_buffers", "sparsifiable", "swap_linear", "values_of"]
 
 
 class SparseLinear(nn.Module):
@@ -64,13 +64,6 @@ class SparseLinear(nn.Module):
 def values_of(dense: Tensor, mask: Tensor) -> Tensor:
     """The values of `dense` where the boolean `mask` is True, in row-major order: what a sparse layer trains."""
     return dense[mask]
-
-
-def dense_of(values: Tensor, indices: SparseIndices) -> Tensor:
-    """The (out, in) matrix with `values` at its non-zeros and 0 elsewhere."""
-    row = torch.repeat_interleave(indices.crow.diff().long())
-    dense = values.new_zeros(indices.out_features, indices.in_features)
-    return dense.index_put((row, indices.col.long()), values)
 
 
 def index_buffers(name: str, mask: Tensor) -> dict[str, Tensor]:
