@@ -51,7 +51,9 @@ class Load:
     flops_dense: float
     flops_nonzero: float
     memory_bytes: int
-    """Most that one trial needs."""
+    """Most that one trial needs with its sparse layers held dense."""
+    memory_sparse_bytes: int
+    """The same with them held as their non-zeros, as `--products` decides."""
     est_seconds: float | None
     """Wall time of training on all workers, without start-up and compiling; None where nothing was timed."""
 
@@ -212,6 +214,7 @@ def _load(lots: Sequence[_Lot], costs: Costs, timing: Seconds | None, workers: i
         flops_dense=sum(lot.planned * cost.flops_dense for lot, cost in weighed),
         flops_nonzero=sum(lot.planned * cost.flops_nonzero for lot, cost in weighed),
         memory_bytes=max((cost.memory_bytes for _, cost in weighed), default=0),
+        memory_sparse_bytes=max((cost.memory_sparse_bytes for _, cost in weighed), default=0),
         est_seconds=None if timing is None else sum(lot.left * timing(lot.trial) for lot in lots if lot.left) / workers,
     )
 

@@ -22,7 +22,12 @@ def plan_table(plan: Plan) -> RenderableType:
     phases = _table(f"Plan of {plan.study}", ("phase", "packs", *WEIGHT, "memory", "time"))
     for phase in plan.phases:
         phases.add_row(
-            phase.phase, str(phase.packs), *_weight(phase), quantity(phase.memory_bytes, "B"), _time(phase.est_seconds)
+            phase.phase,
+            str(phase.packs),
+            *_weight(phase),
+            quantity(phase.memory_bytes, "B"),
+            quantity(phase.memory_sparse_bytes, "B"),
+            _time(phase.est_seconds),
         )
     cells = _table("Cells of the grid", ("width", "density", "depth", *WEIGHT, "time"))
     for cell in plan.cells:

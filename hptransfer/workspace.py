@@ -160,5 +160,12 @@ def stored_precision(study: Study, store: Store | None) -> Precision | None:
     text = store.read_text(STUDY_FILE) if store is not None else None
     if text is None:
         return None
-    precision = yaml.safe_load(text)["training"]["precision"]
+    try:
+        precision = yaml.safe_load(text)["training"]["precision"]
+    except (yaml.YAMLError, TypeError, KeyError):
+        raise InputError(
+            "the stored study cannot be read, so the precision of its trials is unknown",
+            where=store.path_of(STUDY_FILE) if store is not None else STUDY_FILE,
+            hint="name it with --set training.precision=fp32 or bf16; the rows say which it was",
+        ) from None
     return precision if precision in ("fp32", "bf16") else None

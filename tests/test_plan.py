@@ -130,6 +130,7 @@ def test_flops_parameters_and_memory_are_those_of_the_trials() -> None:
     sparse = next(cell for cell in plan.cells if cell.density < 1)
     assert sparse.params_nonzero < sparse.params
     assert plan.memory_bytes > 4 * plan.params
+    assert 0 < plan.memory_sparse_bytes <= plan.memory_bytes
 
 
 def test_time_is_read_off_the_line_through_the_cheapest_and_the_dearest_step() -> None:
