@@ -26,7 +26,6 @@ def plan_table(plan: Plan) -> RenderableType:
             str(phase.packs),
             *_weight(phase),
             quantity(phase.memory_bytes, "B"),
-            quantity(phase.memory_sparse_bytes, "B"),
             _time(phase.est_seconds),
         )
     cells = _table("Cells of the grid", ("width", "density", "depth", *WEIGHT, "time"))
