@@ -24,7 +24,7 @@ from hptransfer.specs import Precision
 from hptransfer.study import Cell, Study
 from hptransfer.trial import BaseHPs, Phase, Trial
 
-__all__ = ["HORIZON_SHIFT", "CellReport", "TrialRunner", "bracket_study", "expected_trials"]
+__all__ = ["HORIZON_SHIFT", "CellReport", "Searched", "TrialRunner", "bracket_study", "expected_trials"]
 
 HORIZON_SHIFT = 0.25
 """Octaves by which the best LR falls for each doubling of the steps. Only ever a starting point."""
@@ -57,6 +57,14 @@ class CellReport:
     half_width: float
     fell_back: bool
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A search that came to its end: a report a cell, and every trial it asked for."""
+
+    cells: tuple[CellReport, ...]
+    trial_ids: tuple[str, ...]
 
 
 @dataclass
@@ -112,7 +120,7 @@ class _Search:
         self.states = _states(study, base)
         self.by_id: dict[str, list[_State]] = {}
 
-    def run(self) -> list[CellReport]:
+    def run(self) -> Searched:
         for state in self.states:
             if state.parent is None:
                 self._start(state)
@@ -122,7 +130,7 @@ class _Search:
         for state in self.states:
             if not state.why:
                 state.why = "a trial it waits for failed" if state.waiting else "the cell it starts from has no optimum"
-        return [state.report() for state in self.states]
+        return Searched(tuple(state.report() for state in self.states), tuple(sorted(self.by_id)))
 
     def _start(self, state: _State) -> None:
         state.guess = _guess(state)
@@ -218,7 +226,7 @@ class _Search:
 
 def bracket_study(
     study: Study, base: BaseHPs, runner: TrialRunner, *, precision: Precision, data_id: str, tuned: bool
-) -> list[CellReport]:
+) -> Searched:
     """Run the grid of `study` by bracket search. `tuned`: whether `base` comes from a search, so no probe is needed."""
     return _Search(study, base, runner, precision, data_id, tuned).run()
 

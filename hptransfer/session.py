@@ -6,6 +6,8 @@ worker. What is still running when the driver dies is the only thing lost.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import click
 
-from hptransfer.bracket import CellReport, bracket_study, expected_trials
+from hptransfer.bracket import Searched, bracket_study, expected_trials
 from hptransfer.cache import cache_dir
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
@@ -108,19 +110,41 @@ def _run_grid(
 ) -> None:
     trials = trials_of(study, hps, precision=precision, data_id=options.data_id)
     runner.expect(0)
-    if study.grid.search == "bracket":
-        expected, _ = expected_trials(study, hps, tuned=tuned)
-        runner.expect(runner.counts.planned + round(expected))
-        cells = bracket_study(study, hps, runner, precision=precision, data_id=options.data_id, tuned=tuned)
-        store.write_json(BRACKET_FILE, _bracket_document(cells, len(trials)))
+    if study.grid.search == "fixed":
+        runner.submit(trials, "grid")
+        for _ in runner.results():
+            pass
         return
-    runner.submit(trials, "grid")
-    for _ in runner.results():
-        pass
+    question = _digest([study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)])
+    if _answered(store, question):  # asked again, a search would look a little further: its noise estimate has grown
+        return
+    expected, _ = expected_trials(study, hps, tuned=tuned)
+    runner.expect(runner.counts.planned + round(expected))
+    found = bracket_study(study, hps, runner, precision=precision, data_id=options.data_id, tuned=tuned)
+    if not runner.failed:
+        store.write_json(BRACKET_FILE, _bracket_document(found, question, len(trials)))
 
 
-def _bracket_document(cells: list[CellReport], fixed: int) -> dict[str, Any]:
-    return {"cells": [asdict(cell) for cell in cells], "trials": sum(c.trials for c in cells), "fixed_grid": fixed}
+def _answered(store: Store, question: str) -> bool:
+    """Whether a search for this very question came to its end here and all its trials are still stored."""
+    stored = store.read_json(BRACKET_FILE)
+    return (
+        isinstance(stored, dict) and stored.get("question") == question and store.ids().issuperset(stored["trial_ids"])
+    )
+
+
+def _bracket_document(found: Searched, question: str, fixed: int) -> dict[str, Any]:
+    return {
+        "question": question,
+        "trials": sum(cell.trials for cell in found.cells),
+        "fixed_grid": fixed,
+        "cells": [asdict(cell) for cell in found.cells],
+        "trial_ids": list(found.trial_ids),
+    }
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _settle_precision(options: Options, store: Store) -> Precision:

@@ -83,7 +83,7 @@ def a_study(**grid: Any) -> Study:
 
 
 def run(study: Study, surface: Surface, *, tuned: bool = True) -> list[Any]:
-    return bracket_study(study, study.base.hps, surface, precision="fp32", data_id="d", tuned=tuned)
+    return list(bracket_study(study, study.base.hps, surface, precision="fp32", data_id="d", tuned=tuned).cells)
 
 
 def drifting(octaves_per_octave: float, best: float = -7.0) -> Truth:
