@@ -12,18 +12,14 @@ to a grid of half octaves with other seeds. Commands are timed from outside, com
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from sparse import BATCH, CORES, DEPTH, LENGTH, OUTPUT, ROOT, Row, machine, row, show
+from common import BATCH, DEPTH, LENGTH, ROOT, Row, bound, row, show, timed, write
 
 WIDTH, STEPS = 64, 122
 DENSITIES = (1.0, 0.5, 0.25)
@@ -56,9 +52,7 @@ check: {{enabled: false}}
 """
         )
         command = [sys.executable, "-m", "hptransfer", "fanout", str(path), "--results", f"{folder}/results"]
-        start = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds = time.perf_counter() - start
+        seconds = timed(command)
         frame = pd.concat(pd.read_parquet(p) for p in Path(folder).rglob("trials/*.parquet"))
     cells = judge(frame).cells
     optima = {float(c.density): float(c.optimum_log2) for c in cells.itertuples()}
@@ -69,10 +63,7 @@ def plain_seconds(runs: int, steps: int) -> float:
     """Wall seconds of one plain baseline trial, a fresh process."""
     command = [sys.executable, str(ROOT / "benchmarks" / "plain.py"), "--width", str(WIDTH), "--steps", str(steps)]
     command += ["--density", "0.25", "--batch", str(BATCH), "--length", str(LENGTH)]
-    start = time.perf_counter()
-    for _ in range(runs):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
-    return (time.perf_counter() - start) / runs
+    return sum(timed(command) for _ in range(runs)) / runs
 
 
 def worst(found: Run, truth: Run) -> float:
@@ -97,8 +88,12 @@ def measure(densities: tuple[float, ...], steps: int, repeats: int, reference: t
         row(f"{name}: trial-steps, search against grid", spent, float(trials * steps), TRIALS_TARGET, ""),
         row(f"{name}: wall time, search against the grid by plain runs", seconds, plain, WALL_TARGET, "s"),
         row(f"{name}: wall time, search against our own grid", seconds, grid.seconds, None, "s"),
-        error_row(
-            f"{name}: worst error of a cell's optimum, worst of {repeats} searches", max(errors), worst(grid, truth)
+        bound(f"{name}: worst error of a cell's optimum, the grid", worst(grid, truth), None, "octaves"),
+        bound(
+            f"{name}: worst error of a cell's optimum, worst of {repeats} searches",
+            max(errors),
+            ERROR_TARGET,
+            "octaves",
         ),
     ]
     for density, at in truth.optima.items():
@@ -109,12 +104,7 @@ def measure(densities: tuple[float, ...], steps: int, repeats: int, reference: t
     return rows
 
 
-def error_row(name: str, ours: float, baseline: float) -> Row:
-    """Errors in octaves: met when ours is small enough."""
-    return row(name, ours, baseline, None, "octaves") | {"target": ERROR_TARGET, "met": ours <= ERROR_TARGET}
-
-
-def draw(rows: list[Row], path: str) -> None:
+def draw(rows: list[Row], path: Path) -> None:
     """Each density's optimum: reference, grid and searches."""
     import matplotlib.pyplot as plt
 
@@ -141,10 +131,7 @@ def main() -> None:
         measure(DENSITIES[:1], 20, 1, ("{octaves: [-10, -4]}", 2))
         return
     rows = measure(DENSITIES, STEPS, 3, ("{octaves: [-10, -5], step: 0.5}", 8))
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine() | {"workers": CORES}, "rows": rows}
-    (OUTPUT / "bracket.json").write_text(json.dumps(content, indent=1) + "\n")
-    draw(rows, str(OUTPUT / "bracket.png"))
+    draw(rows, write("bracket", rows))
 
 
 if __name__ == "__main__":

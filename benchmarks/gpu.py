@@ -7,13 +7,13 @@ python benchmarks/gpu.py --quick     the smallest width only; writes nothing
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 
 import plain
 import torch
-from sparse import BATCH, DEPTH, LENGTH, OUTPUT, Row, machine, row, show, the_trial
+from common import BATCH, DEPTH, LENGTH, Row, not_measured, row, show, write
+from contenders import the_trial
 
 DENSITY = 0.25
 TARGETS = {128: 100.0, 256: 40.0, 1024: 2.5}
@@ -53,19 +53,6 @@ def plain_ms(width: int) -> float:
     return 1e3 * statistics.median(took[10:])
 
 
-def not_measured(width: int) -> Row:
-    """The row of a machine without a GPU."""
-    return {
-        "name": f"GPU step, d={width}: not measured, no GPU here",
-        "ours": None,
-        "baseline": None,
-        "ratio": None,
-        "target": TARGETS[width],
-        "met": None,
-        "unit": "ms",
-    }
-
-
 def main() -> None:
     """Measure where there is a GPU, and say so where there is none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -74,15 +61,13 @@ def main() -> None:
     widths = [128] if a.quick else list(TARGETS)
     if torch.cuda.is_available():
         rows = [width_row(width) for width in widths]
-        show(rows)
     else:
-        rows = [not_measured(width) for width in widths]
-        print("no GPU: not measured")
+        rows = [not_measured(f"GPU step, d={width}: no GPU here", TARGETS[width], "ms") for width in widths]
+    show(rows)
     if a.quick:
         return
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "gpu.json").write_text(json.dumps({"machine": {**machine(), "gpu": name}, "rows": rows}, indent=1) + "\n")
+    write("gpu", rows, gpu=name)
 
 
 if __name__ == "__main__":

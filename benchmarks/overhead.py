@@ -1,9 +1,9 @@
 """What the machinery costs: overhead a trial and its share of a sweep, the driver's memory, reading a large store.
 
     python benchmarks/overhead.py            results/benchmarks/overhead.json
-    python benchmarks/overhead.py --trials 100 --rows 10000 --out /tmp/overhead.json
+    python benchmarks/overhead.py --quick    few trials and rows; writes nothing
 
-A sweep of 1,000 tiny trials on two Ray workers. Overhead is the sweep's wall time beyond its trials' own wall time
+A sweep of 1,000 tiny trials, one Ray worker a core. Overhead is the sweep's wall time beyond its trials' own wall time
 shared among the workers; starting Ray and the workers' first trial, paid once a sweep, are reported on their own.
 Run it on a quiet machine.
 """
@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import math
 import os
-import platform
 import resource
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+from common import CORES, Row, bound, show, write
 from rich.console import Console
 
 from hptransfer.data import open_corpus
@@ -33,12 +30,9 @@ from hptransfer.store import Store, row_of
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trial import BaseHPs, Outcome, Trial
 
-Row = dict[str, Any]
-
-WORKERS = 2
 ROWS_A_PART = 8
 DATA = DataSpec(source="synthetic", vocab_size=32)
-TARGETS = {"ms a trial": 10.0, "share": 0.05, "seconds": 2.0, "MiB": 16.0}
+TRIAL_MS, SHARE, READ_SECONDS, GROWTH_MIB = 10.0, 0.05, 2.0, 16.0
 
 
 def tiny_trials(count: int) -> list[Trial]:
@@ -83,7 +77,7 @@ def sweep(folder: Path, count: int) -> list[Row]:
         store.lock(),
         Runner(
             store,
-            lambda: make_executor("ray", settings, workers=WORKERS),
+            lambda: make_executor("ray", settings, workers=CORES),
             Progress(Console(file=io.StringIO())),
             "overhead",
         ) as runner,
@@ -96,14 +90,14 @@ def sweep(folder: Path, count: int) -> list[Row]:
     # The first fifth warms up: workers start, import torch and open the corpus.
     warm = max(1, count // 5)
     wall = marks[-1][0] - marks[warm - 1][0]
-    ideal = (marks[-1][1] - marks[warm - 1][1]) / WORKERS
+    ideal = (marks[-1][1] - marks[warm - 1][1]) / CORES
     share = (wall - ideal) / wall
     a_trial = 1000 * (wall - ideal) / (count - warm)
     return [
-        line("overhead a trial", a_trial, ideal / (count - warm) * 1000, "ms a trial"),
-        line("overhead's share of the sweep", share, 1.0, "share"),
-        line("start to first stored trial", marks[0][0] - began, math.nan, "seconds", bound=False),
-        line("driver's memory, growth over the sweep", marks[-1][2] - marks[warm - 1][2], marks[warm - 1][2], "MiB"),
+        bound(f"overhead a trial, {count} trials of {ideal / (count - warm) * 1000:.0f} ms", a_trial, TRIAL_MS, "ms"),
+        bound("overhead, share of the sweep's wall time", share, SHARE, ""),
+        bound("start to first stored trial", marks[0][0] - began, None, "s"),
+        bound("driver's memory, growth over the sweep", marks[-1][2] - marks[warm - 1][2], GROWTH_MIB, "MiB"),
     ]
 
 
@@ -121,50 +115,20 @@ def reading(folder: Path, rows: int) -> list[Row]:
     frame = Store.open(str(folder), create=False).read()
     took = time.perf_counter() - began
     assert len(frame) == rows
-    return [line(f"read {rows} rows", took, math.nan, "seconds")]
-
-
-def line(name: str, ours: float, baseline: float, unit: str, *, bound: bool = True) -> Row:
-    """A row of the benchmark contract; the target is an upper bound on `ours`."""
-    target = TARGETS[unit] if bound else None
-    finite = math.isfinite(baseline)
-    return {
-        "name": name,
-        "ours": ours,
-        "baseline": baseline if finite else None,
-        "ratio": ours / baseline if finite else None,
-        "target": target,
-        "met": None if target is None else ours <= target,
-        "unit": unit,
-    }
-
-
-def machine() -> Row:
-    """What the numbers were measured on."""
-    info = Path("/proc/cpuinfo")
-    names = [x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
+    return [bound(f"read {rows} rows", took, READ_SECONDS, "s")]
 
 
 def main() -> None:
-    """Measure, write the JSON, print a line a row."""
+    """Measure, print, and write unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/overhead.json"))
-    given = parser.parse_args()
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    trials, stored = (20, 1000) if quick else (1000, 100_000)
     with tempfile.TemporaryDirectory() as folder:
-        rows = sweep(Path(folder) / "sweep", given.trials) + reading(Path(folder) / "reading", given.rows)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        verdict = "" if row["target"] is None else f"  target {row['target']:g} {'met' if row['met'] else 'MISSED'}"
-        print(f"{row['name']}: {row['ours']:.4g} {row['unit']}{verdict}")
+        rows = sweep(Path(folder) / "sweep", trials) + reading(Path(folder) / "reading", stored)
+    show(rows)
+    if not quick:
+        write("overhead", rows)
 
 
 if __name__ == "__main__":

@@ -4,19 +4,17 @@
     python benchmarks/step.py --quick    two small widths, eager; writes nothing
     python benchmarks/step.py --widths 64 256
 
-The model is 75% sparse and computed densely on both sides. Every contender has processes of its own, which take turns
-over several rounds; medians count. The plain baseline runs one process with torch's own number of threads, and for
-fairness also one single-threaded process a core; ours runs one single-threaded process a core. Time is wall time of a
-trial-step of the whole machine.
+The model is 75% sparse and computed densely on both sides, by contenders that take turns (`contenders.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import ExitStack
+from pathlib import Path
 
-from sparse import BATCH, CORES, DEPTH, LENGTH, OUTPUT, Contender, Row, interleave, machine, row, show, the_trial
+from common import BATCH, CORES, DEPTH, LENGTH, Row, row, show, write
+from contenders import Contender, interleave, the_trial
 
 DENSITY = 0.25
 PEAK_SIZE = 2048
@@ -80,7 +78,7 @@ def peak_row(width: int, step_seconds: float, matmul_seconds: float, size: int) 
     }
 
 
-def draw(rows: list[Row], path: str) -> None:
+def draw(rows: list[Row], path: Path) -> None:
     """Speed-up over the baseline against width."""
     import matplotlib.pyplot as plt
 
@@ -109,9 +107,7 @@ def main() -> None:
     rows = [r for width in widths for r in steps_at(width, rounds, compiled)]
     if a.quick or a.widths:
         return
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "step.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    draw(rows, str(OUTPUT / "step.png"))
+    draw(rows, write("step", rows))
 
 
 if __name__ == "__main__":

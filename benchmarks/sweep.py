@@ -12,7 +12,6 @@ take turns. The overhead is what is left of a sweep's wall time after the trials
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparse import BATCH, CORES, DEPTH, LENGTH, OUTPUT, ROOT, Row, machine, row, show
+from common import BATCH, CORES, DEPTH, LENGTH, ROOT, Row, row, show, timed, write
 
 WIDTH, STEPS, DENSITY = 64, 122, 0.25
 LRS, SEEDS = 12, 3
@@ -55,9 +54,7 @@ def ours(lrs: int, seeds: int, cache: str, width: int = WIDTH, steps: int = STEP
         path.write_text(study(lrs, seeds, width, steps))
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache, "XDG_CACHE_HOME": cache}
         command = [sys.executable, "-m", "hptransfer", "fanout", str(path), "--results", f"{folder}/results"]
-        start = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        seconds = time.perf_counter() - start
+        seconds = timed(command, environment)
         frame = pd.concat(pd.read_parquet(p) for p in Path(folder).rglob("trials/*.parquet"))
     assert len(frame) == lrs * seeds, f"{len(frame)} of {lrs * seeds} trials were stored"
     return seconds, float(frame["wall_s"].sum())
@@ -125,7 +122,7 @@ def growth_rows(counts: list[tuple[int, int]], width: int, steps: int) -> list[R
     return found
 
 
-def draw(rows: list[Row], path: str) -> None:
+def draw(rows: list[Row], path: Path) -> None:
     """Wall time against the number of trials, both sides."""
     import matplotlib.pyplot as plt
 
@@ -151,9 +148,7 @@ def main() -> None:
         return
     rows = sweep_rows(LRS, SEEDS, a.rounds, WIDTH, STEPS)
     rows += growth_rows([(5, 2), (10, 10), (20, 50)], WIDTH, 20)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "sweep.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    draw(rows, str(OUTPUT / "sweep.png"))
+    draw(rows, write("sweep", rows))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import os
-import platform
 import tempfile
 from math import log2, nan
 from pathlib import Path
@@ -22,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-import torch
+from common import CORES, Row, bound, row, show, write
 from rich.console import Console
 
 from hptransfer.data import open_corpus
@@ -81,13 +78,12 @@ class Bench:
     def runner(self) -> Runner:
         """A runner on the benchmark's own folder."""
         settings = WorkerSettings(device="cpu")
-        workers = max(1, os.cpu_count() or 1)
         return Runner(
             self.store,
-            lambda: make_executor(self._executor, settings, workers=workers),
+            lambda: make_executor(self._executor, settings, workers=CORES),
             Progress(Console(file=io.StringIO())),
             f"tuning-{self.source}",
-            pack_trials=lambda trials, phase: packs_of(trials, phase, workers=workers),
+            pack_trials=lambda trials, phase: packs_of(trials, phase, workers=CORES),
         )
 
     def search(self, runner: Runner, sampler: str, seed: int, trials: int) -> dict[str, Any]:
@@ -126,83 +122,53 @@ def _mean(losses: list[float | None]) -> float:
     return fmean(nan if loss is None else loss for loss in losses)
 
 
-def against_grid(bench: Bench) -> list[dict[str, Any]]:
+def against_grid(bench: Bench) -> list[Row]:
     """Question 1: distance to the grid's LR in octaves, worst of five search seeds, for each sampler."""
-    rows = []
+    rows: list[Row] = []
     with bench.store.lock(), bench.runner() as runner:
         grid = bench.grid(runner)
         for sampler in SAMPLERS:
             bases = [bench.search(runner, sampler, seed, SEARCH_TRIALS) for seed in SEARCH_SEEDS]
             away = [abs(log2(base["lr"] / grid["lr"])) for base in bases]
-            judged = sampler == "tpe"  # the default carries the promise; the others are for comparison
-            rows.append(
-                {
-                    "name": f"{sampler}: octaves from the grid's best LR, worst of {len(away)} seeds",
-                    "ours": max(away),
-                    "baseline": 0.5,
-                    "ratio": max(away) / 0.5,
-                    "target": "ratio at most 1" if judged else None,
-                    "met": max(away) <= 0.5 if judged else None,
-                    "each": away,
-                    "lrs": [base["lr"] for base in bases],
-                    "losses": [base["loss"] for base in bases],
-                    "grid": grid,
-                }
-            )
-            spent = max(base["trials"] for base in bases)
-            rows.append(
-                {
-                    "name": f"{sampler}: trials spent, finalists counted",
-                    "ours": spent,
-                    "baseline": GRID_TRIALS,
-                    "ratio": spent / GRID_TRIALS,
-                    "target": "ratio at most 0.25" if judged else None,
-                    "met": spent / GRID_TRIALS <= 0.25 if judged else None,
-                }
-            )
+            promised = sampler == "tpe"  # the default carries the promise; the others are for comparison
+            place = f"{sampler}: octaves from the grid's best LR, worst of {len(away)} seeds"
+            rows.append(bound(place, max(away), 0.5 if promised else None, "octaves"))
+            rows[-1] |= {
+                "each": away,
+                "lrs": [base["lr"] for base in bases],
+                "losses": [base["loss"] for base in bases],
+                "grid": grid,
+            }
+            spent = float(max(base["trials"] for base in bases))
+            name = f"{sampler}: trials spent, finalists counted, against the grid"
+            rows.append(row(name, spent, float(GRID_TRIALS), 4.0 if promised else None, "trials"))
     return rows
 
 
-def side_by_side(bench: Bench, trials: int = 32) -> list[dict[str, Any]]:
+def side_by_side(bench: Bench, trials: int = 32) -> list[Row]:
     """Question 2: the winner's loss on fresh seeds, mean over five search seeds, against random search."""
     found = {}
     with bench.store.lock(), bench.runner() as runner:
         for sampler in SAMPLERS:
             found[sampler] = [bench.search(runner, sampler, seed, trials) for seed in SEARCH_SEEDS]
     random = fmean(base["loss"] for base in found["random"])
-    return [
-        {
-            "name": f"{sampler}, {trials} trials on the default corpus: loss of the winner on fresh seeds",
-            "ours": fmean(base["loss"] for base in bases),
-            "baseline": random,
-            "ratio": fmean(base["loss"] for base in bases) / random,
-            "target": None,
-            "met": None,
+    rows = []
+    for sampler, bases in found.items():
+        name = f"{sampler}, {trials} trials on the default corpus: loss of the winner on fresh seeds, over random"
+        rows.append(row(name, fmean(base["loss"] for base in bases), random, None, "nats"))
+        rows[-1] |= {
             "each": [base["loss"] for base in bases],
             "lrs": [base["lr"] for base in bases],
             "init_stds": [base["init_std"] for base in bases],
             "spreads": [base["loss_spread"] for base in bases],
             "flat_ranges": [[base["flat_low"], base["flat_high"]] for base in bases],
         }
-        for sampler, bases in found.items()
-    ]
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers were made on."""
-    return {
-        "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "optuna": optuna.__version__,
-    }
+    return rows
 
 
 def main() -> None:
-    """Run both questions and write the table."""
+    """Run both questions, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/tuning.json"))
     parser.add_argument("--keep", type=Path, help="folder for the trials; a second run resumes from it")
     parser.add_argument("--executor", choices=("local", "ray"), default="ray")
     given = parser.parse_args()
@@ -210,10 +176,8 @@ def main() -> None:
         folder = given.keep or Path(scratch)
         rows = against_grid(Bench("synthetic", folder, given.executor))
         rows += side_by_side(Bench("stdlib", folder, given.executor))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    for row in rows:
-        print(f"{row['name']}: {row['ours']:.4g} (baseline {row['baseline']:.4g}, met: {row['met']})")
+    show(rows)
+    write("tuning", rows, optuna=optuna.__version__)
 
 
 if __name__ == "__main__":

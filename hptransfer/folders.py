@@ -28,7 +28,7 @@ try:
 except ImportError:  # a platform without flock, where the lock file's contents decide
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Folder", "NoFolderError", "open_folder"]
+__all__ = ["Folder", "NoFolderError", "is_local", "open_folder"]
 
 LOCK_NAME = ".lock"
 _TEMPORARY = ".tmp-"
@@ -52,6 +52,11 @@ def open_folder(uri: str, *, create: bool) -> Folder:
         return RemoteFolder(uri.rstrip("/"), filesystem, path_in_it, create=create)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, ImportError, OSError) as error:
         raise InputError("cannot be opened", where=uri, hint=str(error).splitlines()[0]) from None
+
+
+def is_local(uri: str) -> bool:
+    """Whether a folder's own `uri` is a path on this machine, where any program may write."""
+    return "://" not in uri
 
 
 class NoFolderError(InputError):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -22,14 +21,14 @@ from hptransfer.analysis.table import verdict_table
 from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 from hptransfer.fanout import make_trial, tuned_study
-from hptransfer.file_names import CHECK_FRAME_FILE, FAILED_FOLDER, PLOTS_FOLDER, REPORT_FILE, RUNNING_FILE
+from hptransfer.file_names import FAILED_FOLDER, REPORT_FILE, RUNNING_FILE, STUDY_FILE
+from hptransfer.folders import open_folder
 from hptransfer.gate import check_study, print_check
-from hptransfer.outputs import is_local
 from hptransfer.plan import Plan, make_plan, planned_work
 from hptransfer.plan_table import plan_table
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
-from hptransfer.results import Results, load_results, results_of, tuned_base
+from hptransfer.results import Results, load_results, tuned_base
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
 from hptransfer.scaling.rules import known_rules
 from hptransfer.schema_errors import first_refusal
@@ -163,16 +162,8 @@ def run_check(given: Mapping[str, Any]) -> int:
         click.echo(json.dumps(report.document(), indent=2))
     else:
         print_check(report)
-        if is_local(store.uri):
-            # A check needs no trials: its folder may hold nothing else yet.
-            frame = Path(store.path_of(CHECK_FRAME_FILE))
-            found = results_of(
-                store.read(),
-                name=options.study.name,
-                check=pd.read_parquet(frame) if frame.is_file() else None,
-                check_says=report.sentences,
-            )
-            for path in save_plots(found, Path(store.uri) / PLOTS_FOLDER, ["check"]):
+        if report.slopes:
+            for path in save_plots(load_results(store.uri), open_folder(store.uri, create=False), ["check"]):
                 click.echo(f"Picture: {path}")
     return 0 if report.passed else 1
 
@@ -209,12 +200,10 @@ def _verdict_settings(results: Results, given: Mapping[str, Any]) -> VerdictSpec
 
 def draw_plots(given: Mapping[str, Any]) -> None:
     """Draw the pictures of a results folder into its plots/."""
-    uri = given["results"]
-    if not is_local(uri):
-        raise InputError("pictures are written to local folders", where=uri, hint="copy the results folder here first")
-    written = save_plots(load_results(uri), Path(uri) / PLOTS_FOLDER, list(given["kinds"]) or None, given["formats"])
+    folder = open_folder(given["results"], create=False)
+    written = save_plots(load_results(given["results"]), folder, list(given["kinds"]) or None, given["formats"])
     for path in written:
-        click.echo(str(path))
+        click.echo(path)
     if not written:
         click.echo("There is nothing to draw yet.", err=True)
 
@@ -235,6 +224,8 @@ def show_status(given: Mapping[str, Any]) -> None:
     holder = store.holder()
     stored = rows.num_rows
     failed = len(store.names(FAILED_FOLDER))
+    if not (stored or failed or noted or holder or store.read_text(STUDY_FILE)):
+        raise InputError("holds no study", where=store.uri, hint="`hptransfer run STUDY` fills a results folder")
     counts = {
         "planned": max(int(noted.get("planned", 0)), stored + failed),
         "stored": stored,

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
 
 from hptransfer.execute.progress import Counts, Progress
 from hptransfer.file_names import (
     BASE_FILE,
     CHECK_FILE,
-    PLOTS_FOLDER,
     REPORT_FILE,
     STAMP_FILE,
     STUDY_FILE,
     VERDICT_FILE,
 )
+from hptransfer.folders import open_folder
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.results import Results, load_results
 from hptransfer.store import Store
 
-__all__ = ["ReportingProgress", "is_local", "refresh_outputs", "write_outputs"]
+__all__ = ["ReportingProgress", "refresh_outputs", "write_outputs"]
 
 _SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
-
-
-def is_local(uri: str) -> bool:
-    """Whether results live on a local path, where pictures can be written."""
-    return "://" not in uri
 
 
 def refresh_outputs(store: Store) -> str:
@@ -46,12 +40,11 @@ def refresh_outputs(store: Store) -> str:
 
 
 def write_outputs(store: Store) -> Results:
-    """Judge the stored rows and write the verdict, the pictures (local folders only) and the report."""
+    """Judge the stored rows and write the verdict, the pictures and the report."""
     results = load_results(store.uri)
     if results.judgement is not None:
         store.write_text(VERDICT_FILE, results.judgement.to_json() + "\n")
-    if is_local(store.uri):
-        save_plots(results, Path(store.uri) / PLOTS_FOLDER)
+    save_plots(results, open_folder(store.uri, create=False))
     store.write_text(REPORT_FILE, render_report(results))
     return results
 

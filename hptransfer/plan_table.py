@@ -48,8 +48,16 @@ def summary(plan: Plan) -> str:
     time = "time unknown" if plan.est_seconds is None else f"about {duration(plan.est_seconds)} of training left"
     return (
         f"{plan.planned} trials, {plan.stored} stored ({plan.diverged} diverged, {plan.failed} failed), "
-        f"{plan.packs} packs on {plan.workers} worker{'s' if plan.workers != 1 else ''}, {time}"
+        f"{plan.packs} packs on {plan.workers} worker{'s' if plan.workers != 1 else ''}, {time}{_memory(plan)}"
     )
+
+
+def _memory(plan: Plan) -> str:
+    """What a trial needs at most, where holding sparse layers as their non-zeros would make it less."""
+    if plan.memory_sparse_bytes >= plan.memory_bytes:
+        return ""
+    dense, sparse = quantity(plan.memory_bytes, "B"), quantity(plan.memory_sparse_bytes, "B")
+    return f". A trial needs up to {dense}, or {sparse} with its sparse layers held as non-zeros"
 
 
 def _weight(load: Load) -> tuple[str, ...]:

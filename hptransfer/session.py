@@ -22,8 +22,9 @@ from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
 from hptransfer.fanout import make_trial, trials_of, tuned_study, with_overrides
 from hptransfer.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
+from hptransfer.folders import is_local
 from hptransfer.gate import check_study, print_check
-from hptransfer.outputs import ReportingProgress, is_local, refresh_outputs
+from hptransfer.outputs import ReportingProgress, refresh_outputs
 from hptransfer.specs import Precision
 from hptransfer.store import Store
 from hptransfer.study import Study

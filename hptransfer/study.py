@@ -225,7 +225,7 @@ class CheckSpec(Spec):
 
     enabled: bool = Field(default=True, description="Run the check before the sweep.")
     widths: Widths = Field(default=(), description="Widths compared; empty: those of the grid.")
-    densities: Densities | None = Field(default=None, description="Densities compared; empty: those of the grid.")
+    densities: Densities | None = Field(default=None, description="Densities compared; null: those of the grid.")
     rules: Texts = Field(default=(), description="Rules that must pass; empty: those expected to be stable.")
     steps: int = Field(default=10, ge=1, description="Optimizer steps on one repeated batch.")
     seeds: Seeds = Field(default=(0, 1, 2), description="Seeds.")

@@ -111,11 +111,21 @@ class LossCurve:
     n: int
 
     @property
+    def determined(self) -> bool:
+        """Whether the data say what the exponent is: its interval lies inside the range that is searched."""
+        return EXPONENTS[0] < self.exponent_low and self.exponent_high < EXPONENTS[1]
+
+    @property
+    def loss_text(self) -> str:
+        """The fitted law as a formula."""
+        return f"L = {self.floor:.4g} + {self.scale:.4g}/N^{self.exponent:.3g}"
+
+    @property
     def convention(self) -> str:
         """The fitted law in words."""
         return (
-            f"the study's own curve L = {self.floor:.4g} + {self.scale:.4g}/N^{self.exponent:.3g}"
-            " over non-zero parameters at its fixed token budget, C in proportion to N"
+            f"the study's own curve {self.loss_text} over non-zero parameters at its fixed token budget, C in"
+            " proportion to N"
         )
 
     def loss(self, params: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of"]
 Word = Literal["STABLE", "DRIFT", "INCONCLUSIVE"]
 LABELS = {"lr": "LR", "init_std": "init std"}
 MOST_SEEDS = 20
+SAME_OCTAVES = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,13 @@ class CellVerdict:
     def where(self) -> str:
         """`width 256, density 1/16`."""
         return f"width {self.key.width}, density {density_text(self.key.density)}"
+
+
+def _measured(rows: CellRows, log2: float) -> float:
+    """Mean loss of the runs at that very value, infinite when a seed diverged; NaN where none was made."""
+    at = np.flatnonzero(np.abs(rows.points.x - log2) < SAME_OCTAVES)
+    losses = rows.points.losses[:, at]
+    return float(np.nanmean(losses)) if len(at) and not np.isnan(losses).all() else math.nan
 
 
 def _lr_text(log2: float) -> str:
@@ -90,6 +98,8 @@ def _judge(
 ) -> CellVerdict:
     known = math.isfinite(log2)
     regret = regret_at(optimum, log2, carried) if known else Regret()
+    if math.isnan(regret.loss):
+        regret = replace(regret, loss=_measured(rows, log2))
     values, seeds, advice = _suggest(rows, optimum, regret, log2, swept, settings)
     word, why = _word(rows, optimum, regret, log2, carried, swept, settings)
     open_question = word == "INCONCLUSIVE"

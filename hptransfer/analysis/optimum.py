@@ -99,7 +99,8 @@ class Optimum:
 
     `vertex`, `low`, `high` are values of the hyperparameter (not logs); `log2`, `log2_low`, `log2_high` their log2.
     NaN where there is no fit; `low`/`high` are 0 and infinity on a side the data leave open, NaN without any noise
-    estimate. `curvature` is the loss rise a squared octave; `min_loss` the fitted loss there.
+    estimate. `curvature` is the loss rise a squared octave; `min_loss` the fitted loss there,
+    without a fit the lowest mean; NaN where a single value was run, which says nothing of a minimum.
     """
 
     status: OptimumStatus
@@ -241,7 +242,8 @@ def fit_optimum(
     seen |= {"best_seen": float(x[place])}
     if len(block) < 4 or place in (0, len(block) - 1):
         side = "low" if place == 0 and len(block) > 1 else "high" if place == len(block) - 1 and place else ""
-        return Optimum("edge" if side else "few points", side=side, min_loss=float(means[place]), **seen)  # type: ignore[arg-type]
+        lowest = float(means[place]) if len(block) > 1 else math.nan
+        return Optimum("edge" if side else "few points", side=side, min_loss=lowest, **seen)  # type: ignore[arg-type]
     known = noise or own_noise(cell)
     floor = (ROUNDING * abs(float(means[place]))) ** 2
     variance = max(known.variance, floor) if known else floor

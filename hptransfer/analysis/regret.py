@@ -36,9 +36,10 @@ VERTICES, TRANSFERS = 49, 13
 class Regret:
     """Relative regret with its interval. NaN where unknown; `high` infinite where the data do not bound it.
 
-    `how`: `fit` from the polynomial, `means` interpolated linearly between measured means (far from the optimum),
-    `outside` beyond the measured values (`low` then rests on the loss not falling again), `diverged` at or above a
-    value where seeds diverged.
+    `loss` is that at the transferred value, also where there is no minimum to compare it with. `how`: `fit` from the
+    polynomial, `means` interpolated linearly between measured means (far from the optimum), `outside` beyond the
+    measured values (`low` then rests on the loss not falling again), `diverged` at or above a value where seeds
+    diverged.
     """
 
     value: float = math.nan

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from hptransfer.number_text import density_text, power_text, sparsity_text
+from hptransfer.number_text import density_text, power_text, quantity, sparsity_text
 from hptransfer.report.style import MUTED, SeriesStyle, series_text
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "octave_axis",
     "panels",
     "per_row",
+    "quantity_axis",
     "share_axis",
     "spread",
     "thinned",
@@ -115,6 +116,16 @@ def unit_axis(ax: Axes, values: Sequence[float], label: str) -> None:
     ax.set_xscale("log", base=2)
     _ticks(ax, thinned(sorted(set(values))), lambda v: f"{v:g}")
     ax.set_xlim(min(values) * 2**-0.35, max(values) * 2**0.35)
+    ax.set_xlabel(label)
+
+
+def quantity_axis(ax: Axes, values: Sequence[float], label: str) -> None:
+    """A log x axis ticked at 1, 2 and 5 times powers of ten, written with their prefix; at the ends where none fits."""
+    ax.set_xscale("log")
+    low, high = min(values), max(values)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [t for d in decades for t in (10.0**d, 2 * 10.0**d, 5 * 10.0**d) if low * 0.95 <= t <= high * 1.05]
+    _ticks(ax, thinned(ticks if len(ticks) > 1 else [low, high]), quantity)
     ax.set_xlabel(label)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.number_text import power_text, value_text
+from hptransfer.number_text import percent_text, power_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_check import check_axes, check_parts, check_points, some_steps
@@ -124,9 +124,18 @@ def tuning_chart(results: Results) -> Chart | None:
         "id": "tuning",
         "title": "The proxy search",
         "lead": "Every trial on the small dense model, in the order they finished, and as slices.",
-        "note": "Trials far above the best lie outside the panels. Cross: diverged.",
+        "note": "Trials far above the best lie outside the panels. Cross: diverged." + _importances(results.base),
         "views": [{"name": "", "key": [], "dotted": "chosen" if results.base else "", "panels": panels}],
     }
+
+
+def _importances(base: Mapping[str, Any] | None) -> str:
+    """What mattered to the loss, as base.json has it; empty where it has nothing."""
+    found = (base or {}).get("importances")
+    if not isinstance(found, Mapping) or not found:
+        return ""
+    shares = sorted(((str(k), float(v)) for k, v in found.items()), key=lambda pair: -pair[1])
+    return " What mattered: " + ", ".join(f"{NAMES.get(k, k)} {percent_text(v, 0)}" for k, v in shares) + "."
 
 
 def _dots(rows: pd.DataFrame, column: str) -> tuple[list[list[Any]], list[list[Any]]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from hptransfer.errors import InputError
+from hptransfer.file_names import PLOTS_FOLDER
+from hptransfer.folders import Folder
 from hptransfer.report.plot_cells import plot_regret, plot_sparsity, plot_stability
 from hptransfer.report.plot_check import check_axes, check_points, plot_check
 from hptransfer.report.plot_cost import plot_cost
+from hptransfer.report.plot_params import plot_params, sized_cells
 from hptransfer.report.plot_sweep import plot_init, plot_lr
 from hptransfer.report.plot_tuning import plot_tuning, tune_rows
 from hptransfer.report.style import look
@@ -29,6 +32,7 @@ __all__ = [
     "plot_cost",
     "plot_init",
     "plot_lr",
+    "plot_params",
     "plot_regret",
     "plot_sparsity",
     "plot_stability",
@@ -75,6 +79,12 @@ def _sparsity(results: Results) -> Named:
         yield "sparsity", plot_sparsity(results.judgement.cells)
 
 
+def _params(results: Results) -> Named:
+    cells = results.judgement.cells if results.judgement else pd.DataFrame()
+    if sized_cells(results.frame, cells)["params"].nunique() > 1:
+        yield "params", plot_params(results.frame, cells)
+
+
 def _check(results: Results) -> Named:
     if results.check is None:
         return
@@ -98,6 +108,7 @@ _DRAW: dict[str, Callable[[Results], Named]] = {
     "stability": _stability,
     "regret": _regret,
     "sparsity": _sparsity,
+    "params": _params,
     "check": _check,
     "init": lambda results: _sweep(results, "init_std", "init"),
     "tuning": _tuning,
@@ -136,15 +147,13 @@ def _with_palette(png: io.BytesIO) -> bytes:
 
 
 def save_plots(
-    results: Results, folder: str | Path, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Write the pictures that have data into a local folder; returns the files written. Kinds without data: none."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    results: Results, folder: Folder, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png", "svg")
+) -> list[str]:
+    """Write the pictures that have data into the plots/ of a results folder; returns the paths or URIs written."""
     written = []
     for stem, figure in draw(results, kinds):
         for fmt in formats:
-            path = folder / f"{stem}.{fmt}"
-            path.write_bytes(figure_bytes(figure, fmt))
-            written.append(path)
+            name = f"{PLOTS_FOLDER}/{stem}.{fmt}"
+            folder.write(name, figure_bytes(figure, fmt))
+            written.append(folder.path_of(name))
     return written

@@ -17,6 +17,7 @@ from hptransfer.report.plot_cost import cost_table
 from hptransfer.report.sections import colours, is_settled, study_path
 from hptransfer.report.style import order_series, series_text
 from hptransfer.results import Results
+from hptransfer.series import split_series
 
 __all__ = ["add_command", "cost_section", "provenance_section", "todo_section"]
 
@@ -164,24 +165,24 @@ def _savings(results: Results) -> list[str]:
 
 
 def _gains(results: Results) -> list[str]:
-    """How much more compute the other series would need in the largest, sparsest cell, where the law can say."""
+    """How much more compute the others need in the largest, sparsest cell for the loss of a rule expected to hold."""
     if results.judgement is None:
         return []
     cells = results.judgement.cells
     names = order_series(list(cells["series"]))
-    stable = [n for n in names if all(v["verdict"] == "STABLE" for v in results.judgement.verdicts if v["series"] == n)]
-    if not stable or len(names) < 2:
+    expected = [n for n in names if {n, split_series(n)[0]} & set(results.settings.expect_stable)]
+    if not expected or len(names) < 2:
         return []
     said = []
-    for other in (n for n in names if n != stable[-1]):
-        pairs = rule_gains(cells, stable[-1], other).sort_values(["width", "density"], ascending=[False, True])
+    for other in (n for n in names if n != expected[-1]):
+        pairs = rule_gains(cells, expected[-1], other).sort_values(["width", "density"], ascending=[False, True])
         if len(pairs) and math.isfinite(gain := float(pairs["gain_transferred"].iloc[0])):
             tuned = float(pairs["gain_tuned"].iloc[0])
             each = f" ({tuned:.2g} times with each tuned there)" if math.isfinite(tuned) else ""
             said.append(f"{series_text(other)} would need {gain:.2g} times the compute{each}")
     if not said:
         return []
-    cell = f"In the largest, sparsest cell, for the loss {series_text(stable[-1])} reaches at the transferred value, "
+    cell = f"In the largest, sparsest cell, for the loss {series_text(expected[-1])} reaches at the transferred value, "
     return [f"{cell}{'; '.join(said)}. By the law {CHINCHILLA.convention}."]
 
 

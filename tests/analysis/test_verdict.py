@@ -171,6 +171,18 @@ def test_one_lr_is_inconclusive_and_says_which_to_add():
     assert judged.cells["suggest_values"].iloc[0] == [2.0**-9, 2.0**-8, 2.0**-6, 2.0**-5]
 
 
+def test_the_loss_at_one_lr_is_known_though_no_minimum_is():
+    """A ladder of densities at one transferred LR compares rules by that loss."""
+    rows = frame(lrs=[2.0**-7])
+    judged = judge(rows, base={"lr": 2.0**-7})
+    densest = judged.cells.query("density == 1").iloc[0]
+    own = rows[(rows["density"] == 1) & (rows["width"] == densest["width"]) & (rows["rule"] == densest["rule"])]
+    assert densest["transferred_loss"] == pytest.approx(own["loss"].mean())
+    assert math.isnan(densest["min_loss"])
+    elsewhere = judge(rows, base={"lr": 2.0**-6})
+    assert elsewhere.cells["transferred_loss"].isna().all()
+
+
 def test_one_cell_transfers_nothing():
     judged = judge(frame(densities=(1.0,)), base={"lr": 2.0**-7})
     assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"

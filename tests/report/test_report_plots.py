@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from hptransfer.errors import InputError
+from hptransfer.folders import open_folder
 from hptransfer.report.plot_cells import regret_edges
 from hptransfer.report.plots import (
     draw,
@@ -19,6 +21,7 @@ from hptransfer.report.plots import (
     plot_check,
     plot_init,
     plot_lr,
+    plot_params,
     plot_regret,
     plot_stability,
     plot_tuning,
@@ -116,10 +119,33 @@ def test_a_search_without_a_base_file_still_has_its_history(results):
 
 
 def test_save_plots_writes_what_has_data(results, tmp_path):
-    written = save_plots(results, tmp_path, formats=("png",))
-    stems = [p.stem for p in written]
-    assert stems == ["lr", "lr-width", "stability", "regret", "sparsity", "check", "tuning", "cost"]
-    assert all(p.read_bytes().startswith(b"\x89PNG") for p in written)
+    folder = open_folder(str(tmp_path), create=True)
+    written = save_plots(results, folder, formats=("png",))
+    stems = [Path(path).stem for path in written]
+    assert stems == ["lr", "lr-width", "stability", "regret", "sparsity", "params", "check", "tuning", "cost"]
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_pictures_of_a_remote_folder_lie_in_it(results, tmp_path):
+    folder = open_folder(f"fsspec+memory://{tmp_path.name}/results", create=True)
+    written = save_plots(results, folder, ["cost"], formats=("png",))
+    assert written == [f"fsspec+memory://{tmp_path.name}/results/plots/cost.png"]
+    assert folder.read("plots/cost.png").startswith(b"\x89PNG")
+
+
+def test_loss_against_parameters_has_a_mark_a_cell_and_the_law_through_them(results):
+    cells = results.judgement.cells
+    (ax,) = plot_params(results.frame, cells).axes
+    marks = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert [len(line.get_xdata()) for line in marks] == [
+        int((cells["series"] == s).sum()) for s in ("sp", "mup", "supar")
+    ]
+    own = cells[cells["series"] == "supar"]
+    dense = own[(own["width"] == 256) & (own["density"] == 1)].iloc[0]
+    nonzero = results.frame[(results.frame["width"] == 256) & (results.frame["density"] == 1)]["params_nonzero"].iloc[0]
+    assert (nonzero, dense["transferred_loss"]) in zip(marks[2].get_xdata(), marks[2].get_ydata(), strict=True)
+    curves = [line for line in ax.lines if line.get_linestyle() != "None"]
+    assert len(curves) == sum("L = " in text for text in texts(ax.figure)) >= 1  # a law where the sizes determine it
 
 
 def test_kinds_without_data_are_left_out(tmp_path):
