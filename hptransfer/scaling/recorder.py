@@ -107,7 +107,7 @@ class Recorder:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not self._on or name not in self._roles:
                 return
-            self._inputs[name] = (args, kwargs)
+            self._inputs[name] = _detached(args, kwargs)  # the graph's hooks know the recorder: it must not know them
             given = _tensor(args or tuple(kwargs.values()))
             if given is not None and given.requires_grad:
                 given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
@@ -123,7 +123,7 @@ class Recorder:
             if tensor.requires_grad:
                 tensor.register_hook(lambda g: self._note(name, "gradient", g))  # type: ignore[no-untyped-call]
             if name in self._roles:
-                self._calls[name] = _Call(*_detached(*self._inputs[name]), tensor.detach())
+                self._calls[name] = _Call(*self._inputs[name], tensor.detach())
 
         return hook
 

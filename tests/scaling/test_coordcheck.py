@@ -1,5 +1,7 @@
 """The coordinate check tells SμPar from the rules that ignore density, and μP from the one that ignores width."""
 
+import gc
+import weakref
 from functools import partial
 
 import numpy as np
@@ -252,3 +254,18 @@ def test_module_kinds():
     assert module_kind("blocks.11.ffn.up") == "blocks.*.ffn.up"
     assert module_kind("0") == "*"
     assert module_kind("conv1.weight2") == "conv1.weight2"
+
+
+def test_a_model_that_was_measured_is_let_go():
+    """Hooks on the graph know the recorder; were it to keep the graph, every model of a check would stay in memory."""
+    alive = weakref.WeakSet()
+
+    def watched(**options):
+        model = gpt(**options)
+        alive.update(model.modules())
+        alive.update(model.parameters())
+        return model
+
+    coordinate_check(watched, TOKENS, widths=(32, 64), settings=CheckSettings(depth=1, steps=2, seeds=(0,)))
+    gc.collect()
+    assert not alive
