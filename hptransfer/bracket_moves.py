@@ -6,13 +6,15 @@
    share the middle, so that the seeds' offsets can be told apart from the curve.
 2. Minimum at or beyond an end: two more values on that side; against a wall of divergence, the values before it.
 3. No minimum at all, or two basins: give up on the parabola and run the fixed axis.
-4. Interval too wide: fill the holes of the table (an existing seed costs no new offset), the far values first,
+4. Narrow enough, but seen with fewer seeds than asked for: a fresh seed.
+5. Interval too wide: fill the holes of the table (an existing seed costs no new offset), the far values first,
    since the vertex is known the better the further apart its supports lie; then a fresh seed; then values between.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -99,11 +101,16 @@ def next_move(
         return Move(why="the loss has two basins", fall_back=True, optimum=optimum)
     if optimum.status == "flat":
         return Move(why="the loss has no minimum that a parabola could name", fall_back=True, optimum=optimum)
-    if optimum.settled and optimum.half_width <= settings.width:
+    narrow = optimum.settled and optimum.half_width <= settings.width
+    fresh = [seed for seed in seeds if seed not in {p.seed for p in points}]
+    few = len(seeds) - len(fresh) < settings.min_seeds and bool(fresh)
+    if narrow and not few:
         return Move(why=f"interval ±{optimum.half_width:.2f} octave", optimum=optimum)
     if len(points) >= settings.max_trials:
         return Move(why=f"{len(points)} trials, the most allowed", optimum=optimum)
-    if optimum.status in ("edge", "one-sided", "few points"):
+    if narrow:
+        asks, why = _first_of(fresh[0], points, optimum, settings), ""
+    elif optimum.status in ("edge", "one-sided", "few points"):
         asks = _widen(points, optimum, settings, bounds, seeds)
         why = "the minimum lies at the end of the range or against divergence"
     else:
@@ -156,16 +163,31 @@ def _alternate(xs: Sequence[float], seeds: Sequence[int], bounds: Bounds) -> tup
     return tuple(Ask(x, seeds[k % min(2, len(seeds))]) for k, x in enumerate(xs) if x in bounds)
 
 
+def _near(points: Sequence[Point], optimum: Optimum, settings: BracketSpec) -> list[float]:
+    """The values that trained and lie near enough to the minimum to say where it is, rising."""
+    reach = 2.5 * _spacing(settings)
+    return sorted({p.x for p in points if math.isfinite(p.loss) and abs(p.x - optimum.log2) <= reach})
+
+
+def _first_of(seed: int, points: Sequence[Point], optimum: Optimum, settings: BracketSpec) -> tuple[Ask, ...]:
+    """A fresh seed starts with a whole wide set: its own offset could not be told from the curve by less.
+
+    Its middle is the value that most seeds share, the nearest to the vertex among equals.
+    """
+    values = _near(points, optimum, settings)
+    shared = Counter(p.x for p in points)
+    middle = max(values, key=lambda x: (shared[x], -abs(x - optimum.log2)))
+    return tuple(Ask(x, seed) for x in dict.fromkeys([values[0], middle, values[-1]]))
+
+
 def _sharpen(points: Sequence[Point], optimum: Optimum, settings: BracketSpec, seeds: Sequence[int]) -> tuple[Ask, ...]:
     """A pair of runs that narrows the interval most: holes of a seed already used, far from the vertex first."""
-    h = _spacing(settings)
     done = {(p.x, p.seed) for p in points}
-    values = sorted({p.x for p in points if math.isfinite(p.loss) and abs(p.x - optimum.log2) <= 2.5 * h})
+    values = _near(points, optimum, settings)
     by_distance = sorted(values, key=lambda x: -abs(x - optimum.log2))
     for seed in seeds:
-        if not any(s == seed for _, s in done):  # a fresh seed: a whole wide set, or it could not be told apart
-            chosen = [values[0], min(values, key=lambda x: abs(x - optimum.log2)), values[-1]]
-            return tuple(Ask(x, seed) for x in dict.fromkeys(chosen))
+        if not any(s == seed for _, s in done):
+            return _first_of(seed, points, optimum, settings)
         holes = [x for x in by_distance if (x, seed) not in done]
         if holes:
             return tuple(Ask(x, seed) for x in holes[:2])

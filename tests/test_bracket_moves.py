@@ -57,6 +57,15 @@ def test_a_noiseless_bowl_needs_at_most_eight_runs():
     assert move.optimum.log2 == pytest.approx(-6.3, abs=0.1)
 
 
+def test_a_narrow_interval_still_wants_the_seeds_that_were_asked_for():
+    points, move = search(bowl(-6.3), guess=-6.0, settings=BracketSpec(min_seeds=3))
+    assert {p.seed for p in points} == {0, 1, 2}
+    assert move.optimum.n_seeds == 3  # they share a value
+    assert "interval" in move.why
+    points, _ = search(bowl(-6.3), guess=-6.0, seeds=(0, 1), settings=BracketSpec(min_seeds=3))
+    assert {p.seed for p in points} == {0, 1}  # there are no more
+
+
 def test_a_far_guess_walks_to_the_minimum():
     points, move = search(bowl(-9.5), guess=-5.0)
     assert move.optimum.settled
