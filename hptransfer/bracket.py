@@ -234,12 +234,16 @@ def bracket_study(
 def expected_trials(study: Study, base: BaseHPs, *, tuned: bool) -> tuple[float, int]:
     """(Full-budget trials expected of the search, trials of the fixed grid), for `plan`.
 
-    A cell takes six runs for its bracket and, as a rule, two or so more; a root that was not tuned a probe besides.
+    Half-way between the least a cell can take (six runs of two seeds, three for each further seed that it must have)
+    and its cap: the flatter the basins and the noisier the runs, the nearer to the cap. A root that was not tuned
+    takes a probe besides.
     """
-    states = _states(study, base)
+    states, bracket = _states(study, base), study.grid.bracket
+    least = 6 + 3 * max(0, min(bracket.min_seeds, len(study.grid.seeds)) - 2)
+    a_cell = (least + max(least, bracket.max_trials)) / 2
     roots = sum(state.parent is None for state in states)
     probes = 0 if tuned else 5 * roots * study.grid.bracket.probe_fraction
-    return 8.0 * len(states) + probes, sum(len(state.axis) for state in states) * len(study.grid.seeds)
+    return a_cell * len(states) + probes, sum(len(state.axis) for state in states) * len(study.grid.seeds)
 
 
 def _states(study: Study, base: BaseHPs) -> list[_State]:
