@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## Tune, fan out, judge, draw: the whole story in a few minutes
-	@$(BIN)/hptransfer run sweeps/quickstart.yaml
+	@$(BIN)/hptransfer run sweeps/quickstart.yaml --results results/demo
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

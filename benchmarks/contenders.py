@@ -15,6 +15,8 @@ from typing import Any
 
 from common import BATCH, DEPTH, LENGTH
 
+TURN_SECONDS = 0.3
+
 
 class Contender:
     """`processes` copies of one way to train, which work at the same time when told to."""
@@ -129,11 +131,12 @@ def the_trial(width: int, density: float, precision: str = "bf16") -> Any:
 
 
 def interleave(contenders: dict[str, Contender], rounds: int) -> dict[str, float]:
-    """Median seconds of a trial-step of each, taking turns."""
+    """Median seconds of a trial-step of each, taking turns of about TURN_SECONDS."""
+    steps = {name: max(1, round(TURN_SECONDS / contender.seconds(1))) for name, contender in contenders.items()}
     took: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
-            took[name].append(contender.seconds(3))
+            took[name].append(contender.seconds(steps[name]))
     return {name: statistics.median(t) for name, t in took.items()}
 
 

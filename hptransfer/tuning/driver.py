@@ -65,20 +65,22 @@ class Searched:
     width: int
     levels: tuple[Level, ...] = ()
 
-    def candidates(self, space: Mapping[str, Range]) -> list[HPs]:
-        """Points that trained at the last width, best first, each once; the fitted minimum takes second place.
+    def candidates(self, space: Mapping[str, Range]) -> tuple[list[HPs], HPs | None]:
+        """Points that trained at the last width, best first, each once, with the fitted minimum in second place; and
+        that minimum, None where there is no fit.
 
         The best single run is partly luck and the tried points only bracket the optimum; a local quadratic through the
-        runs near the best averages over both. It has to prove itself on fresh seeds like every finalist.
+        runs near the best averages over both. It has to hold its own on fresh seeds like every finalist.
         """
         ended = sorted(
             (t for t in self.tried if t.status == "ok" and t.trial.width == self.width),
             key=lambda t: (t.loss, t.number),
         )
         points = [t.hps for t in ended]
-        if ended and (fitted := fitted_optimum(ended, space)[1]) is not None:
+        fitted = fitted_optimum(ended, space)[1] if ended else None
+        if fitted is not None:
             points.insert(1, fitted)
-        return list({tuple(hps.values()): hps for hps in points}.values())
+        return list({tuple(hps.values()): hps for hps in points}.values()), fitted
 
 
 def untuned_base(study: Study) -> dict[str, Any]:
@@ -122,9 +124,12 @@ def tune(
         searched = _by_telescope(setting, runner, seed, worst, mirror)
     else:
         searched = _by_optuna(setting, runner, seed, worst, mirror)
-    if not (candidates := searched.candidates(setting.space)):
+    candidates, fitted = searched.candidates(setting.space)
+    if not candidates:
         raise diverged_everywhere(searched.tried)
-    finalists = run_finalists(setting, runner, candidates, first_seed=seed + 1, worst=worst, width=searched.width)
+    finalists = run_finalists(
+        setting, runner, candidates, fitted=fitted, first_seed=seed + 1, worst=worst, width=searched.width
+    )
     if mirror:
         for finalist in finalists:
             mirror.add(finalist.runs, prefix="finalist")

@@ -53,6 +53,17 @@ def test_the_winner_has_the_least_mean_over_fresh_seeds_not_the_luckiest_search_
     assert sorted(log2(f["lr"]) for f in base["finalists"])[-1] == -5
 
 
+def test_where_seeds_cannot_tell_the_fitted_minimum_wins(make_study, surface_runner):
+    def noisy(trial):  # the optimum lies between two points of the mesh, whose fresh seeds are lucky one time in two
+        luck = 0.0 if trial.seed == 100_000 or log2(trial.base.lr) % 1 else (-0.02, 0.01)[trial.seed % 2]
+        return 2 + 0.01 * (log2(trial.base.lr) + 7.25) ** 2 + luck
+
+    base = run(make_study(tune={"sampler": "grid", "trials": 8, "finalist_seeds": 4}), surface_runner(noisy))
+    assert base["finalists"][0]["fitted"]
+    assert base["loss"] > min(f["loss"] for f in base["finalists"])  # by its own mean alone it would not have won
+    assert log2(base["lr"]) == pytest.approx(-7.25, abs=0.01)
+
+
 def test_the_flat_range_holds_the_lrs_within_half_a_percent(make_study, surface_runner):
     base = run(
         make_study(tune={"sampler": "grid", "trials": 15}),
