@@ -68,12 +68,19 @@ def show(rows: Sequence[Row]) -> None:
         print(f"{r['name']}: {ours}{against}{target}{met}", flush=True)
 
 
-def write(name: str, rows: Sequence[Row], **about: Any) -> Path:
-    """Keep a benchmark's rows in results/benchmarks; returns where its picture belongs."""
+def write(name: str, rows: Sequence[Row], *, add: bool = False, **about: Any) -> Path:
+    """Keep a benchmark's rows in results/benchmarks; returns where its picture belongs.
+
+    `add` keeps what an earlier run on the same machine measured, but for rows of the same names.
+    """
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine() | about, "rows": list(rows)}
-    (OUTPUT / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return OUTPUT / f"{name}.png"
+    path, here = OUTPUT / f"{name}.json", machine() | about
+    there = json.loads(path.read_text(encoding="utf-8")) if add and path.exists() else {}
+    kept = there["rows"] if there.get("machine") == here else []
+    fresh = {r["name"] for r in rows}
+    content = {"machine": here, "rows": [*(r for r in kept if r["name"] not in fresh), *rows]}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path.with_suffix(".png")
 
 
 def machine() -> Row:

@@ -2,7 +2,8 @@
 
     python benchmarks/sparse.py            everything; results/benchmarks/sparse.json and sparse.png
     python benchmarks/sparse.py --quick    small sizes, for a look whether it runs; writes nothing
-    python benchmarks/sparse.py --only step,break-even,memory,answer
+    python benchmarks/sparse.py --only step,break-even,memory,answer      some of it; adds to what is there
+    python benchmarks/sparse.py --only step --widths 2048 --densities 128
 
 Steps are timed by contenders that take turns (`contenders.py`).
 """
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import BATCH, CORES, DEPTH, LENGTH, ROOT, Row, row, show, timed, write
@@ -183,13 +184,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="break-even,memory,step,answer")
+    parser.add_argument("--widths", type=int, nargs="*", help="only these")
+    parser.add_argument("--densities", type=int, nargs="*", help="only one over these")
     a = parser.parse_args()
     size = QUICK if a.quick else FULL
+    if a.widths:
+        size = replace(size, widths=tuple(a.widths))
+    if a.densities:
+        size = replace(size, densities=tuple(1 / n for n in a.densities))
     parts = {"break-even": break_even, "memory": memory, "step": steps_table, "answer": answer}
     found = {name: parts[name](size) for name in a.only.split(",")}
     if a.quick:
         return
-    picture = write("sparse", [r for rows in found.values() for r in rows])
+    picture = write("sparse", [r for rows in found.values() for r in rows], add=True)
     if "break-even" in found:
         draw(found["break-even"], picture)
 

@@ -7,8 +7,9 @@
 2. Minimum at or beyond an end: two more values on that side; against a wall of divergence, the values before it.
 3. No minimum at all, or two basins: give up on the parabola and run the fixed axis.
 4. Narrow enough, but seen with fewer seeds than asked for: a fresh seed.
-5. Interval too wide: fill the holes of the table (an existing seed costs no new offset), the far values first,
-   since the vertex is known the better the further apart its supports lie; then a fresh seed; then values between.
+5. Interval too wide: a fresh seed, for each has an optimum of its own (`analysis.seed_spread`) and one more run of an
+   old one tells little about the others; with none left, the holes of the table, the far values first, since the
+   vertex is known the better the further apart its supports lie; then values between.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ __all__ = ["LATTICE", "Ask", "Bounds", "Move", "Point", "first_asks", "next_move
 
 LATTICE = 0.25
 """Values are asked for on quarter octaves, so that neighbours, resumed runs and fixed grids share rows."""
+
+RESERVE = 2
+"""Trials kept back from sharpening: when noise moves the lowest mean towards an end, they look beyond it."""
 
 BUMP_SIGMAS = 4.0
 """A rise between two dips counts as a second basin when it stands this many standard errors above both."""
@@ -78,7 +82,7 @@ def snap(x: float) -> float:
 
 def first_asks(guess: float, seeds: Sequence[int], settings: BracketSpec, bounds: Bounds) -> tuple[Ask, ...]:
     """The first six runs around `guess`, moved as a whole to lie within `bounds`."""
-    h = _spacing(settings)
+    h = _spacing(settings, bounds)
     middle = snap(min(max(guess, bounds.low + 2 * h), bounds.high - 2 * h))
     first, second = seeds[0], seeds[min(1, len(seeds) - 1)]
     asks = [Ask(middle + k * h, first) for k in (-2, 0, 2)] + [Ask(middle + k * h, second) for k in (-1, 0, 1)]
@@ -101,22 +105,25 @@ def next_move(
         return Move(why="the loss has two basins", fall_back=True, optimum=optimum)
     if optimum.status == "flat":
         return Move(why="the loss has no minimum that a parabola could name", fall_back=True, optimum=optimum)
+    h = _spacing(settings, bounds)
     narrow = optimum.settled and optimum.half_width <= settings.width
     fresh = [seed for seed in seeds if seed not in {p.seed for p in points}]
     few = len(seeds) - len(fresh) < settings.min_seeds and bool(fresh)
     if narrow and not few:
         return Move(why=f"interval ±{optimum.half_width:.2f} octave", optimum=optimum)
-    if len(points) >= settings.max_trials:
+    outside = optimum.status in ("edge", "one-sided", "few points")
+    most = settings.max_trials - (0 if outside else RESERVE)
+    if len(points) >= most:
         return Move(why=f"{len(points)} trials, the most allowed", optimum=optimum)
     if narrow:
-        asks, why = _first_of(fresh[0], points, optimum, settings), ""
-    elif optimum.status in ("edge", "one-sided", "few points"):
-        asks = _widen(points, optimum, settings, bounds, seeds)
+        asks, why = _first_of(fresh[0], points, optimum, h), ""
+    elif outside:
+        asks = _widen(points, optimum, h, bounds, seeds)
         why = "the minimum lies at the end of the range or against divergence"
     else:
-        asks = _sharpen(points, optimum, settings, seeds)
+        asks = _sharpen(points, optimum, h, seeds)
         why = "every seed has run at every value"
-    return Move(asks[: settings.max_trials - len(points)], "" if asks else why, optimum=optimum)
+    return Move(asks[: most - len(points)], "" if asks else why, optimum=optimum)
 
 
 def two_basins(optimum: Optimum) -> bool:
@@ -135,15 +142,16 @@ def two_basins(optimum: Optimum) -> bool:
     return False
 
 
-def _spacing(settings: BracketSpec) -> float:
-    return max(LATTICE, snap(settings.step))
+def _spacing(settings: BracketSpec, bounds: Bounds) -> float:
+    """Octaves between the values of the first bracket: as asked for, or less where five do not fit the range."""
+    room = math.floor((bounds.high - bounds.low) / 4 / LATTICE + 1e-9) * LATTICE
+    return max(LATTICE, min(snap(settings.step), room))
 
 
 def _widen(
-    points: Sequence[Point], optimum: Optimum, settings: BracketSpec, bounds: Bounds, seeds: Sequence[int]
+    points: Sequence[Point], optimum: Optimum, h: float, bounds: Bounds, seeds: Sequence[int]
 ) -> tuple[Ask, ...]:
     """Two more values on the side where the minimum may lie, or the values left before a wall of divergence."""
-    h = _spacing(settings)
     finite = sorted({p.x for p in points if math.isfinite(p.loss)})
     lowest = min(p.x for p in points)
     if not finite:  # everything diverged: go down
@@ -163,31 +171,31 @@ def _alternate(xs: Sequence[float], seeds: Sequence[int], bounds: Bounds) -> tup
     return tuple(Ask(x, seeds[k % min(2, len(seeds))]) for k, x in enumerate(xs) if x in bounds)
 
 
-def _near(points: Sequence[Point], optimum: Optimum, settings: BracketSpec) -> list[float]:
+def _near(points: Sequence[Point], optimum: Optimum, h: float) -> list[float]:
     """The values that trained and lie near enough to the minimum to say where it is, rising."""
-    reach = 2.5 * _spacing(settings)
-    return sorted({p.x for p in points if math.isfinite(p.loss) and abs(p.x - optimum.log2) <= reach})
+    return sorted({p.x for p in points if math.isfinite(p.loss) and abs(p.x - optimum.log2) <= 2.5 * h})
 
 
-def _first_of(seed: int, points: Sequence[Point], optimum: Optimum, settings: BracketSpec) -> tuple[Ask, ...]:
+def _first_of(seed: int, points: Sequence[Point], optimum: Optimum, h: float) -> tuple[Ask, ...]:
     """A fresh seed starts with a whole wide set: its own offset could not be told from the curve by less.
 
     Its middle is the value that most seeds share, the nearest to the vertex among equals.
     """
-    values = _near(points, optimum, settings)
+    values = _near(points, optimum, h)
     shared = Counter(p.x for p in points)
     middle = max(values, key=lambda x: (shared[x], -abs(x - optimum.log2)))
     return tuple(Ask(x, seed) for x in dict.fromkeys([values[0], middle, values[-1]]))
 
 
-def _sharpen(points: Sequence[Point], optimum: Optimum, settings: BracketSpec, seeds: Sequence[int]) -> tuple[Ask, ...]:
-    """A pair of runs that narrows the interval most: holes of a seed already used, far from the vertex first."""
+def _sharpen(points: Sequence[Point], optimum: Optimum, h: float, seeds: Sequence[int]) -> tuple[Ask, ...]:
+    """Two or three runs that narrow the interval most."""
     done = {(p.x, p.seed) for p in points}
-    values = _near(points, optimum, settings)
+    values = _near(points, optimum, h)
     by_distance = sorted(values, key=lambda x: -abs(x - optimum.log2))
     for seed in seeds:
         if not any(s == seed for _, s in done):
-            return _first_of(seed, points, optimum, settings)
+            return _first_of(seed, points, optimum, h)
+    for seed in seeds:
         holes = [x for x in by_distance if (x, seed) not in done]
         if holes:
             return tuple(Ask(x, seed) for x in holes[:2])

@@ -279,8 +279,8 @@ def verdict(**options: Any) -> None:
 def plot(**options: Any) -> None:
     """Draw the pictures of a results folder into its plots/.
 
-    Kinds: lr, stability, regret, sparsity, check, init, tuning, cost; by default all that there is something to show
-    of.
+    Kinds: lr, stability, regret, sparsity, params, check, init, tuning, cost; by default all that there is something
+    to show of.
 
     \b
     Examples:
@@ -346,6 +346,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_status)
     except Exception as error:  # the boundary to a user's own model, which may raise anything; ours stays a traceback
         place = _in_users_code(error)
+        if place is None and isinstance(error, OSError):  # a folder without permission, a network that went away
+            click.echo(f"hptransfer: {error}", err=True)
+            sys.exit(2)
         if place is None:
             raise
         said = (str(error).splitlines() or [""])[0]

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from hptransfer.file_names import RESULTS_FOLDER
+
 __all__ = [
     "BASE",
     "JSON",
@@ -36,7 +38,7 @@ SET = click.option(
 RESULTS_DIR = click.option(
     "--results",
     "results_dir",
-    default="results",
+    default=RESULTS_FOLDER,
     show_default=True,
     metavar="DIR",
     help="Where results folders live, a path or a URI that pyarrow.fs knows. The study's own is DIR/<name>.",

@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from hptransfer.errors import InputError
-from hptransfer.scaling.rules import Rule, get_rule, rule_from_table
+from hptransfer.scaling.rules import Rule, get_rule, rule_from_table, ships
 from hptransfer.schema_errors import first_refusal
 from hptransfer.series import series_name
 from hptransfer.specs import Precision
 from hptransfer.study import Cell, Study
 from hptransfer.trial import BaseHPs, Trial
 
-__all__ = ["Series", "lr_axis", "make_trial", "series_of", "trials_of", "tuned_study", "with_overrides"]
+__all__ = ["Series", "grid_size", "lr_axis", "make_trial", "series_of", "trials_of", "tuned_study", "with_overrides"]
 
 TUNED_TRAINING = ("warmup", "beta1", "beta2")
 """Training settings that a search may tune; they travel with the base HPs."""
@@ -113,7 +113,7 @@ def make_trial(
         sparsity=study.sparsity,
         rule=rule,
         rule_digest=rule_of(study, rule).digest(),
-        rule_table=study.rules.get(rule, {}),
+        rule_table={} if ships(rule) else rule_of(study, rule).to_table(),  # a worker knows what ships, no more
         base_width=study.base.width,
         base_depth=study.base.depth,
         width=width,
@@ -123,6 +123,13 @@ def make_trial(
         seed=seed,
         variant=variant,
     )
+
+
+def grid_size(study: Study) -> int:
+    """How many trials the fixed grid has, those asked for twice counted twice; nothing is multiplied out for it."""
+    grid = study.grid
+    series, shapes = len(grid.rules) * max(1, len(grid.variants)), len(grid.shapes(study.base.depth))
+    return series * shapes * len(lr_axis(study, study.base.hps)) * len(grid.init_multiples) * len(grid.seeds)
 
 
 def trials_of(study: Study, base: BaseHPs, *, precision: Precision, data_id: str) -> list[Trial]:

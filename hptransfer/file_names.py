@@ -1,4 +1,4 @@
-"""The names of what lies in a results folder besides its trials and curves."""
+"""The results folder, and the names of what lies in it besides its trials and curves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ __all__ = [
     "HISTORY_FILE",
     "PLOTS_FOLDER",
     "REPORT_FILE",
+    "RESULTS_FOLDER",
     "RUNNING_FILE",
     "STAMP_FILE",
     "STUDY_FILE",
     "VERDICT_FILE",
 ]
 
+RESULTS_FOLDER = "results"
+"""Where every study has its folder unless `--results` says otherwise."""
 STUDY_FILE = "study.yaml"
 """The study as run."""
 BASE_FILE = "base.json"

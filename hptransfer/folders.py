@@ -80,7 +80,8 @@ class Folder(ABC):
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside."""
-        return f"{self.uri}/{name}"
+        path, mark, query = self.uri.partition("?") if not is_local(self.uri) else (self.uri, "", "")
+        return f"{path}/{name}{mark}{query}"
 
     @abstractmethod
     def names(self, subfolder: str) -> list[str]:

@@ -24,6 +24,7 @@ from hptransfer.fanout import rule_of
 from hptransfer.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.models import resolve_factory
 from hptransfer.scaling.coordcheck import CheckSettings, coordinate_check, judge_check
+from hptransfer.series import split_series
 from hptransfer.store import Store
 from hptransfer.study import Study
 from hptransfer.trial import NUMERICS_VERSION, BaseHPs
@@ -81,8 +82,13 @@ def scope_of(study: Study) -> Scope:
     densities = check.densities or tuple(
         sorted({c.density for c in shapes if least * c.density >= LEAST_NONZEROS}, reverse=True)
     )
-    rules = check.rules or tuple(rule for rule in study.grid.rules if rule in study.verdict.expect_stable)
+    rules = check.rules or tuple(rule for rule in study.grid.rules if rule in _expected(study))
     return Scope(tuple(sorted(widths)), densities or (1.0,), rules)
+
+
+def _expected(study: Study) -> set[str]:
+    """The rules of the series that are expected to be stable."""
+    return {split_series(name)[0] for name in study.verdict.expect_stable}
 
 
 def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> CheckReport:
@@ -148,7 +154,7 @@ def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> Chec
         sentences.append(verdict.sentence)
         judged = verdict.slopes[verdict.slopes["tolerance"].notna()]
         slopes += [{"axis": axis, **row} for row in json.loads(judged.to_json(orient="records"))]
-        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in study.verdict.expect_stable)
+        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in _expected(study))
     return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
 
 

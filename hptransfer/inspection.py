@@ -6,7 +6,6 @@ Each takes the options of its command line and prints; the numbers come from the
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -38,6 +37,7 @@ from hptransfer.study import VerdictSpec
 from hptransfer.study_checks import study_warnings, unknown_rule
 from hptransfer.training.build import target_of
 from hptransfer.training.calibrate import seconds_per_step
+from hptransfer.training.process import workers_here
 from hptransfer.trial import Trial
 from hptransfer.workspace import Options, existing_store, stored_base, stored_precision
 
@@ -84,7 +84,7 @@ def plan_of(options: Options, *, calibrate: bool) -> Plan:
         works,
         rows,
         failed=len(store.names(FAILED_FOLDER)) if store else 0,
-        workers=options.workers or max(1, (os.cpu_count() or 1) // options.settings.threads),
+        workers=options.workers or workers_here(options.settings),
         seconds_per_step=partial(seconds_per_step, settings=options.settings) if calibrate else None,
         warnings=study_warnings(study),
     )
@@ -113,6 +113,15 @@ def write_export(given: Mapping[str, Any]) -> None:
     """Write the per-tensor settings of a target for another trainer."""
     options = Options.from_command_line(given)
     trial, _ = _target_trial(options, given)
+    kind = trial.sparsity.kind
+    if given["form"] == "python" and kind != "random" and trial.density < 1:
+        raise InputError(
+            "the Python snippet draws unstructured random masks alone",
+            where="sparsity.kind",
+            found=kind,
+            allowed="--format json or yaml, which name every tensor's density",
+            hint="or call hptransfer.parametrize in the trainer",
+        )
     text = export_text(explain_rows(target_of(trial)), given["form"], optimizer=trial.training.optimizer)
     if given["output"] is None:
         click.echo(text, nl=False)
@@ -187,10 +196,11 @@ def show_verdict(given: Mapping[str, Any]) -> int:
 
 def _verdict_settings(results: Results, given: Mapping[str, Any]) -> VerdictSpec:
     """The study's own settings with those of the command line laid over."""
-    stored = dict((results.study or {}).get("verdict") or {})
+    found = (results.study or {}).get("verdict")
+    stored = dict(found) if isinstance(found, Mapping) else {}
     asked = {"delta": given["delta"], "slope_margin": given["margin"], "expect_stable": list(given["expect"]) or None}
     stored |= {key: value for key, value in asked.items() if value is not None}
-    if not stored.get("expect_stable") and not results.study:
+    if not stored.get("expect_stable") and not results.study and "rule" in results.frame:
         stored["expect_stable"] = sorted(set(results.frame["rule"].astype(str)))
     try:
         return VerdictSpec.model_validate(stored)

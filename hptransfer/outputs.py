@@ -44,6 +44,8 @@ def write_outputs(store: Store) -> Results:
     results = load_results(store.uri)
     if results.judgement is not None:
         store.write_text(VERDICT_FILE, results.judgement.to_json() + "\n")
+    else:
+        store.remove(VERDICT_FILE)  # of rows that can no longer be judged together
     save_plots(results, open_folder(store.uri, create=False))
     store.write_text(REPORT_FILE, render_report(results))
     return results

@@ -37,6 +37,8 @@ class Work:
     expected: float | None = None
     together: int | None = None
     """Trials that a search asks for at a time: a pack does not reach across its batches."""
+    instead_of: int = 0
+    """Trials of the fixed grid that a bracket search stands in for."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Plan(Load):
     failed: int
     packs: int
     workers: int
+    fixed_grid: int
+    """Trials the fixed grid would take where a bracket search is planned in its stead; else 0."""
     phases: tuple[PhasePlan, ...]
     cells: tuple[CellPlan, ...]
     warnings: tuple[str, ...] = ()
@@ -105,9 +109,9 @@ def planned_work(
     grid = tuple(trials_of(study, base, precision=precision, data_id=data_id))
     if study.grid.search == "fixed":
         return [*works, Work("grid", grid)]
-    expected, _ = expected_trials(study, base, tuned=tuned)
+    expected, fixed = expected_trials(study, base, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
-    return [*works, Work("grid", tuple(shapes.values()), expected)]
+    return [*works, Work("grid", tuple(shapes.values()), expected, instead_of=fixed)]
 
 
 def _search_work(setting: Setting) -> list[Work]:
@@ -163,6 +167,7 @@ def make_plan(
         failed=failed,
         packs=sum(phase.packs for phase in phases),
         workers=workers,
+        fixed_grid=sum(work.instead_of for work in works),
         phases=tuple(phases),
         cells=tuple(cells),
         warnings=tuple(warnings),

@@ -46,9 +46,11 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 def summary(plan: Plan) -> str:
     """`252 trials, 0 stored (0 diverged, 0 failed), 40 packs on 2 workers, about 3m 05s of training left`."""
     time = "time unknown" if plan.est_seconds is None else f"about {duration(plan.est_seconds)} of training left"
+    asked = next((phase.planned for phase in plan.phases if phase.phase == "grid"), 0)
+    saved = f"; the search takes about {asked} of the fixed grid's {plan.fixed_grid}" if plan.fixed_grid else ""
     return (
         f"{plan.planned} trials, {plan.stored} stored ({plan.diverged} diverged, {plan.failed} failed), "
-        f"{plan.packs} packs on {plan.workers} worker{'s' if plan.workers != 1 else ''}, {time}{_memory(plan)}"
+        f"{plan.packs} packs on {plan.workers} worker{'s' if plan.workers != 1 else ''}, {time}{saved}{_memory(plan)}"
     )
 
 

@@ -20,7 +20,7 @@ import yaml
 
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.errors import InputError
-from hptransfer.file_names import BASE_FILE, CHECK_FILE, CHECK_FRAME_FILE, RUNNING_FILE, STUDY_FILE
+from hptransfer.file_names import BASE_FILE, BRACKET_FILE, CHECK_FILE, CHECK_FRAME_FILE, RUNNING_FILE, STUDY_FILE
 from hptransfer.folders import Folder, open_folder
 from hptransfer.study import VerdictSpec
 
@@ -28,6 +28,9 @@ __all__ = ["Results", "load_results", "results_of", "tuned_base"]
 
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
+RELISTS = 5
+OTHER_BUDGET = "other budget"
+"""Phase, in memory, of grid rows whose number of steps is not the study's."""
 CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
 
 
@@ -44,6 +47,8 @@ class Results:
     curves: pd.DataFrame
     base: Mapping[str, Any] | None
     """`base.json`: the base HPs and what tuning them cost."""
+    search: Mapping[str, Any] | None
+    """`bracket.json`: where a bracket search spent its trials; None without one."""
     judgement: Judgement | None
     no_judgement: str
     """Why there is no judgement; empty when there is one."""
@@ -75,12 +80,14 @@ def results_of(
     study: Mapping[str, Any] | None = None,
     curves: pd.DataFrame | None = None,
     base: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
     check: pd.DataFrame | None = None,
     check_says: tuple[str, ...] = (),
     progress: Mapping[str, Any] | None = None,
     problems: tuple[str, ...] = (),
 ) -> Results:
     """Results from what is in memory; judges the rows."""
+    frame = _of_this_budget(frame, study)
     judgement, why = _judge(frame, study, base)
     return Results(
         name=name or _study_name(frame) or "results",
@@ -89,6 +96,7 @@ def results_of(
         frame=frame,
         curves=pd.DataFrame(columns=list(CURVE_COLUMNS)) if curves is None else curves,
         base=base,
+        search=search,
         judgement=judgement,
         no_judgement=why,
         check=check,
@@ -106,7 +114,7 @@ def load_results(uri: str) -> Results:
     """
     folder = open_folder(uri, create=False)
     problems: list[str] = []
-    trials = _read_tables(folder, folder.names("trials"), problems)
+    trials = _read_parts(folder, "trials", problems)
     loose = folder.names("")
     if trials is None:
         trials = _read_tables(folder, [name for name in loose if name != CHECK_FRAME_FILE], problems)
@@ -126,8 +134,9 @@ def load_results(uri: str) -> Results:
         name=str((study or {}).get("name") or PurePosixPath(folder.uri).name),
         uri=uri,
         study=study,
-        curves=_read_tables(folder, folder.names("curves"), problems),
+        curves=_read_parts(folder, "curves", problems),
         base=_read_mapping(folder, BASE_FILE, problems),
+        search=_read_mapping(folder, BRACKET_FILE, problems),
         check=check,
         check_says=_sentences(_read_mapping(folder, CHECK_FILE, problems)),
         progress=progress if _is_fresh(progress) else None,
@@ -147,6 +156,21 @@ def _is_fresh(progress: Mapping[str, Any] | None) -> bool:
     return (now - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S
 
 
+def _read_parts(folder: Folder, kind: str, problems: list[str]) -> pd.DataFrame | None:
+    """The parts of a store as one frame. A driver that merges small parts takes them away: then all are listed anew."""
+    for _ in range(RELISTS):
+        found: list[str] = []
+        names = folder.names(kind)
+        try:
+            frame = _read_tables(folder, names, found)
+        except FileNotFoundError:
+            continue
+        problems += found
+        return frame
+    problems.append(f"{kind}/ changed {RELISTS} times while it was read")
+    return None
+
+
 def _read_tables(folder: Folder, names: Iterable[str], problems: list[str]) -> pd.DataFrame | None:
     """The Parquet files among `names` as one frame, or None when none could be read."""
     parts = []
@@ -155,7 +179,9 @@ def _read_tables(folder: Folder, names: Iterable[str], problems: list[str]) -> p
             continue
         try:
             parts.append(pq.read_table(pa.BufferReader(folder.read(name))).to_pandas())
-        except (pa.ArrowInvalid, OSError) as error:
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
             problems.append(f"{PurePosixPath(name).name} cannot be read ({str(error).splitlines()[0]})")
     if not parts:
         return None
@@ -209,6 +235,24 @@ def tuned_base(base: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     None where nothing was tuned (`trials` is 0): then each series' own optimum at its base cell is what transfers.
     """
     return base if base and base.get("trials") != 0 else None
+
+
+def _of_this_budget(frame: pd.DataFrame, study: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Rows of the grid that an earlier form of the study trained longer or shorter get a phase of their own.
+
+    The study says how many steps its series take (a variant may have its own); where it does not, or a series has no
+    such row, the rows stay as they are, and the verdict goes by what most rows have.
+    """
+    if not study or not {"phase", "steps"} <= set(frame.columns):
+        return frame
+    asked = (study.get("training") or {}).get("steps")
+    variants = (study.get("grid") or {}).get("variants") or {}
+    labels = frame["variant"].fillna("") if "variant" in frame else pd.Series("", index=frame.index)
+    wanted = labels.map(lambda name: (variants.get(name) or {}).get("training.steps", asked))
+    grid, fits = frame["phase"] == "grid", frame["steps"] == pd.to_numeric(wanted, errors="coerce")
+    known = labels[grid & fits].unique()
+    other = grid & ~fits & labels.isin(known)
+    return frame.assign(phase=frame["phase"].mask(other, OTHER_BUDGET)) if other.any() else frame
 
 
 def _judge(

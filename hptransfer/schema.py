@@ -51,7 +51,7 @@ SCHEMA = pa.schema(
         _field("init_std", _FLOAT, "Base standard deviation of the initial weights, before the rule scales it."),
         _field("alpha_input", _FLOAT, "Multiplier of the embedding's output."),
         _field("alpha_output", _FLOAT, "Multiplier of the readout's input."),
-        _field("weight_decay", _FLOAT, "Base decoupled weight decay, before the rule scales it."),
+        _field("weight_decay", _FLOAT, "Base weight decay, before the rule scales it."),
         _field("decay", _TEXT, "`independent` (lr × decay held) or `coupled`."),
         _field("schedule", _TEXT, "Shape of the learning-rate schedule."),
         _field("warmup", _FLOAT, "Share of the steps spent on linear warm-up."),

@@ -20,7 +20,7 @@ from hptransfer.cache import cache_dir
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
-from hptransfer.fanout import make_trial, trials_of, tuned_study, with_overrides
+from hptransfer.fanout import grid_size, make_trial, trials_of, tuned_study, with_overrides
 from hptransfer.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
 from hptransfer.folders import is_local
 from hptransfer.gate import check_study, print_check
@@ -33,6 +33,7 @@ from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trial import BaseHPs
 from hptransfer.tuning import planned_trials, tune
+from hptransfer.tuning.space import check_tune
 from hptransfer.workspace import Options, stored_base, stored_precision
 
 __all__ = ["Phases", "run_study"]
@@ -68,6 +69,8 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
     if phases.grid:
         _hold_cap(options)
+    else:
+        check_tune(options.study)
     precision = _settle_precision(options, store)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
@@ -95,12 +98,12 @@ def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) 
 def _hold_cap(options: Options) -> None:
     """Refuse a grid above its cap before anything is tuned for it; what tuning finds changes no number of trials."""
     study = options.study
-    trials = trials_of(study, study.base.hps, precision="fp32", data_id=options.data_id)
-    if len(trials) > study.grid.max_trials and not options.yes:
+    trials = grid_size(study)
+    if trials > study.grid.max_trials and not options.yes:
         raise InputError(
             "the grid is larger than its cap",
             where="grid",
-            found=f"{len(trials)} trials",
+            found=f"{trials} trials",
             allowed=f"at most {study.grid.max_trials} (grid.max_trials)",
             hint="look at `hptransfer plan`, then add --yes",
         )
@@ -200,7 +203,7 @@ def _say_goodbye(options: Options, store: Store, runner: Runner, sentence: str, 
     """The closing message: what failed, the verdict in a sentence if the grid ran, the report, what to try next."""
     if runner.failed:
         click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of(FAILED_FOLDER)}", err=True)
-    study = options.study_path
+    study = options.named
     if sentence:
         click.echo(sentence)
         follow_up = f"hptransfer verdict {store.uri}"

@@ -68,7 +68,7 @@ check:
   seeds: 8                # widths an octave apart: with few seeds their noise passes for a slope
 
 verdict:
-  expect_stable: [supar]  # exit status 0 asks for STABLE of these
+  expect_stable: [supar]  # `hptransfer verdict` exits 0 when these are STABLE
 """
 
 _GPT_OPTIONS = """\

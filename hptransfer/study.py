@@ -227,7 +227,9 @@ class CheckSpec(Spec):
     enabled: bool = Field(default=True, description="Run the check before the sweep.")
     widths: Widths = Field(default=(), description="Widths compared; empty: those of the grid.")
     densities: Densities | None = Field(default=None, description="Densities compared; null: those of the grid.")
-    rules: Texts = Field(default=(), description="Rules that must pass; empty: those expected to be stable.")
+    rules: Texts = Field(
+        default=(), description="Rules looked at; empty: those expected to be stable. Only these must pass."
+    )
     steps: int = Field(default=10, ge=1, description="Optimizer steps on one repeated batch.")
     seeds: Seeds = Field(default=(0, 1, 2), description="Seeds.")
     lr: Positive | None = Field(default=None, description="LR of the check; by default the base LR.")
@@ -238,7 +240,9 @@ class CheckSpec(Spec):
 class VerdictSpec(Spec):
     """What counts as stable."""
 
-    expect_stable: Texts = Field(default=("supar",), description="Rules that must be STABLE for exit status 0.")
+    expect_stable: Texts = Field(
+        default=("supar",), description="Rules that must be STABLE for `hptransfer verdict` to exit 0."
+    )
     delta: Positive = Field(default=0.005, description="Regret allowed, relative (0.005 is half a percent).")
     slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum an octave of axis.")
     confidence: Annotated[float, BeforeValidator(read_number)] = Field(

@@ -18,6 +18,7 @@ from hptransfer.schema_errors import nearest
 from hptransfer.series import split_series
 from hptransfer.study import Study
 from hptransfer.trial import BaseHPs
+from hptransfer.tuning.telescope import telescope_plan
 
 __all__ = ["check_study", "study_warnings", "unknown_rule"]
 
@@ -33,6 +34,7 @@ def check_study(study: Study) -> None:
     _check_shapes(study)
     for name, overrides in study.grid.variants.items():
         _check_variant(study, name, tuple(overrides))
+    _refuse_equal_variants(study)
     for prefix, variant in _variants(study):
         try:
             _check_model(variant)
@@ -69,7 +71,7 @@ def study_warnings(study: Study) -> list[str]:
     if missing:
         found.append(
             f"verdict.expect_stable names {', '.join(missing)}, which grid.rules does not run:"
-            " the study cannot end with exit status 0."
+            " `hptransfer verdict` cannot exit 0."
         )
     return found
 
@@ -169,6 +171,19 @@ def _check_variant(study: Study, name: str, keys: tuple[str, ...]) -> None:
         raise error.at(where) from None
 
 
+def _refuse_equal_variants(study: Study) -> None:
+    """Two names for the same settings would share their trials, and one of them have none."""
+    seen: dict[str, str] = {}
+    for series in series_of(study, study.base.hps):
+        if series.rule == study.grid.rules[0]:
+            settings = series.study.model_dump_json(exclude={"grid"}) + series.base.model_dump_json()
+            if settings in seen:
+                raise InputError(
+                    f"has the settings of '{seen[settings]}'", where=f"grid.variants.{series.variant}", hint="drop one"
+                )
+            seen[settings] = series.variant
+
+
 def _variants(study: Study) -> Iterator[tuple[str, Study]]:
     """The study, and as each of its variants has it, with the place that says so."""
     yield "", study
@@ -184,7 +199,7 @@ def _check_model(study: Study) -> None:
     if ":" in study.model.factory:
         return
     build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
-    for where, width in _widths(study):
+    for where, width in dict.fromkeys(_widths(study)):
         try:
             with torch.device("meta"):
                 build(width=width, depth=1)
@@ -210,8 +225,8 @@ def _widths(study: Study) -> Iterator[tuple[str, int]]:
     yield "base.width", study.base.width
     yield from (("grid.cells" if study.grid.cells else "grid.widths", s.width) for s in study.grid.shapes(1))
     yield from (("check.widths", width) for width in study.check.widths)
-    if study.tune is not None:
-        yield from (("tune.telescope_widths", width) for width in study.tune.telescope_widths)
+    if study.tune is not None and study.tune.strategy == "telescope":
+        yield from (("tune.telescope_widths", width) for width, _ in telescope_plan(study))
 
 
 def _check_pattern(study: Study) -> None:

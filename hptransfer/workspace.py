@@ -6,6 +6,7 @@ Reading only; nothing here trains. `hptransfer.session` runs studies, `hptransfe
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from pydantic import ValidationError
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
-from hptransfer.file_names import BASE_FILE, STUDY_FILE
-from hptransfer.folders import NoFolderError
+from hptransfer.file_names import BASE_FILE, RESULTS_FOLDER, STUDY_FILE
+from hptransfer.folders import NoFolderError, is_local
 from hptransfer.schema_errors import first_refusal
 from hptransfer.specs import Precision
 from hptransfer.store import Store
@@ -44,7 +45,6 @@ class Options:
     """The options of a command that reads a study file, after the command line and before any work."""
 
     study: Study
-    study_path: Path
     results: str
     base: Mapping[str, Any] | None = None
     """Content of `--base FILE`; None where none was given."""
@@ -56,6 +56,8 @@ class Options:
     storage: str | None = None
     command: str = ""
     """The command line as typed, for messages that say how to resume."""
+    named: str = ""
+    """The study as further commands name it: its path, with the results folder where that is not the usual one."""
 
     @classmethod
     def from_command_line(cls, given: Mapping[str, Any]) -> Options:
@@ -73,7 +75,6 @@ class Options:
         results = results_uri(given["results_dir"], study.name)
         return cls(
             study=study,
-            study_path=path,
             results=results,
             base=read_base_file(base_file) if base_file else None,
             executor=given.get("executor", "local"),
@@ -87,7 +88,8 @@ class Options:
             ),
             yes=bool(given.get("yes")),
             storage=given.get("storage"),
-            command=" ".join(["hptransfer", *sys.argv[1:]]),
+            command=shlex.join(["hptransfer", *sys.argv[1:]]),
+            named=shlex.join([str(path), *_unless_usual(given["results_dir"])]),
         )
 
     @property
@@ -96,9 +98,16 @@ class Options:
         return open_corpus(self.study.data).fingerprint
 
 
+def _unless_usual(results_dir: str) -> list[str]:
+    return [] if results_dir == RESULTS_FOLDER else ["--results", results_dir]
+
+
 def results_uri(folder: str, name: str) -> str:
-    """Where the study `name` keeps its results below `folder`, a path or a URI."""
-    return f"{folder.rstrip('/')}/{name}"
+    """Where the study `name` keeps its results below `folder`, a path or a URI (whose query stays at its end)."""
+    if is_local(folder):
+        return f"{folder.rstrip('/')}/{name}"
+    path, mark, query = folder.partition("?")
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
 
 
 def existing_store(options: Options) -> Store | None:
@@ -148,7 +157,9 @@ def stored_base(options: Options, store: Store | None) -> tuple[dict[str, Any], 
         return dict(options.base), "--base"
     stored = store.read_json(BASE_FILE) if store is not None else None
     if store is not None and stored is not None:
-        return _checked_base(stored, store.path_of(BASE_FILE)), "base.json of the results folder"
+        checked = _checked_base(stored, store.path_of(BASE_FILE))
+        if checked.get("trials") != 0:  # 0: nothing was tuned, so the study has the last word on its own base
+            return checked, "base.json of the results folder"
     return untuned_base(options.study), "base of the study file, not tuned"
 
 

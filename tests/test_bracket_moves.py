@@ -101,6 +101,7 @@ def test_one_basin_is_not_taken_for_two():
 def test_the_search_stops_at_the_cap():
     points, move = search(bowl(-6.0, 0.2, np.random.default_rng(1)), guess=-6.0, settings=BracketSpec(max_trials=9))
     assert len(points) <= 9
+    assert move.optimum.status not in ("ok",) or len(points) <= 9 - 2  # the last two only look beyond an end
     assert "most allowed" in move.why or move.fall_back
 
 
@@ -109,3 +110,10 @@ def test_when_every_seed_has_run_everywhere_values_between_are_asked_for():
     points, _ = search(bowl(-6.0, 0.01, np.random.default_rng(2)), guess=-6.0, seeds=(0, 1), settings=settings)
     assert len(points) > 10
     assert len({p.x for p in points}) > 5
+
+
+def test_a_range_too_short_for_the_usual_spacing_gets_a_closer_one():
+    """Two octaves: five values half an octave apart, not three of which none can be fitted."""
+    points, move = search(bowl(-6.2), guess=-6.0, bounds=Bounds(-7.0, -5.0), settings=BracketSpec(width=0.3))
+    assert len({p.x for p in points}) >= 5
+    assert move.optimum.log2 == pytest.approx(-6.2, abs=0.15)

@@ -132,6 +132,10 @@ FILES = {
     "ignores.py": "from torch.nn import *\ndef build(width):\n    return Sequential(Embedding(9, 8), Linear(8, 9))\n",
     "prose.txt": "text\n",
 }
+TELESCOPE = (
+    "--set", "model={factory: gpt, options: {head_size: 16}}",
+    "--set", "tune={strategy: telescope, trials: 48, space: {lr: {low: 2^-9, high: 2^-5}}}",
+)  # fmt: skip
 OWN = ("explain", "tiny.yaml", "--set")
 
 FAULTS = [
@@ -172,12 +176,24 @@ FAULTS = [
     (("export", "tiny.yaml", "--format", "toml"), "'toml' is not one of"),
     (("export", "tiny.yaml", "--output", "gone/x.json"), "gone/x.json: cannot write the file"),
     *(((command, "empty"), "empty: no trial rows here") for command in ("verdict", "plot", "report")),
+    (("verdict", "loose"), "columns are missing: rule"),
+    (("status", "blocked"), "blocked/trials"),
+    (("status", "empty"), "empty: holds no study"),
     *(((command, "gone"), "gone: ") for command in ("verdict", "plot", "report", "status")),
     *(((command, "foo://x/y"), "foo://x/y: ") for command in ("verdict", "plot", "report", "status")),
     (("status", "prose.txt"), "prose.txt: is not a folder"),
     (("verdict", "empty", "--delta", "x"), "'x' is not a valid float"),
     (("run", "tiny.yaml", "--executor", "local", "--address", "a:1"), "the local executor uses no cluster"),
+    (("run", "tiny.yaml", "--executor", "local", "--workers", "2"), "the local executor is one process"),
     (("run", "tiny.yaml", "--address", "127.0.0.1:9"), "--address: no Ray answers"),
+    (("plan", "tiny.yaml", "--device", "cuda"), "--device: there is no GPU here"),
+    (("tune", "tiny.yaml", "--executor", "local"), "tune: nothing to search"),
+    (("plan", "tiny.yaml", *TELESCOPE), "tune.telescope_widths = 8 does not fit"),
+    (("plan", "tiny.yaml", "--set", "grid.variants={a: {}, b: {}}"), "grid.variants.b: has the settings of 'a'"),
+    (
+        ("export", "tiny.yaml", "--set", "sparsity.kind='1:2'", "--density", "1/2", "--format", "python"),
+        "unstructured random masks alone",
+    ),
     (("run", "tiny.yaml", "--executor", "nope"), "'nope' is not one of"),
     (("run", "tiny.yaml", "--workers", "0"), "Invalid value for '--workers'"),
     (("run", "tiny.yaml", "--results", "prose.txt", "--executor", "local"), "cannot be created; Not a directory"),
@@ -196,6 +212,10 @@ def test_bad_input_is_one_message_and_status_2(
     arguments: tuple[str, ...], message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "empty").mkdir()
+    (here / "blocked").mkdir()
+    (here / "blocked" / "trials").write_text("a file where a folder should be")
+    (here / "loose").mkdir()
+    pd.DataFrame({"lr": [0.1], "loss": [1.0]}).to_parquet(here / "loose" / "theirs.parquet")
     for name, text in FILES.items():
         (here / name).write_text(text)
     assert status_of(*arguments) == 2

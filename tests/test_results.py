@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from hptransfer.errors import InputError
-from hptransfer.results import load_results
+from hptransfer.folders import LocalFolder
+from hptransfer.results import load_results, results_of
 
 
 def frame(**changes) -> pd.DataFrame:
@@ -95,3 +96,40 @@ def test_only_fresh_news_of_work_in_flight_is_running(folder, in_flight, age, ru
     news = {"planned": 40, "stored": 28, "in_flight": in_flight, "updated": updated.isoformat()}
     (folder / "running.json").write_text(json.dumps(news))
     assert load_results(str(folder)).running is running
+
+
+def budget(steps: int) -> pd.DataFrame:
+    """The rows of a study that trains so long."""
+    return frame(steps=steps).assign(trial_id=lambda rows: rows["trial_id"] + f"-{steps}")
+
+
+def test_rows_of_another_budget_are_set_aside_by_what_the_study_says(tmp_path):
+    """After a change of training.steps the verdict is that of the new budget, though most rows are old."""
+    old, new = budget(steps=100), budget(steps=200).query("lr > 0.004")
+    both = pd.concat([old, new], ignore_index=True)
+    study = {"training": {"steps": 200}, "grid": {}}
+    found = results_of(both, study=study)
+    assert set(found.frame["phase"]) == {"grid", "other budget"}
+    assert set(found.judgement.cells["n_points"]) == {new["lr"].nunique()}
+    assert set(results_of(both, study={"training": {"steps": 300}}).frame["phase"]) == {"grid"}
+
+
+def test_each_series_is_judged_on_its_own_budget():
+    """A study may compare a short and a long variant: neither drops out."""
+    short, long = budget(steps=100).assign(variant="short"), budget(steps=400).assign(variant="long")
+    judged = results_of(pd.concat([short, long.query("seed < 2")], ignore_index=True)).judgement
+    assert {v["variant"] for v in judged.verdicts} == {"short", "long"}
+
+
+def test_parts_that_a_merging_driver_takes_away_are_listed_anew(tmp_path, monkeypatch):
+    part = tmp_path / "trials" / "b.parquet"
+    part.parent.mkdir()
+    budget(steps=10).to_parquet(part)
+    listed = iter([["trials/a.parquet"], ["trials/b.parquet"]])
+    names = LocalFolder.names
+    monkeypatch.setattr(
+        LocalFolder, "names", lambda self, kind: next(listed) if kind == "trials" else names(self, kind)
+    )
+    found = load_results(str(tmp_path))
+    assert len(found.frame) == len(budget(steps=10))
+    assert not found.problems

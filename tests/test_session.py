@@ -9,7 +9,7 @@ import pytest
 
 from hptransfer import read_results
 from hptransfer.session import Phases, run_study
-from hptransfer.workspace import Options
+from hptransfer.workspace import Options, results_uri
 
 STUDY = """
 name: twice
@@ -57,3 +57,41 @@ def test_a_lost_row_of_a_finished_search_is_run_again(tmp_path):
     assert set(read_results(str(folder))["trial_id"]) < before
     assert run_study(options(tmp_path, "bracket"), grid) == 0
     assert set(read_results(str(folder))["trial_id"]) >= before
+
+
+def test_an_untuned_study_has_the_last_word_on_its_base(tmp_path):
+    """base.json of a study without a search is a copy of the study's own base, and no more than that."""
+    text = STUDY.replace("tune: {trials: 4, batch: 2, finalists: 1, finalist_seeds: 2}\n", "").replace(
+        "lr: {octaves: [-10, -3]}", "lr: [2^-7]"
+    )
+    study = tmp_path / "twice.yaml"
+    for init in (0.02, 0.08):
+        study.write_text(text.replace("SEARCH", "fixed").replace("depth: 1}", f"depth: 1, init_std: {init}}}"))
+        given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+        assert run_study(Options.from_command_line(given), Phases(tune=True, grid=True)) == 0
+    rows = read_results(str(tmp_path / "results" / "twice"))
+    assert sorted(rows["init_std"].unique()) == [0.02, 0.08]
+
+
+def test_a_verdict_does_not_outlive_the_rows_it_was_given_on(tmp_path):
+    """Rows of two batch sizes cannot be judged together: the old verdict goes."""
+    study, verdict = tmp_path / "twice.yaml", tmp_path / "results" / "twice" / "verdict.json"
+    for batch in (2, 4):
+        text = STUDY.replace("SEARCH", "fixed").replace("batch_size: 2", f"batch_size: {batch}")
+        study.write_text(text)
+        given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+        assert run_study(Options.from_command_line(given), Phases(grid=True)) == 0
+        assert verdict.exists() == (batch == 2)
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"),
+    [
+        ("results", "results/s"),
+        ("results/", "results/s"),
+        ("s3://bucket/deep", "s3://bucket/deep/s"),
+        ("s3://bucket/deep?region=x&scheme=http", "s3://bucket/deep/s?region=x&scheme=http"),
+    ],
+)
+def test_a_study_lies_below_its_folder_whatever_follows_in_a_uri(folder, found):
+    assert results_uri(folder, "s") == found

@@ -18,7 +18,7 @@ from hptransfer.analysis.optimum import CellPoints
 from hptransfer.errors import InputError
 from hptransfer.series import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "read_cells"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
@@ -70,7 +70,9 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
     notes: list[str] = []
     rows = _grid_rows(frame, notes)
     rows = _typed(rows)
-    rows = _full_budget(rows, notes)
+    every, rows = len(rows), full_budget(rows)
+    if left := every - len(rows):
+        notes.append(f"{left} rows of other budgets than {_budgets(rows)} steps were left out")
     rows = _finished(rows, notes)
     swept = _swept(rows)
     rows = _one_slice(rows, swept, base, notes)
@@ -172,15 +174,21 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _full_budget(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The budget most rows have (the longer of equals): losses of different budgets are not comparable."""
+def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each series' own budget, which most of them have (the longer of equals): losses of different
+    budgets are not comparable."""
     if "steps" not in rows or rows["steps"].nunique() < 2:
         return rows
-    counts = rows["steps"].value_counts()
-    steps = counts[counts == counts.max()].index.max()
-    notes.append(f"{int((rows['steps'] != steps).sum())} rows of other budgets than {steps:g} steps were left out")
+    series = [rows["rule"], rows["variant"]]
+    counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
+    most = counts == counts.groupby(series).transform("max")
+    steps = rows["steps"].where(most).groupby(series).transform("max")
     kept: pd.DataFrame = rows[rows["steps"] == steps]
     return kept
+
+
+def _budgets(rows: pd.DataFrame) -> str:
+    return " or ".join(f"{steps:g}" for steps in sorted(rows["steps"].unique()))
 
 
 def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

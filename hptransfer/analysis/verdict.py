@@ -26,6 +26,7 @@ import pandas as pd
 from hptransfer.analysis.cells import Cells, read_cells
 from hptransfer.analysis.drift import Slope, drift_slopes
 from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
+from hptransfer.analysis.seed_spread import seed_spread
 from hptransfer.json_values import plain
 from hptransfer.study import VerdictSpec
 
@@ -90,6 +91,9 @@ def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] 
         verdicts += _verdicts([c for c in judged if c.key.series == series], settings)
     stable, missing = _as_expected(verdicts, settings)
     notes = (*cells.notes, *(f"no rows of '{m}', which is expected to be stable" for m in missing))
+    spread = seed_spread([c.points for c in cells.cells], [c.optimum for c in judged])
+    if spread > 0:
+        notes += (f"seeds differ in their own optimum by {spread:.2f} octaves (standard deviation)",)
     table = pd.DataFrame([_cell_row(c) for c in judged])
     return Judgement(verdicts, table, _sentence(verdicts, missing, settings), stable, cells.swept, notes)
 

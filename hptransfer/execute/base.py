@@ -58,6 +58,9 @@ class Executor(ABC):
     workers: int
     """Packs that run at the same time."""
 
+    stacks: bool = False
+    """Whether a worker trains the trials of a pack side by side, as on a GPU, rather than one after another."""
+
     @abstractmethod
     def submit(self, pack: Pack) -> None:
         """Take a pack; returns at once."""

@@ -33,6 +33,10 @@ def make_executor(
     if name == "local":
         if address is not None:
             raise InputError("the local executor uses no cluster", where="--address", found=address, hint="drop it")
+        if workers is not None and workers != 1:
+            raise InputError(
+                "the local executor is one process", where="--workers", found=workers, hint="use --executor ray"
+            )
         return LocalExecutor(settings)
     if address is None and "RAY_ADDRESS" not in os.environ:
         # Ray reads this when it is imported, and then listens on the loopback interface alone.

@@ -24,6 +24,7 @@ class LocalExecutor(Executor):
         # Now rather than inside the first pack: Python cannot be interrupted cleanly while it loads torch.
         import_module("hptransfer.training.pack")
         self._settings = settings
+        self.stacks = import_module("hptransfer.training.process").device_of(settings).type == "cuda"
         self._waiting: deque[Pack] = deque()
         self._draining = False
 

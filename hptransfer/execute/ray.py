@@ -35,6 +35,7 @@ class RayExecutor(Executor):
         self._cluster = join_cluster(settings, address=address, workers=workers, dashboard=dashboard)
         # "auto" is settled here: a task without a GPU must not reach for one that Ray gave to another.
         settings = dataclasses.replace(settings, device="cuda" if self._cluster.gpus else "cpu")
+        self.stacks = self._cluster.gpus
         self._settings = ray.put(settings)
         self._train = ray.remote(_train).options(
             num_cpus=settings.threads, num_gpus=1 if self._cluster.gpus else 0, max_retries=0

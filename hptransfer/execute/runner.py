@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from hptransfer.errors import WorkError
+from hptransfer.errors import InputError, WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Counts, Progress
@@ -113,6 +113,7 @@ class Runner:
             self._load()
         stored = [trial_id for trial_id in asked if trial_id in self._stored]
         new = [trial for trial in asked.values() if trial.id not in self._stored]
+        self._refuse_renamed(asked[trial_id] for trial_id in stored)
         self._tally.plan(asked, phase)
         if stored:
             self._ready.append(self._stored_rows(stored))
@@ -170,6 +171,22 @@ class Runner:
         self._fresh.clear()
         self._old_logs = set(self.store.names(FAILED_FOLDER))
 
+    def _refuse_renamed(self, trials: Iterable[Trial]) -> None:
+        """A row keeps the variant's name it was stored under; under another it would never be found again."""
+        assert self._table is not None or not self._stored
+        for trial in trials:
+            name = (
+                self._table.column("variant")[self._stored[trial.id]].as_py() or "" if self._table is not None else ""
+            )
+            if name != trial.variant:
+                raise InputError(
+                    "these trials are stored under another variant's name",
+                    where=f"grid.variants, results in {self.store.uri}",
+                    found=f"'{trial.variant}'",
+                    allowed=f"'{name}'" if name else "no variant: they were run before the study had any",
+                    hint="keep the name, or give the study a results folder of its own with --results",
+                )
+
     def _stored_rows(self, ids: Sequence[str]) -> Iterator[Row]:
         assert self._table is not None
         table = self._table.take([self._stored[trial_id] for trial_id in ids])
@@ -191,7 +208,8 @@ class Runner:
             if self._pack_trials is not None:
                 packs = self._pack_trials(trials, phase)
             else:
-                packs = packs_of(trials, phase, workers=max(1, workers))
+                stacks = self._executor is not None and self._executor.stacks
+                packs = packs_of(trials, phase, workers=max(1, workers), stacked=stacks)
             for pack in packs:
                 self._queue(_Job(replace(pack, pruning=pruning)))
 
@@ -205,7 +223,8 @@ class Runner:
         """Keep every worker busy; packs that take moments queue up behind the workers, long ones do not."""
         executor = self._started()
         self._pack(executor.workers)
-        depth = 2 * executor.workers + 2 if 0 < self._tally.pack_wall_s < 1 else executor.workers
+        workers = max(1, executor.workers)  # a cluster that can grow grows for a task that waits
+        depth = 2 * workers + 2 if 0 < self._tally.pack_wall_s < 1 else workers
         while self._waiting and len(self._flying) < depth and not self._draining:
             job = heapq.heappop(self._waiting)[2]
             self._flying[job.pack.id] = job

@@ -52,6 +52,7 @@ class TuneExecutor(Executor):
     ) -> None:
         self._cluster = join_cluster(settings, address=address, workers=workers, dashboard=dashboard)
         settings = dataclasses.replace(settings, device="cuda" if self._cluster.gpus else "cpu")
+        self.stacks = self._cluster.gpus
         self._packs = _Packs()
         self._reports: queue.Queue[PackReport | BaseException] = queue.Queue()
         self._flying = 0

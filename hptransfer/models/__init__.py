@@ -22,6 +22,14 @@ __all__ = ["GPT", "MLP", "resolve_factory"]
 
 Factory = Callable[..., nn.Module]
 
+GIVEN = {
+    "width": "set base.width and grid.widths",
+    "depth": "set base.depth and grid.depths",
+    "vocab_size": "it is that of the data",
+    "context": "it is training.sequence_length",
+}
+"""Arguments that a study hands to every factory, and where each comes from."""
+
 _BUILT_IN: dict[str, Factory] = {"gpt": GPT, "mlp": MLP}
 
 
@@ -34,16 +42,22 @@ def resolve_factory(spec: ModelSpec, *, vocab_size: int, context: int) -> Factor
     factory = _BUILT_IN.get(spec.factory) or _import(spec.factory)
     accepted, takes_any = _parameters(factory, spec.factory)
     offered = {"vocab_size": vocab_size, "context": context, **spec.options}
-    unknown = [name for name in spec.options if not takes_any and name not in accepted]
+    unknown = [name for name in spec.options if name in GIVEN or (not takes_any and name not in accepted)]
     if unknown:
+        given = unknown[0] in GIVEN
         raise InputError(
-            "the factory takes no such option",
+            "the study gives this itself" if given else "the factory takes no such option",
             where=f"model.options.{unknown[0]}",
             found=unknown[0],
-            allowed=", ".join(sorted(set(accepted) - {"width", "depth", "vocab_size", "context"})) or "none",
+            allowed=", ".join(sorted(set(accepted) - set(GIVEN))) or "none",
+            hint=GIVEN.get(unknown[0], ""),
         )
     fixed = {name: value for name, value in offered.items() if takes_any or name in accepted}
     takes_depth = takes_any or "depth" in accepted
+    try:
+        inspect.signature(factory).bind(width=1, **({"depth": 1} if takes_depth else {}), **fixed)
+    except TypeError as error:
+        raise InputError(f"the factory cannot be called: {error}", where="model.options", found=spec.options) from None
 
     def build(*, width: int, depth: int = 2) -> nn.Module:
         model = factory(width=width, **({"depth": depth} if takes_depth else {}), **fixed)

@@ -12,7 +12,7 @@ from hptransfer.report.tidy import prepared
 
 __all__ = ["cost_table", "plot_cost"]
 
-_PHASES = {"tune": "proxy search", "check": "coordinate check"}
+_PHASES = {"tune": "proxy search", "check": "coordinate check", "probe": "probes", "other budget": "other budgets"}
 
 
 def cost_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
-from hptransfer.number_text import density_text, flops_text, percent_text, power_text, seconds_text
+from hptransfer.folders import is_local
+from hptransfer.number_text import density_text, flops_text, percent_text, power_text, seconds_text, value_text
+from hptransfer.report.answer import base_hps
 from hptransfer.report.markup import Markup, tag
 from hptransfer.report.plot_cost import cost_table
-from hptransfer.report.sections import colours, is_settled, study_path
+from hptransfer.report.sections import colours, is_settled, number, study_path
 from hptransfer.report.style import order_series, series_text
 from hptransfer.results import Results
 from hptransfer.series import split_series
@@ -104,14 +106,22 @@ def add_command(results: Results, rows: Sequence[Mapping[Any, Any]]) -> str:
         settings |= {"grid.lr_multiples": None} if grid.get("lr_multiples") else {}
         settings["grid.lr"] = [float(f"{v:.9g}") for v in values]
     elif len(values):
-        settings["grid.init_multiples"] = [float(f"{v / float(rows[0]['transferred']):.9g}") for v in values]
+        settings["grid.init_multiples"] = [float(f"{v / _init_std(results, rows[0]):.9g}") for v in values]
     if seeds:
         settings["grid.seeds"] = seeds
-    folder = results.uri.rstrip("/").rpartition("/")[0]
+    folder = results.uri.rstrip("/").rpartition("/")[0] if is_local(results.uri) else ""
     parts = [shlex.join(["hptransfer", "fanout", study_path(results)])]
     parts += [shlex.join(["--set", f"{key}={json.dumps(value)}"]) for key, value in settings.items()]
     parts += [shlex.join(["--results", folder])] if folder else []
     return " \\\n  ".join(parts)
+
+
+def _init_std(results: Results, row: Mapping[Any, Any]) -> float:
+    """What the grid's multiples of init multiply: the base's, or what the row's variant puts in its place."""
+    variants = ((results.study or {}).get("grid") or {}).get("variants") or {}
+    own = (variants.get(row["variant"]) or {}).get("base.init_std")
+    base = base_hps(results)
+    return float(own) if own else base.init_std if base else 1.0
 
 
 def _depth(row: Mapping[Any, Any]) -> dict[str, int]:
@@ -137,7 +147,37 @@ def cost_section(results: Results) -> Markup | None:
         *(tag("p", sentence, class_="lead") for sentence in words),
         tag("div", *bars, class_="costs"),
         tag("p", "Whole bar: FLOPs with the zeros. Solid part: on non-zero weights.", class_="note"),
+        _search(results),
         id="cost",
+    )
+
+
+def _search(results: Results) -> Markup | None:
+    """Where a bracket search spent its trials, cell by cell, and why it stopped there."""
+    cells = (results.search or {}).get("cells") or []
+    if not cells:
+        return None
+    heads = ("series", "width", "density", "trials", "probes", "why it stopped")
+    rows = [
+        tag(
+            "tr",
+            tag("td", series_text(str(cell.get("series", "")))),
+            tag("td", value_text(number(cell.get("width"))), class_="num"),
+            tag("td", density_text(number(cell.get("density"))), class_="num"),
+            tag("td", value_text(number(cell.get("trials"))), class_="num"),
+            tag("td", value_text(number(cell.get("probes"))), class_="num"),
+            tag("td", ("fixed axis: " if cell.get("fell_back") else "") + str(cell.get("why", ""))),
+        )
+        for cell in cells
+    ]
+    spent, fixed = (int((results.search or {}).get(name) or 0) for name in ("trials", "fixed_grid"))
+    head = tag(
+        "tr", *(tag("th", h, scope="col", class_="num" if h not in (heads[0], heads[-1]) else None) for h in heads)
+    )
+    return tag(
+        "details",
+        tag("summary", f"The bracket search took {spent} trials, where the fixed grid has {fixed}"),
+        tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="scroll", tabindex=0),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.file_names import STUDY_FILE
+from hptransfer.folders import is_local
 from hptransfer.number_text import density_text, flops_text, percent_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
@@ -154,8 +155,9 @@ def _signed(value: float) -> str:
 
 
 def study_path(results: Results) -> str:
-    """The study file that lies with the results, for commands."""
-    return f"{results.uri.rstrip('/')}/{STUDY_FILE}" if results.uri and results.study else "STUDY.yaml"
+    """The study file that lies with the results, for commands, which read one from a local path alone."""
+    there = results.uri and results.study and is_local(results.uri)
+    return f"{results.uri.rstrip('/')}/{STUDY_FILE}" if there else "STUDY.yaml"
 
 
 # Answer ------------------------------------------------------------------------------------------------------------

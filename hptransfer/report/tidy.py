@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hptransfer.analysis.cells import full_budget
 from hptransfer.number_text import density_text
 from hptransfer.report.style import order_series
 from hptransfer.series import series_name
@@ -72,12 +73,7 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
 
 def grid_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The fan-out's rows of the full budget: neither the proxy search nor the check, nothing pruned, no short probe."""
-    rows = frame[(frame["phase"] == "grid") & (frame["status"] != "pruned")]
-    if "steps" not in rows or rows["steps"].nunique() < 2:
-        return rows
-    counts = rows["steps"].value_counts()
-    full: pd.DataFrame = rows[rows["steps"] == counts[counts == counts.max()].index.max()]
-    return full
+    return full_budget(frame[(frame["phase"] == "grid") & (frame["status"] != "pruned")])
 
 
 def series_in(frame: pd.DataFrame) -> list[str]:

@@ -139,6 +139,7 @@ def _run(target: Target, seed: int, batch: Any, loss: Loss, settings: CheckSetti
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptyRowWarning)  # sizes are means: a dead output is part of them
         parametrized = parametrize_target(target, seed)
+    _without_noise(parametrized.model)
     optimizer = _optimizer(parametrized, settings)
     recorder = Recorder(parametrized.model, parametrized.table)
     rows: list[dict[str, Any]] = []
@@ -154,6 +155,14 @@ def _run(target: Target, seed: int, batch: Any, loss: Loss, settings: CheckSetti
                 recorder.measure_update()
             rows.extend({"step": step, **row} for row in recorder.rows())
     return rows
+
+
+def _without_noise(model: nn.Module) -> None:
+    """Switch dropout off: it would pass for an update, of the same size whatever the rule."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
 
 
 def _optimizer(parametrized: Parametrized, settings: CheckSettings) -> torch.optim.Optimizer:

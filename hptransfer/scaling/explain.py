@@ -206,12 +206,19 @@ def attach_multipliers(model):
     def scaled(value, factor):
         return (value[0] * factor, *value[1:]) if isinstance(value, tuple) else value * factor
 
+    def scaled_input(args, kwargs, factor):
+        if args:
+            return (args[0] * factor, *args[1:]), kwargs
+        name = next((n for n in ("query", "input") if n in kwargs), next(iter(kwargs)))
+        return args, {{**kwargs, name: kwargs[name] * factor}}
+
     for (path, at), factor in MULTIPLIERS.items():
         module = model.get_submodule(path)
         if at == "output":
             module.register_forward_hook(lambda m, args, out, f=factor: scaled(out, f))
         else:
-            module.register_forward_pre_hook(lambda m, args, f=factor: scaled(args, f))
+            hook = lambda m, args, kwargs, f=factor: scaled_input(args, kwargs, f)
+            module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
 def param_groups(model, lr=BASE_LR):

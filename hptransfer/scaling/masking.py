@@ -8,6 +8,7 @@ costs nothing: a copy that has not run yet breaks the graph once, and `arm` avoi
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,13 +38,19 @@ class _Armed:
 
 
 class _MaskGradient:
-    """Multiplies a parameter's gradient by the mask its module holds at that moment (it may have moved device)."""
+    """Multiplies a parameter's gradient by the mask its module holds at that moment (it may have moved device).
+
+    The module is known weakly: it owns the parameter, which owns this hook, and a ring would outlive its model.
+    """
 
     def __init__(self, module: nn.Module, buffer: str) -> None:
-        self.module, self.buffer = module, buffer
+        self.module, self.buffer = weakref.ref(module), buffer
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        mask: Tensor = getattr(self.module, self.buffer)
+        module = self.module()
+        if module is None:  # the parameter lives on by itself: there is no mask any more
+            return gradient
+        mask: Tensor = getattr(module, self.buffer)
         return gradient * mask.to(gradient.dtype)
 
 

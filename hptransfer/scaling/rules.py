@@ -38,6 +38,7 @@ __all__ = [
     "known_rules",
     "register_rule",
     "rule_from_table",
+    "ships",
 ]
 
 Role = Literal["embedding", "hidden", "residual", "readout", "vector"]
@@ -95,10 +96,12 @@ class Rule:
     note: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        frozen = {
-            optimizer: MappingProxyType({role: MappingProxyType(dict(cells)) for role, cells in table.items()})
-            for optimizer, table in self.tables.items()
-        }
+        frozen = {}
+        for optimizer, table in self.tables.items():
+            cells = {role: MappingProxyType(dict(cells)) for role, cells in table.items()}
+            if "hidden" in cells:  # residual projections are hidden matrices unless the table says otherwise
+                cells.setdefault("residual", cells["hidden"])
+            frozen[optimizer] = MappingProxyType(cells)
         object.__setattr__(self, "tables", MappingProxyType(frozen))
 
     def __hash__(self) -> int:
@@ -115,6 +118,11 @@ class Rule:
                 f"rule '{self.name}' has no table for this optimizer", found=optimizer, allowed=", ".join(self.tables)
             )
         return self.tables[optimizer].get(role, {}).get(quantity, NO_CHANGE)
+
+    @property
+    def uses_depth(self) -> bool:
+        """Whether any cell depends on the depth."""
+        return any(cell.depth for table in self.tables.values() for cells in table.values() for cell in cells.values())
 
     def to_table(self) -> dict[str, Any]:
         """The rule as plain values, in the form `rule_from_table` reads. Cells that change nothing are left out."""
@@ -163,7 +171,7 @@ def rule_from_table(name: str, table: Mapping[str, Any]) -> Rule:
     residual_init: gpt2       # or none
     ```
 
-    A `residual` role that is not written has the cells of `hidden`; `like` fills whole roles that are not written.
+    `like` fills whole roles that are not written; a `residual` role that neither writes otherwise is as `hidden`.
     """
     where = f"rules.{name}"
     _mapping(table, where, (*_OPTIMIZERS, "attention", "residual_init", "like", "note"))
@@ -208,7 +216,7 @@ def _read_roles(
                 hint="scale its init_std and lr instead: it is the same rule",
             )
         read[role] = {q: _read_cell(cells[q], f"{where}.{role}.{q}") for q in QUANTITIES if q in cells}
-    if "residual" not in roles and "hidden" in roles:
+    if "residual" not in roles and "hidden" in roles and start.get("residual") in (None, start.get("hidden")):
         read["residual"] = dict(read["hidden"])
     return read
 
@@ -318,6 +326,11 @@ def get_rule(name: str) -> Rule:
     if name not in _known:
         raise InputError("unknown rule", where="rule", found=name, allowed=", ".join(_known))
     return _known[name]
+
+
+def ships(name: str) -> bool:
+    """Whether the rule of this name comes with the package, so that every process knows it."""
+    return name in _SHIPPED
 
 
 def known_rules() -> tuple[str, ...]:

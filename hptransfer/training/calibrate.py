@@ -18,13 +18,10 @@ from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
 from hptransfer.training.programs import forget_programs, program_for
-from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.settings import BUCKETS, WorkerSettings
 from hptransfer.trial import Trial
 
-__all__ = ["BUCKETS", "calibrate_precision", "seconds_per_step", "stack_size", "time_program"]
-
-BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
-"""Numbers of stacked trials a program may have: few, because each is compiled anew."""
+__all__ = ["calibrate_precision", "seconds_per_step", "stack_size", "time_program"]
 
 GAIN = 1.1
 """bf16, or a larger stack, must be faster by this factor to be chosen."""
@@ -67,7 +64,7 @@ def _faster_precision(device: str, tokens: int, width: int) -> Precision:
 def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
     """Seconds one worker needs for one step of one such trial, measured in a full pack; compiling is not counted."""
     device = prepare_process(settings)
-    stack = stack_size([trial], settings, device)
+    stack = stack_size([trial] * BUCKETS[-1], settings, device)
     try:
         program = program_for(trial, settings, device, stack)
     except CannotStackError:
@@ -92,7 +89,7 @@ def stack_size(trials: Sequence[Trial], settings: WorkerSettings, device: torch.
     """How many of these trials to train at once: one on a CPU, the calibrated bucket on a GPU."""
     if settings.stack is not None:
         return settings.stack
-    if device.type == "cpu":
+    if device.type == "cpu" or len(trials) == 1:
         return 1
     key = (trials[0].shape_key, str(device))
     if key not in _best_stack:

@@ -2,12 +2,14 @@
 
 A checkpoint holds all that the rest of the run depends on, so a run that is continued equals one that was never
 interrupted, bit for bit on a CPU. A file that cannot be read, or was written for another layout, is left aside:
-the trial then starts over.
+the trial then starts over. Checkpoints are a convenience: where they cannot be written (a worker on another machine, a
+full disk) training goes on without them, and says so once.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,13 +31,21 @@ class Checkpoints:
         """Replace the trial's checkpoint. `layout` says what the tensors belong to."""
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
+        try:
+            self._replace(self._path(trial_id), tensors, layout)
+        except (OSError, SafetensorError) as error:
+            print(f"no checkpoints from here on: {error}", file=sys.stderr)
+            self.folder = None
+
+    @staticmethod
+    def _replace(path: Path, tensors: Mapping[str, Tensor], layout: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
         try:
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"layout": layout})
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(temporary, self._path(trial_id))
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -24,7 +24,7 @@ STEP_NUMBERS = ("lr_factor", "beta1", "beta2", "unbias1", "unbias2", "clip")
 class Hyper:
     """The scalars of one tensor's update at one step; each broadcasts against the tensor.
 
-    `lr`: LR at this step. `decay`: decoupled weight decay as AdamW takes it, so that lr · decay is the shrinkage.
+    `lr`: LR at this step. `decay`: weight decay as torch's AdamW (decoupled) and SGD (in the gradient) take it.
     `eps`: Adam's. `beta1`: Adam's first or SGD's momentum. `unbias1`: 1/(1 − β₁ᵗ); `unbias2`: 1/√(1 − β₂ᵗ).
     """
 
@@ -52,10 +52,10 @@ def adamw(parameter: Tensor, gradient: Tensor, momenta: tuple[Tensor, ...], hype
 
 
 def sgd(parameter: Tensor, gradient: Tensor, momenta: tuple[Tensor, ...], hyper: Hyper) -> tuple[Tensor, ...]:
-    """New (parameter, buffer) after one step of heavy-ball SGD; the decay is decoupled here too."""
+    """New (parameter, buffer) after one step of heavy-ball SGD; the decay is part of the gradient, as torch has it."""
     (buffer,) = momenta
-    buffer = hyper.beta1 * buffer + gradient
-    return parameter * (1 - hyper.lr * hyper.decay) - hyper.lr * buffer, buffer
+    buffer = hyper.beta1 * buffer + gradient + hyper.decay * parameter
+    return parameter - hyper.lr * buffer, buffer
 
 
 def step_numbers(training: TrainingSpec, step: int) -> tuple[float, ...]:

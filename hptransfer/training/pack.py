@@ -106,11 +106,11 @@ class _Run:
             yield self._outcome(slot, trial, losses[:, slot].double(), final[slot], seconds)
 
     def _fill(self) -> None:
-        """Load every slot; slots beyond the trials are dead copies of the first."""
-        torch.manual_seed(self.trials[0].seed)
+        """Load every slot; slots beyond the trials are dead copies of the last."""
+        torch.manual_seed(self.trials[0].seed)  # for a model with dropout, whose trials are never stacked
         for slot in range(self.program.stack):
-            trial = self.trials[slot] if slot < len(self.trials) else self.trials[0]
-            if slot < len(self.trials) or slot == 0:
+            if slot < len(self.trials):
+                trial = self.trials[slot]
                 tensors = initial_state(trial, table_of(trial), self.program.layout)
             self.program.load(slot, tensors)
         self.program.alive[len(self.trials) :] = False

@@ -9,9 +9,10 @@ import sys
 
 import torch
 
+from hptransfer.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["device_of", "fast_matmul", "prepare_process"]
+__all__ = ["device_of", "fast_matmul", "prepare_process", "workers_here"]
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 
@@ -32,10 +33,24 @@ def prepare_process(settings: WorkerSettings) -> torch.device:
 
 
 def device_of(settings: WorkerSettings) -> torch.device:
-    """The device these settings mean on this machine."""
-    if settings.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(settings.device)
+    """The device these settings mean on this machine. Refuses a GPU where there is none."""
+    there = torch.cuda.is_available()
+    if settings.device == "cuda" and not there:
+        raise InputError(
+            "there is no GPU here that torch can use",
+            where="--device",
+            found="cuda",
+            allowed="auto, cpu",
+            hint="where only the cluster has GPUs, leave --device at auto and name training.precision",
+        )
+    return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
+
+
+def workers_here(settings: WorkerSettings) -> int:
+    """How many workers this machine has room for: one a GPU, or one for every `threads` cores."""
+    if device_of(settings).type == "cuda":
+        return torch.cuda.device_count()
+    return max(1, len(os.sched_getaffinity(0)) // settings.threads)
 
 
 @functools.cache

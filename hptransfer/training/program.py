@@ -126,6 +126,8 @@ class Program:
         self.masks = tuple(room(m) for m in example.masks)
         self.hyper = tuple(tuple(room(c) for c in columns) for columns in example.hyper)
         self.buffers = {name: room(b) for name, b in example.buffers.items()}
+        for name, value in example.buffers.items():
+            self.buffers[name].copy_(value)  # a first run may come before any trial, and indices must be some
         self.numbers = torch.zeros(stack, len(STEP_NUMBERS), device=device)
         self.ceiling = torch.zeros(stack, device=device)
         self.alive = torch.zeros(stack, dtype=torch.bool, device=device)
@@ -184,7 +186,8 @@ class Program:
     @property
     def bytes(self) -> int:
         """Bytes of all tensors held."""
-        tensors = [*self.sheets, *self.masks, *(m for moments in self.momenta for m in moments)]
+        tensors = [*self.sheets, *self.masks, *self.buffers.values(), self.batch, self.numbers]
+        tensors += [t for group in (*self.momenta, *self.hyper) for t in group]
         return sum(t.numel() * t.element_size() for t in tensors)
 
     def _held_out(self, sheets: Sequence[Tensor], buffers: dict[str, Tensor], batch: Tensor) -> Tensor:
@@ -209,7 +212,7 @@ class Program:
 
     def _bind(self, step: Callable[..., Any], settings: WorkerSettings, compiled: bool) -> Callable[[], Tensor]:
         if self.stack > 1:
-            step = vmap(step, randomness="different")
+            step = vmap(step)  # which refuses random numbers: they would depend on what else is in the stack
 
         def advance(*arguments: Any) -> Tensor:
             sheets, momenta, *_, alive, _ = arguments
@@ -238,4 +241,12 @@ class Program:
 
             return eager
         program, self.note = compile_program(advance, arguments, settings)
-        return captured(program) if self.device.type == "cuda" and not self.note else program
+        if self.device.type != "cuda" or self.note:
+            return program
+        try:
+            return captured(program)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # a model that reads from the host cannot be recorded
+            self.note = f"no CUDA graph ({str(error).strip().splitlines()[0][:120]})"
+            return program

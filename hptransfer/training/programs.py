@@ -11,6 +11,7 @@ from hptransfer.training.build import corpus_of, initial_state, make_skeleton, t
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
+from hptransfer.training.optimizers import momenta_of
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
@@ -46,20 +47,30 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     if key in _programs:
         _programs.move_to_end(key)
         return _programs[key]
-    _make_room(stack * 9 * cost_of(trial).params)
-    program = Program(
-        trial,
-        make_skeleton(trial, table, layout.as_values, device.type),
-        layout,
-        initial_state(trial, table, layout),
-        vocab_size=vocab_size,
-        stack=stack,
-        device=device,
-        settings=settings,
-        compiled=compiled,
-    )
-    _programs[key] = program
-    return program
+    _make_room(stack * (4 * (1 + momenta_of(t.optimizer)) + 1) * cost_of(trial).params)
+
+    def build() -> Program:
+        return Program(
+            trial,
+            make_skeleton(trial, table, layout.as_values, device.type),
+            layout,
+            initial_state(trial, table, layout),
+            vocab_size=vocab_size,
+            stack=stack,
+            device=device,
+            settings=settings,
+            compiled=compiled,
+        )
+
+    try:
+        _programs[key] = build()
+    except torch.OutOfMemoryError:
+        if not _programs:
+            raise
+        forget_programs()  # what earlier shapes still hold may be what is missing
+        torch.cuda.empty_cache()
+        _programs[key] = build()
+    return _programs[key]
 
 
 def forget_programs() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["WorkerSettings"]
+__all__ = ["BUCKETS", "WorkerSettings"]
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Numbers of trials that a GPU may train stacked in one program: few, because each is compiled anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,11 @@ def _by_optuna(setting: Setting, runner: TuneRunner, seed: int, worst: float, mi
         for one in batch:
             past.append(PastRun(rungs=rungs.get(one.trial.id, ()), told=one.told))
             search.tell(one.number, past[-1])
-        batch = [replace(t, steps=rungs[t.trial.id][-1][0]) if t.status == "pruned" else t for t in batch]
+        # (a pruned run whose curve was lost with its part keeps the steps of its row)
+        batch = [
+            replace(t, steps=rungs[t.trial.id][-1][0]) if t.status == "pruned" and t.trial.id in rungs else t
+            for t in batch
+        ]
         if mirror:
             mirror.add(batch)
         tried += batch

@@ -21,6 +21,12 @@ def test_few_trials_are_spread_over_the_workers(trials: int, workers: int, sizes
     assert [t.seed for p in packs for t in p.trials] == list(range(trials))
 
 
+@pytest.mark.parametrize(("trials", "workers", "sizes"), [(36, 1, [36]), (36, 2, [18, 18]), (300, 1, [128, 128, 44])])
+def test_a_worker_that_stacks_gets_a_stackful(trials: int, workers: int, sizes: list[int]) -> None:
+    packs = packs_of([a_trial(seed) for seed in range(trials)], "grid", workers=workers, stacked=True)
+    assert [len(p.trials) for p in packs] == sizes
+
+
 def test_a_packs_cost_is_the_flops_of_its_trials() -> None:
     one, two = packs_of([a_trial(s) for s in range(3)], "grid", most=2)
     assert one.cost == 2 * two.cost > 0

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from trials_for_executors import SETTINGS, a_trial, one_pack, quiet, sweep
 
-from hptransfer.errors import WorkError
+from hptransfer.errors import InputError, WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.local import LocalExecutor
 from hptransfer.execute.progress import Counts, Progress
@@ -188,3 +188,11 @@ def test_elsewhere_plain_lines_come_at_intervals() -> None:
         progress.update(Counts(planned=5, stored=stored, phase="grid"))
     progress.finish(Counts(planned=5, stored=5, phase="grid"))
     assert screen.getvalue().splitlines() == ["grid 0/5 · 0 diverged · 0 failed", "grid 5/5 · 0 diverged · 0 failed"]
+
+
+def test_a_stored_trial_is_not_taken_under_another_variants_name(tmp_path: Path) -> None:
+    """Its row keeps the old name, so that the new one would have no rows for ever."""
+    sweep(tmp_path, local, [a_trial(0)])
+    renamed = a_trial(0).model_copy(update={"variant": "to-zero"})
+    with pytest.raises(InputError, match=r"stored under another variant's name.*'to-zero'.*--results"):
+        sweep(tmp_path, starts_nothing, [renamed])

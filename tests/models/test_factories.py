@@ -45,3 +45,23 @@ def test_an_unknown_module_or_option_is_named() -> None:
         resolve_factory(ModelSpec(factory="no_such_module:build"), vocab_size=11, context=12)
     with pytest.raises(InputError, match=r"model\.options\.dropuot.*allowed: activation"):
         resolve_factory(ModelSpec(options={"dropuot": 0.1}), vocab_size=11, context=12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 3}, r"model.options.depth: the study gives this itself.*base.depth"),
+        ({"context": 32}, r"model.options.context: the study gives this itself.*sequence_length"),
+    ],
+)
+def test_what_the_study_gives_is_no_option(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve_factory(ModelSpec(options=options), vocab_size=11, context=12)
+
+
+def test_a_factory_that_wants_more_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("wanting")
+    module.build = lambda *, width, heads: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wanting", module)
+    with pytest.raises(InputError, match=r"model.options: the factory cannot be called: missing.*'heads'"):
+        resolve_factory(ModelSpec(factory="wanting:build"), vocab_size=11, context=12)

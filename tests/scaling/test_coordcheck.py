@@ -13,6 +13,7 @@ from hptransfer.errors import InputError
 from hptransfer.models import GPT, MLP
 from hptransfer.scaling.coordcheck import CheckSettings, assert_coordinates, coordinate_check, judge_check
 from hptransfer.scaling.coordjudge import module_kind
+from hptransfer.scaling.parametrize import parametrize
 from hptransfer.specs import SparsitySpec
 from hptransfer.trial import BaseHPs
 
@@ -266,6 +267,32 @@ def test_a_model_that_was_measured_is_let_go():
         alive.update(model.parameters())
         return model
 
-    coordinate_check(watched, TOKENS, widths=(32, 64), settings=CheckSettings(depth=1, steps=2, seeds=(0,)))
+    settings = CheckSettings(depth=1, steps=2, seeds=(0,))
+    coordinate_check(watched, TOKENS, widths=(32, 64), densities=(1, 1 / 4), settings=settings)
     gc.collect()
     assert not alive
+
+
+def test_a_masked_model_goes_with_its_last_reference():
+    """No ring of hook, module and parameter keeps it until a collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        scaled = parametrize(gpt, width=32, base_width=32, density=1 / 4, depth=1)
+        watched = weakref.ref(scaled.model.get_parameter("blocks.0.ffn.up.weight"))
+        del scaled
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+def test_dropout_does_not_pass_for_an_update():
+    class Dropping(MLP):
+        def forward(self, tokens):
+            return torch.nn.functional.dropout(super().forward(tokens), 0.5, self.training)
+
+    def check():
+        settings = CheckSettings(steps=1, seeds=(0,))
+        return coordinate_check(partial(Dropping, vocab_size=64), TOKENS, widths=(16, 32), settings=settings)
+
+    pd.testing.assert_frame_equal(check(), check())

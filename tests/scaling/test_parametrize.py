@@ -274,3 +274,9 @@ def test_bad_input(arguments, message):
 def test_a_narrower_target_may_be_meant():
     p = small(width=16, allow_narrower=True, rule=get_rule("mup"))
     assert {g["lr_scale"] for g in p.param_groups} == {1.0, 2.0}
+
+
+@pytest.mark.parametrize("given", [{"depth": 4}, {"base_depth": 2}], ids=["no base depth", "no depth"])
+def test_a_rule_that_scales_with_depth_wants_both_depths(given):
+    with pytest.raises(InputError, match="'completep' scales with depth"):
+        parametrize(partial(GPT, vocab_size=32, context=16), width=64, base_width=64, rule="completep", **given)

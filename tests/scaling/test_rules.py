@@ -6,7 +6,7 @@ import pytest
 
 from hptransfer.errors import InputError
 from hptransfer.scaling import Exponents, get_rule, known_rules, register_rule, rule_from_table
-from hptransfer.scaling.rules import QUANTITIES, ROLES
+from hptransfer.scaling.rules import QUANTITIES, ROLES, Rule
 
 
 def test_the_shipped_rules():
@@ -124,3 +124,17 @@ def test_a_known_name_keeps_its_meaning():
     assert register_rule(get_rule("mup")) is get_rule("mup")
     with pytest.raises(InputError, match="another table"):
         register_rule(rule_from_table("mup", {"adamw": {}}))
+
+
+def test_like_keeps_a_residual_role_of_its_own():
+    """CompleteP's branch multiplier stays when only `hidden` is rewritten."""
+    rule = rule_from_table("mine", {"like": "completep", "adamw": {"hidden": {"lr": {"width": -1, "density": -1}}}})
+    assert rule.cell("adamw", "residual", "multiplier") == Exponents(depth=-1)
+    assert rule.cell("adamw", "hidden", "lr") == Exponents(width=-1, density=-1)
+
+
+def test_a_rule_built_in_python_is_the_same_after_a_pickle():
+    rule = Rule("mine", {"adamw": {"hidden": {"lr": Exponents(width=-1)}}})
+    assert rule.cell("adamw", "residual", "lr") == Exponents(width=-1)  # a residual projection is a hidden matrix
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    assert rule_from_table("mine", rule.to_table()).digest() == rule.digest()

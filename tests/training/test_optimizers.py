@@ -37,12 +37,12 @@ def test_adamw_equals_torchs_over_twenty_steps() -> None:
 
 def test_sgd_equals_torchs_with_momentum_over_twenty_steps() -> None:
     theirs = torch.ones(5, 3, requires_grad=True)
-    optimizer = torch.optim.SGD([theirs], lr=LR, momentum=0.9)
+    optimizer = torch.optim.SGD([theirs], lr=LR, momentum=0.9, weight_decay=DECAY)
     ours, momenta = torch.ones(5, 3), (torch.zeros(5, 3),)
     for gradient in gradients():
         theirs.grad = gradient
         optimizer.step()
-        plain = Hyper(*(torch.tensor(x) for x in (LR, 0.0, 0.0, 0.9, 0.0, 1.0, 1.0)))
+        plain = Hyper(*(torch.tensor(x) for x in (LR, DECAY, 0.0, 0.9, 0.0, 1.0, 1.0)))
         ours, *moments = sgd(ours, gradient, momenta, plain)
         momenta = tuple(moments)
     assert torch.allclose(ours, theirs, atol=1e-6, rtol=0)

@@ -252,3 +252,20 @@ def test_a_broken_checkpoint_is_left_aside(tmp_path: Path) -> None:
     trial = small_trial()
     (tmp_path / f"{trial.id}.safetensors").write_bytes(b"not a checkpoint")
     assert outcome_of(trial, replace(EAGER, checkpoint_dir=str(tmp_path))).loss == outcome_of(trial).loss
+
+
+def test_a_model_with_dropout_is_never_stacked() -> None:
+    """In a stack its random numbers would depend on its neighbours."""
+    trials = [theirs("Dropping", seed=s) for s in (0, 1)]
+    stacked = list(train_pack(trials, replace(EAGER, stack=2)))
+    assert [o.loss for o in stacked] == [outcome_of(t).loss for t in trials]
+    assert all("one at a time" in o.note for o in stacked)
+
+
+def test_where_checkpoints_cannot_be_written_training_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    nowhere = replace(EAGER, checkpoint_dir=str(tmp_path / "file" / "checkpoints"), checkpoint_every_s=0.0)
+    assert outcome_of(small_trial(), nowhere).loss == outcome_of(small_trial()).loss
+    assert capsys.readouterr().err.count("no checkpoints from here on") == 1
