@@ -266,4 +266,11 @@ class Study(Spec):
     grid: GridSpec = Field(default=GridSpec(), description="The fan-out.")
     check: CheckSpec = Field(default=CheckSpec(), description="The coordinate check before the sweep.")
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="What counts as stable.")
+
+    @property
+    def telescope_widths(self) -> tuple[int, ...]:
+        """Widths a telescope goes through: those it names, else a quarter, a half and the whole of the proxy's."""
+        named = self.tune.telescope_widths if self.tune is not None else ()
+        return named or tuple(sorted({max(1, self.base.width // part) for part in (4, 2, 1)}))
+
     rules: dict[str, Any] = Field(default_factory=dict, description="Rule tables of your own, by name.")

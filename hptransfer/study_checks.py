@@ -18,7 +18,6 @@ from hptransfer.schema_errors import nearest
 from hptransfer.series import split_series
 from hptransfer.study import Study
 from hptransfer.trial import BaseHPs
-from hptransfer.tuning.telescope import telescope_plan
 
 __all__ = ["check_study", "study_warnings", "unknown_rule"]
 
@@ -226,7 +225,7 @@ def _widths(study: Study) -> Iterator[tuple[str, int]]:
     yield from (("grid.cells" if study.grid.cells else "grid.widths", s.width) for s in study.grid.shapes(1))
     yield from (("check.widths", width) for width in study.check.widths)
     if study.tune is not None and study.tune.strategy == "telescope":
-        yield from (("tune.telescope_widths", width) for width, _ in telescope_plan(study))
+        yield from (("tune.telescope_widths", width) for width in study.telescope_widths)
 
 
 def _check_pattern(study: Study) -> None:

@@ -133,7 +133,7 @@ FILES = {
     "prose.txt": "text\n",
 }
 TELESCOPE = (
-    "--set", "model={factory: gpt, options: {head_size: 16}}",
+    "--set", "model={factory: gpt, options: {head_size: 32}}", "--set", "base.width=96", "--set", "grid.widths=[96]",
     "--set", "tune={strategy: telescope, trials: 48, space: {lr: {low: 2^-9, high: 2^-5}}}",
 )  # fmt: skip
 OWN = ("explain", "tiny.yaml", "--set")
@@ -186,9 +186,9 @@ FAULTS = [
     (("run", "tiny.yaml", "--executor", "local", "--address", "a:1"), "the local executor uses no cluster"),
     (("run", "tiny.yaml", "--executor", "local", "--workers", "2"), "the local executor is one process"),
     (("run", "tiny.yaml", "--address", "127.0.0.1:9"), "--address: no Ray answers"),
-    (("plan", "tiny.yaml", "--device", "cuda"), "--device: there is no GPU here"),
+    (("run", "tiny.yaml", "--executor", "local", "--device", "cuda"), "--device: there is no GPU here"),
     (("tune", "tiny.yaml", "--executor", "local"), "tune: nothing to search"),
-    (("plan", "tiny.yaml", *TELESCOPE), "tune.telescope_widths = 8 does not fit"),
+    (("plan", "tiny.yaml", *TELESCOPE), "tune.telescope_widths = 48 does not fit"),
     (("plan", "tiny.yaml", "--set", "grid.variants={a: {}, b: {}}"), "grid.variants.b: has the settings of 'a'"),
     (
         ("export", "tiny.yaml", "--set", "sparsity.kind='1:2'", "--density", "1/2", "--format", "python"),

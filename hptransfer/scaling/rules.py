@@ -149,7 +149,7 @@ def _rebuild(name: str, table: Mapping[str, Any], note: str) -> Rule:
 
 
 def _plain(cell: Exponents) -> dict[str, float]:
-    return {f.name: getattr(cell, f.name) for f in fields(cell) if getattr(cell, f.name)}
+    return {f.name: float(getattr(cell, f.name)) for f in fields(cell) if getattr(cell, f.name)}
 
 
 def _power(value: float) -> str:

@@ -33,8 +33,8 @@ __all__ = ["LayerShape", "Timing", "choose_products", "measure_layer"]
 MOST_DENSITY = 0.5
 """Above this the sparse products cannot win and nothing is measured."""
 MARGIN = 0.65
-"""Sparse is chosen when it takes at most this share of the dense time. Inside a compiled step a dense product is cheaper
-to start and to fuse than here: at a share of 0.75 a whole step was 5% slower (d = 512 and 1024, density 1/4)."""
+"""Sparse is chosen when it takes at most this share of the dense time. Inside a compiled step a dense product is
+cheaper to start and to fuse than here: at a share of 0.75 a whole step was 5% slower (d = 512, 1024; density 1/4)."""
 _FLOPS = 1e10
 _MOST_WEIGHTS = 2**24
 _MOST_STACKED = 8

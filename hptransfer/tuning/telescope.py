@@ -60,8 +60,7 @@ def telescope_plan(study: Study) -> list[tuple[int, int]]:
     """(width, mesh points an axis) for every level; half the budget or more goes to the first."""
     tune = study.tune
     assert tune is not None
-    base = study.base.width
-    widths = tune.telescope_widths or tuple(sorted({max(1, base // 4), max(1, base // 2), base}))
+    widths = study.telescope_widths
     if any(b <= a for a, b in pairwise(widths)):
         raise InputError("widths must rise", where="tune.telescope_widths", found=list(widths))
     axes, later = len(tune.space), len(widths) - 1

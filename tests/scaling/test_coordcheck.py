@@ -292,7 +292,7 @@ def test_dropout_does_not_pass_for_an_update():
             return torch.nn.functional.dropout(super().forward(tokens), 0.5, self.training)
 
     def check():
-        settings = CheckSettings(steps=1, seeds=(0,))
+        settings = CheckSettings(depth=1, steps=1, seeds=(0,))
         return coordinate_check(partial(Dropping, vocab_size=64), TOKENS, widths=(16, 32), settings=settings)
 
     pd.testing.assert_frame_equal(check(), check())
