@@ -14,11 +14,12 @@ from rich.console import Console
 
 from hptransfer.data import open_corpus
 from hptransfer.errors import InputError
+from hptransfer.fanout import trials_of
 from hptransfer.number_text import quantity
 from hptransfer.plan import Plan, Work, make_plan, planned_work
-from hptransfer.plan_table import plan_table
+from hptransfer.plan_table import plan_table, summary
 from hptransfer.study import Study
-from hptransfer.study_file import validate_study
+from hptransfer.study_file import load_study, validate_study
 from hptransfer.training.flops import cost_of
 from hptransfer.trial import Trial
 
@@ -186,3 +187,16 @@ def test_planning_starts_no_ray() -> None:
 )
 def test_quantities_have_three_digits(value: float, text: str) -> None:
     assert quantity(value) == text
+
+
+def test_a_bracket_search_is_planned_against_the_fixed_grid_it_replaces(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "name: s\ngrid: {rules: [supar], widths: [64], lr: {octaves: [-10, -3]}, seeds: 3, search: bracket}\n"
+    )
+    study = load_study(path)
+    works = planned_work(study, study.base.hps, precision="fp32", data_id="", tuned=True)
+    plan = make_plan(study, works)
+    assert plan.fixed_grid == len(trials_of(study, study.base.hps, precision="fp32", data_id="")) == 24
+    assert plan.to_json()["fixed_grid"] == 24
+    assert f"about {plan.planned} of the fixed grid's 24" in summary(plan)

@@ -131,3 +131,33 @@ def test_the_command_that_settles_an_open_cell_is_a_valid_study_change():
     assert [(c.width, c.density) for c in changed.grid.shapes(2)] == [(64, 1 / 16)]
     assert changed.grid.lr == pytest.approx((2.0**-5, 2.0**-4))
     assert "'grid.lr=[0.03125, 0.0625]'" in html.unescape(render_report(results))
+
+
+def test_the_page_says_where_a_bracket_search_spent_its_trials():
+    cell = {
+        "series": "supar",
+        "width": 64,
+        "density": 0.25,
+        "trials": 9,
+        "probes": 5,
+        "fell_back": True,
+        "why": "two basins",
+    }
+    search = {"trials": 9, "fixed_grid": 36, "cells": [cell]}
+    page = render_report(results_of(grid_frame(widths=(64,), densities=(1, 0.25)), search=search))
+    plain = re.sub(r"<[^>]+>", " ", page)
+    assert "The bracket search took 9 trials, where the fixed grid has 36" in plain
+    assert re.search(r"SμPar\s+64\s+1/4\s+9\s+5\s+fixed axis: two basins", plain)
+
+
+def test_init_is_advised_in_multiples_of_the_base_not_of_what_transferred():
+    """An untuned study's transferred init is a fitted one; the grid multiplies the study's own."""
+    frame = grid_frame(
+        octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in (0, 1, 2, 3, 4)), widths=(64,), rules=("supar",)
+    )
+    study = {"name": "s", "base": {"lr": 2.0**-7, "init_std": 0.06}, "grid": {"init_multiples": [1, 2, 4, 8, 16]}}
+    results = results_of(frame, study=study, uri="results/s")
+    row = next(r for r in results.judgement.cells.to_dict("records") if r["suggest_values"])
+    command = add_command(results, [row])
+    wanted = [float(f"{value / 0.06:.9g}") for value in row["suggest_values"]]
+    assert f"grid.init_multiples={json.dumps(wanted)}" in command
