@@ -5,7 +5,7 @@
 
 Run it after the results changed; it needs the `test` extra (nbformat, nbclient, ipykernel). Each notebook runs in a
 fresh kernel of this very Python, with the folder of this file as its working directory. Timings and the kernel's own
-metadata are dropped, so that a diff shows what changed in the results. A cell that raises stops everything with its
+metadata are dropped, so that a diff shows what changed in the results. A cell that raises ends it with its
 traceback, and that notebook stays as it was.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -46,11 +47,12 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def main(names: list[str]) -> None:
     """Execute these notebooks, or all."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only wait for each other
-    for path in [HERE / name for name in names] or sorted(HERE.glob("*.ipynb")):
-        notebook = executed(path)
-        nbformat.validate(notebook)
-        nbformat.write(notebook, path)
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+    paths = [HERE / name for name in names] or sorted(HERE.glob("*.ipynb"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a kernel each: most of the time goes into starting it
+        for path, notebook in zip(paths, pool.map(executed, paths), strict=True):
+            nbformat.validate(notebook)
+            nbformat.write(notebook, path)
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
