@@ -56,7 +56,9 @@ def line(row: dict[str, Any]) -> str:
     unit = f" {row['unit']}" if row.get("unit") else ""
 
     def number(value: float | None, suffix: str = "") -> str:
-        return "not measured" if value is None else f"{value:.3g}{suffix}"
+        if value is None:
+            return "" if row["ours"] is not None else "not measured"
+        return f"{value:.3g}{suffix}"
 
     target = "" if row["target"] is None else f"{row['target']:g}"
     met = {None: "", True: "yes", False: "**no**"}[row["met"]]

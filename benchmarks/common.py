@@ -93,7 +93,7 @@ def machine() -> Row:
     return {
         "processor": names[0] if names else platform.processor(),
         "cores": CORES,
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "kernel": load_kernel() is not None,
