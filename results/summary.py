@@ -105,6 +105,8 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
         yield ""
     for sentence in results.check_says or ():
         yield f"- {sentence}"
+    if results.check_says:
+        yield ""
     if (HERE / claim.study / "note.md").exists():
         yield (HERE / claim.study / "note.md").read_text(encoding="utf-8").strip()
     yield ""

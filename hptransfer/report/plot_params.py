@@ -50,7 +50,8 @@ def plot_params(frame: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         ax.set_ylabel("held-out loss (nats a token)")
         ax.set_title("loss at the transferred HPs")
         said = [series_text(n) + (f"   {law.loss_text}" if law else "") for n, law in zip(names, laws, strict=True)]
-        key(ax, "series and fitted law", said, [styles[n].colour for n in names], [styles[n].marker for n in names])
+        title = "series and fitted law" if any(laws) else "series"
+        key(ax, title, said, [styles[n].colour for n in names], [styles[n].marker for n in names])
         caption(figure, "A mark a cell, whatever its width and density.   Curve: where the sizes determine a law.")
     return figure
 
