@@ -35,8 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Tune, fan out, judge, draw: the whole story in a few minutes
 	@$(BIN)/hptransfer run sweeps/quickstart.yaml --results results/demo
 
+# A process a core, each with one thread: two processes of several threads would stall one another.
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

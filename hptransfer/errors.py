@@ -57,6 +57,7 @@ class OutOfMemoryError(WorkError):
     """A pack did not fit; the caller may halve it and try again."""
 
 
-def _short(value: object, most: int = 80) -> str:
+def _short(value: object, most: int = 120) -> str:
+    """The middle is left out: what tells two paths or numbers apart is at their ends."""
     text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[1 - most // 2 :]}"

@@ -24,6 +24,8 @@ from hptransfer.store import Store
 from hptransfer.training.settings import WorkerSettings
 
 MARK = "HPTRANSFER_TEST_MARK"
+RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""After a driver's sudden death they try for a minute, now and then, to report it to a Ray that is gone too."""
 
 
 class Driver:
@@ -50,10 +52,12 @@ class Driver:
         said, _ = self.process.communicate(timeout=timeout)
         return self.process.returncode, said
 
-    def left_behind(self, within: float = 30.0) -> list[str]:
-        """Command lines of marked processes that are still there after `within` seconds."""
+    def left_behind(self, within: float = 30.0, besides: tuple[str, ...] = ()) -> list[str]:
+        """Command lines of marked processes that are still there after `within` seconds, but for some names."""
         deadline = time.monotonic() + within
-        while (found := marked(self.mark)) and time.monotonic() < deadline:
+        while (found := [line for line in marked(self.mark) if not line.startswith(besides)]) and (
+            time.monotonic() < deadline
+        ):
             time.sleep(0.1)
         return found
 
@@ -120,19 +124,21 @@ def test_a_driver_killed_at_random_moments_loses_nothing_that_was_stored(
 ) -> None:
     """Ten kills in all; then one run to the end, and planned equals stored."""
     dice = random.Random(f"{executor} {os.getpid()}")
-    folder, trials, seen = tmp_path / "s", 150, dict[str, bytes]()
+    folder, trials, seen, killed = tmp_path / "s", 150, dict[str, bytes](), list[Driver]()
     for _ in range(kills):
         with running(folder, executor, trials, seconds=0.01) as driver:
             time.sleep(dice.uniform(0, 0.6))
             driver.process.send_signal(signal.SIGKILL)
             driver.process.wait()
-        assert driver.left_behind() == []
+        assert driver.left_behind(besides=RAYS_AGENTS) == []
         seen = check_store(folder, seen)
+        killed.append(driver)
     assert 0 < len(Store.open(str(folder)).ids()) < trials, "the kills came in the middle of the sweep"
     code, said = Driver(folder, executor, trials, seconds=0.01).finish()
     assert code == 0, said
     check_store(folder, seen)
     assert Store.open(str(folder)).ids() == {a_trial(seed, seconds=0.01).id for seed in range(trials)}
+    assert [line for driver in killed for line in driver.left_behind(within=75)] == []
 
 
 @pytest.mark.slow
