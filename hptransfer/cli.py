@@ -259,7 +259,7 @@ def verdict(**options: Any) -> None:
       hptransfer verdict results/quickstart
       hptransfer verdict results/quickstart --delta 0.01 --expect supar --json
     """
-    from hptransfer.inspection import show_verdict
+    from hptransfer.readout import show_verdict
 
     sys.exit(show_verdict(options))
 
@@ -287,7 +287,7 @@ def plot(**options: Any) -> None:
       hptransfer plot results/quickstart
       hptransfer plot results/quickstart --kind lr --format svg
     """
-    from hptransfer.inspection import draw_plots
+    from hptransfer.readout import draw_plots
 
     draw_plots(options)
 
@@ -301,7 +301,7 @@ def report(**options: Any) -> None:
     Example:
       hptransfer report results/quickstart
     """
-    from hptransfer.inspection import write_report
+    from hptransfer.readout import write_report
 
     write_report(options)
 
@@ -317,7 +317,7 @@ def status(**options: Any) -> None:
       hptransfer status results/quickstart
       hptransfer status results/quickstart --json
     """
-    from hptransfer.inspection import show_status
+    from hptransfer.readout import show_status
 
     show_status(options)
 

@@ -1,4 +1,4 @@
-"""The commands that look and do not train: plan, explain, export, check, verdict, plot, report, status.
+"""The commands that look at a study and do not train it: plan, explain, export, check.
 
 Each takes the options of its command line and prints; the numbers come from the rooms below.
 """
@@ -13,27 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 from rich.console import Console
 
-from hptransfer.analysis.table import verdict_table
-from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 from hptransfer.fanout import make_trial, tuned_study
-from hptransfer.file_names import FAILED_FOLDER, REPORT_FILE, RUNNING_FILE, STUDY_FILE
-from hptransfer.folders import open_folder
-from hptransfer.gate import check_study, print_check
+from hptransfer.file_names import FAILED_FOLDER
 from hptransfer.plan import Plan, make_plan, planned_work
 from hptransfer.plan_table import plan_table
-from hptransfer.report.page import render_report
-from hptransfer.report.plots import save_plots
-from hptransfer.results import Results, load_results, tuned_base
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
 from hptransfer.scaling.rules import known_rules
-from hptransfer.schema_errors import first_refusal
 from hptransfer.specs import parse_number
 from hptransfer.store import Store
-from hptransfer.study import VerdictSpec
 from hptransfer.study_checks import study_warnings, unknown_rule
 from hptransfer.training.build import target_of
 from hptransfer.training.calibrate import seconds_per_step
@@ -41,16 +31,7 @@ from hptransfer.training.process import workers_here
 from hptransfer.trial import Trial
 from hptransfer.workspace import Options, existing_store, stored_base, stored_precision
 
-__all__ = [
-    "draw_plots",
-    "run_check",
-    "show_explanation",
-    "show_plan",
-    "show_status",
-    "show_verdict",
-    "write_export",
-    "write_report",
-]
+__all__ = ["run_check", "show_explanation", "show_plan", "write_export"]
 
 
 def show_plan(given: Mapping[str, Any]) -> None:
@@ -161,6 +142,13 @@ def _target_trial(options: Options, given: Mapping[str, Any]) -> tuple[Trial, st
 
 def run_check(given: Mapping[str, Any]) -> int:
     """Coordinate check of a study; 1 when it does not pass."""
+    # Imported here: of the commands in this file this one alone trains and draws, and loading what that takes costs
+    # the others most of a second.
+    from hptransfer.folders import open_folder
+    from hptransfer.gate import check_study, print_check
+    from hptransfer.report.plots import save_plots
+    from hptransfer.results import load_results
+
     options = Options.from_command_line(given)
     store = Store.open(options.results, options.study.name)
     with store.lock():
@@ -175,79 +163,3 @@ def run_check(given: Mapping[str, Any]) -> int:
             for path in save_plots(load_results(store.uri), open_folder(store.uri, create=False), ["check"]):
                 click.echo(f"Picture: {path}")
     return 0 if report.passed else 1
-
-
-def show_verdict(given: Mapping[str, Any]) -> int:
-    """Print the verdicts of a results folder; 0 only when every rule expected to be stable is STABLE."""
-    results = load_results(given["results"])
-    settings = _verdict_settings(results, given)
-    judgement = judge(results.frame, settings=settings, base=tuned_base(results.base))
-    if given["as_json"]:
-        click.echo(judgement.to_json())
-    else:
-        console = Console()
-        console.print(verdict_table(judgement))
-        for note in (*judgement.notes, *results.problems):
-            click.echo(f"note: {note}")
-        expected = ", ".join(settings.expect_stable) or "none"
-        click.echo(f"\n{'As expected' if judgement.stable else 'Not as expected'}; expected to be STABLE: {expected}.")
-    return 0 if judgement.stable else 1
-
-
-def _verdict_settings(results: Results, given: Mapping[str, Any]) -> VerdictSpec:
-    """The study's own settings with those of the command line laid over."""
-    found = (results.study or {}).get("verdict")
-    stored = dict(found) if isinstance(found, Mapping) else {}
-    asked = {"delta": given["delta"], "slope_margin": given["margin"], "expect_stable": list(given["expect"]) or None}
-    stored |= {key: value for key, value in asked.items() if value is not None}
-    if not stored.get("expect_stable") and not results.study and "rule" in results.frame:
-        stored["expect_stable"] = sorted(set(results.frame["rule"].astype(str)))
-    try:
-        return VerdictSpec.model_validate(stored)
-    except ValidationError as error:
-        raise first_refusal(error, VerdictSpec) from None
-
-
-def draw_plots(given: Mapping[str, Any]) -> None:
-    """Draw the pictures of a results folder into its plots/."""
-    folder = open_folder(given["results"], create=False)
-    written = save_plots(load_results(given["results"]), folder, list(given["kinds"]) or None, given["formats"])
-    for path in written:
-        click.echo(path)
-    if not written:
-        click.echo("There is nothing to draw yet.", err=True)
-
-
-def write_report(given: Mapping[str, Any]) -> None:
-    """Write report.html of a results folder."""
-    results = load_results(given["results"])
-    store = Store.open(given["results"], create=False)
-    store.write_text(REPORT_FILE, render_report(results))
-    click.echo(store.path_of(REPORT_FILE))
-
-
-def show_status(given: Mapping[str, Any]) -> None:
-    """Count planned, stored, diverged, failed and in-flight trials of a results folder."""
-    store = Store.open(given["results"], create=False)
-    rows = store.table()
-    noted = store.read_json(RUNNING_FILE) or {}
-    holder = store.holder()
-    stored = rows.num_rows
-    failed = len(store.names(FAILED_FOLDER))
-    if not (stored or failed or noted or holder or store.read_text(STUDY_FILE)):
-        raise InputError("holds no study", where=store.uri, hint="`hptransfer run STUDY` fills a results folder")
-    counts = {
-        "planned": max(int(noted.get("planned", 0)), stored + failed),
-        "stored": stored,
-        "diverged": rows.column("status").to_pylist().count("diverged"),
-        "failed": failed,
-        "in_flight": int(noted.get("in_flight", 0)) if holder else 0,
-        "running": bool(holder),
-    }
-    if given["as_json"]:
-        click.echo(json.dumps(counts, indent=2))
-        return
-    for name, value in counts.items():
-        click.echo(f"{name:>9}  {value}")
-    if holder:
-        click.echo(f"  running  by {holder}, last news {noted.get('updated', 'unknown')}")

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from hptransfer.errors import InputError
 from hptransfer.fanout import series_of
 from hptransfer.models import resolve_factory
+from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.schema_errors import nearest
 from hptransfer.series import split_series
@@ -200,7 +199,7 @@ def _check_model(study: Study) -> None:
     build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
     for where, width in dict.fromkeys(_widths(study)):
         try:
-            with torch.device("meta"):
+            with shapes_only():
                 build(width=width, depth=1)
         except InputError as error:
             raise InputError(

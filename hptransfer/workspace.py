@@ -1,6 +1,7 @@
 """What every command starts from: the study as asked for, where its results live, which base HPs hold.
 
-Reading only; nothing here trains. `hptransfer.session` runs studies, `hptransfer.inspection` looks at them.
+Reading only; nothing here trains. `hptransfer.session` runs studies, `hptransfer.inspection` looks at them,
+`hptransfer.readout` reads what they left.
 """
 
 from __future__ import annotations

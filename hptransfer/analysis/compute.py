@@ -12,14 +12,13 @@ against parameters at a fixed token budget has C in proportion to N. Every gain 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import stdtrit
 
 from hptransfer.errors import InputError
@@ -84,7 +83,7 @@ class Chinchilla:
         low, high = 0.0, math.log(1e30)
         if not self.loss(math.exp(high)) < loss < self.loss(1.0):
             return math.nan
-        return math.exp(float(brentq(lambda x: self.loss(math.exp(x)) - loss, low, high, xtol=1e-12)))
+        return math.exp(_root(lambda x: self.loss(math.exp(x)) - loss, low, high, tolerance=1e-12))
 
     def compute_for(self, loss: float) -> float:
         """Training FLOPs, 6 N D."""
@@ -159,6 +158,8 @@ def fit_loss_curve(params: Sequence[float], loss: Sequence[float], *, confidence
             found=len(np.unique(n)),
             hint="run more widths or densities",
         )
+    from scipy.optimize import minimize_scalar
+
     unit = float(np.exp(np.log(n).mean()))  # keeps N^−exponent near 1
     grid = np.geomspace(*EXPONENTS, 400)
     squares = np.array([_linear(n / unit, y, a)[2] for a in grid])
@@ -182,7 +183,14 @@ def _crossing(n: Array, y: Array, inside: float, limit: float, end: float) -> fl
     """The exponent between `inside` and `end` at which the residual squares reach `limit`; `end` if they never do."""
     if _linear(n, y, end)[2] <= limit:
         return float(end)
-    return float(brentq(lambda a: _linear(n, y, a)[2] - limit, inside, end, xtol=1e-9))
+    return _root(lambda a: _linear(n, y, a)[2] - limit, inside, end, tolerance=1e-9)
+
+
+def _root(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+    # Imported where it is used: it takes a quarter of a second, and most commands need no root.
+    from scipy.optimize import brentq
+
+    return float(brentq(function, low, high, xtol=tolerance))
 
 
 def _linear(n: Array, y: Array, exponent: float) -> tuple[float, float, float]:

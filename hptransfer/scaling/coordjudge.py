@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from hptransfer.errors import InputError
 from hptransfer.scaling.recorder import MODEL
@@ -202,7 +202,7 @@ def _slope(x: FloatArray, y: FloatArray, other: pd.Series[Any]) -> tuple[float, 
     if freedom < 1:
         return slope, -math.inf, math.inf
     error = math.sqrt(float(((log_y - slope * log_x) ** 2).sum()) / freedom / spread)
-    half = float(stats.t.ppf(0.975, freedom)) * error
+    half = float(stdtrit(freedom, 0.975)) * error
     return slope, slope - half, slope + half
 
 

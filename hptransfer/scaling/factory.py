@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from hptransfer.errors import InputError
 
-__all__ = ["MARK", "Build", "build_model", "build_wider"]
+__all__ = ["MARK", "Build", "build_model", "build_wider", "shapes_only"]
 
 Build = Callable[..., nn.Module]
 
 MARK = "hpt_"
 """Every buffer this package registers on a module begins so; a model that has one is parametrized already."""
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Modules built in here have shapes but neither memory nor values (torch's meta device)."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of normal numbers, for which the meta device would load torch's compiler: a second of
+    every command."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def build_model(build: Build, width: int, depth: int | None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
@@ -36,7 +56,7 @@ def build_model(build: Build, width: int, depth: int | None, *, device: str = "c
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            with torch.device(device):
+            with shapes_only() if device == "meta" else torch.device(device):
                 model = build(**arguments)
         except (NotImplementedError, RuntimeError):
             if device != "meta":
