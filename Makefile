@@ -34,6 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Tune, fan out, judge, draw: the whole story in a few minutes
 	@$(BIN)/hptransfer run sweeps/quickstart.yaml --results results/demo
+	@echo "        (hptransfer lies in $(BIN); source $(BIN)/activate puts it on the path)"
 
 # A process a core, each with one thread: two processes of several threads would stall one another.
 test: $(STAMP) ## Run all tests

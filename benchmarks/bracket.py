@@ -4,7 +4,8 @@
     python benchmarks/bracket.py --quick    a look whether it runs; writes nothing
 
 One question: where is the best LR of SμPar at three densities? The search starts untuned (it pays for its probe) and
-runs three times, on other seeds each time. The yardstick is a grid of 12 LRs × 3 seeds a cell; its wall time by the
+runs three times, on other seeds each time; and four times with no more than a fifth of the grid's trials, on two
+seeds, for what such a budget is worth. The yardstick is a grid of 12 LRs × 3 seeds a cell; its wall time by the
 plain baseline is that of some of its runs, one fresh process each, times their number. Errors are against the optimum
 fitted to a grid of half octaves: over the very seeds that were given to the search (did it find what they hold?), and
 over all eight (what do other seeds say?). Commands are timed from outside, compiled programs already in the cache.
@@ -26,6 +27,8 @@ from common import BATCH, DEPTH, LENGTH, ROOT, Row, bound, row, show, timed, wri
 WIDTH, STEPS = 64, 122
 DENSITIES = (1.0, 0.5, 0.25)
 LRS, SEEDS = 12, 3
+FEW = LRS * SEEDS // 5
+"""Trials a cell of a search that may spend a fifth of the grid's."""
 TRIALS_TARGET, WALL_TARGET, ERROR_TARGET = 5.0, 15.0, 0.15
 
 
@@ -80,10 +83,35 @@ def worst(found: dict[float, float], truth: dict[float, float]) -> float:
     return max((e if math.isfinite(e) else math.inf) for e in errors)
 
 
+def errors(found: list[Run], truth: Run) -> list[float]:
+    """Errors of these runs' optima against the reference over their own seeds; infinite without an optimum."""
+    wrong = []
+    for one in found:
+        at, own = one.optima(), truth.optima(sorted(set(one.frame["seed"])))
+        wrong += [at[density] - own[density] for density in own]
+    return [e if math.isfinite(e) else math.inf for e in wrong]
+
+
+def few_rows(found: list[Run], truth: Run, grid_steps: float, name: str) -> list[Row]:
+    """What a search of few trials spends and how far off it is: the worst of a dozen errors and their rms."""
+    wrong = errors(found, truth)
+    spent = statistics.fmean(one.trial_steps for one in found)
+    name = f"{name}, at most {FEW} trials a cell"
+    return [
+        row(f"{name}: trial-steps, search against grid", spent, grid_steps, TRIALS_TARGET, ""),
+        bound(f"{name}: rms error of {len(wrong)} optima", math.hypot(*wrong) / len(wrong) ** 0.5, None, "octaves"),
+        bound(f"{name}: worst error", max(map(abs, wrong)), ERROR_TARGET, "octaves"),
+    ]
+
+
 def measure(
-    densities: tuple[float, ...], steps: int, reference: tuple[str, int], searches: list[list[int]]
+    densities: tuple[float, ...],
+    steps: int,
+    reference: tuple[str, int],
+    searches: list[list[int]],
+    few: list[list[int]],
 ) -> list[Row]:
-    """All rows; `searches` names the seeds that each search may use, `reference` the LRs and number of seeds."""
+    """All rows; `searches` and `few` name the seeds that each search may use, `reference` LRs and number of seeds."""
     axis = f"{{octaves: [-{LRS + 1}, -2]}}"
     truth = run(reference[0], list(range(reference[1])), "fixed", densities, steps)
     grid = run(axis, list(range(SEEDS)), "fixed", densities, steps)
@@ -93,8 +121,10 @@ def measure(
     spent = statistics.fmean(f.trial_steps for f in found)
     seconds = statistics.median(f.seconds for f in found)
     name = f"{len(densities)} cells, d={WIDTH}, {steps} steps"
-    own = max(worst(f.optima(), truth.optima(seeds)) for f, seeds in zip(found, searches, strict=True))
+    own = max(map(abs, errors(found, truth)))
+    short = [run(axis, seeds, f"bracket, bracket: {{max_trials: {FEW}}}", densities, steps) for seeds in few]
     rows = [
+        *few_rows(short, truth, float(trials * steps), name),
         row(f"{name}: trial-steps, search against grid", spent, float(trials * steps), TRIALS_TARGET, ""),
         row(f"{name}: wall time, search against the grid by plain runs", seconds, plain, WALL_TARGET, "s"),
         row(f"{name}: wall time, search against our own grid", seconds, grid.seconds, None, "s"),
@@ -150,9 +180,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     if parser.parse_args().quick:
-        measure(DENSITIES[:1], 20, ("{octaves: [-10, -4]}", 2), [[0, 1]])
+        measure(DENSITIES[:1], 20, ("{octaves: [-10, -4]}", 2), [[0, 1]], [[0, 1]])
         return
-    rows = measure(DENSITIES, STEPS, ("{octaves: [-10, -5], step: 0.5}", 8), [[0, 1, 2], [3, 4, 5], [6, 7, 0]])
+    searches, few = [[0, 1, 2], [3, 4, 5], [6, 7, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]
+    rows = measure(DENSITIES, STEPS, ("{octaves: [-10, -5], step: 0.5}", 8), searches, few)
     draw(rows, write("bracket", rows))
 
 

@@ -338,6 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        click.echo("hptransfer: interrupted; the same command goes on from what is stored", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

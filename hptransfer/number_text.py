@@ -12,6 +12,7 @@ __all__ = [
     "percent_text",
     "power_text",
     "quantity",
+    "regret_text",
     "seconds_text",
     "sparsity_text",
     "value_text",
@@ -64,6 +65,12 @@ def percent_text(value: float, digits: int = 2) -> str:
     places = 0 if abs(share) >= 100 else 1 if abs(share) >= 10 else digits
     text = f"{share:.{places}f}%"
     return text[1:] if text.startswith("-") and float(text[1:-1]) == 0 else text.replace("-", "−")
+
+
+def regret_text(value: float, high: float, digits: int = 2) -> str:
+    """A regret as a percentage; `≥ 3.6%` where nothing bounds it from above: the transferred value was not run."""
+    bounded = not (math.isinf(high) and math.isfinite(value))
+    return percent_text(value, digits) if bounded else f"≥ {percent_text(value, digits)}"
 
 
 def value_text(value: float, digits: int = 3) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hptransfer.bracket import expected_trials
+from hptransfer.errors import OutOfMemoryError
 from hptransfer.execute.packing import packs_of
 from hptransfer.fanout import trials_of
 from hptransfer.specs import Precision
@@ -23,6 +25,9 @@ from hptransfer.tuning.space import Setting, check_tune, proxy_trial
 from hptransfer.tuning.telescope import telescope_plan
 
 __all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "planned_work"]
+
+MOST_TIMED_S = 5.0
+"""Seconds a step that is still timed; a timing takes about ten of them."""
 
 Costs = Mapping[str, TrialCost]
 Seconds = Callable[[Trial], float]
@@ -139,13 +144,17 @@ def make_plan(
 ) -> Plan:
     """Weigh `works` against the stored `rows` (of which trial_id, phase and status are read).
 
-    `seconds_per_step` times a shape; it is asked for the cheapest and the dearest that is left, never more.
+    `seconds_per_step` times a shape; it is asked for the cheapest and the dearest that is left, never more, and not
+    for one that would take too long or does not fit into memory.
     """
     rows = list(rows)
     lots = _lots(works, {str(row["trial_id"]): str(row["phase"]) for row in rows})
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
     costs = {key: cost_of(trial) for key, trial in shapes.items()}
-    timing = _timing(lots, costs, seconds_per_step) if seconds_per_step else None
+    timing = None
+    if seconds_per_step:
+        with suppress(OutOfMemoryError):  # not even the smallest fits here; the plan says what it would take
+            timing = _timing(lots, costs, seconds_per_step)
 
     def load(chosen: Sequence[_Lot]) -> Load:
         return _load(chosen, costs, timing, workers)
@@ -242,7 +251,8 @@ def _timing(lots: Sequence[_Lot], costs: Costs, seconds_per_step: Seconds) -> Se
     """Seconds of a whole trial, on the line through the cheapest and the dearest step that is left to run.
 
     A small step is mostly overhead and a large one mostly arithmetic, so one timing alone misleads. Counted by dense
-    FLOPs: where sparse layers are multiplied as such the estimate errs on the long side.
+    FLOPs: where sparse layers are multiplied as such the estimate errs on the long side. A step that can be expected
+    to take more than `MOST_TIMED_S` is not timed but reckoned from a cheaper one.
     """
 
     def flops_per_step(trial: Trial) -> float:
@@ -251,10 +261,12 @@ def _timing(lots: Sequence[_Lot], costs: Costs, seconds_per_step: Seconds) -> Se
     waiting = sorted((lot.trial for lot in lots if lot.left), key=flops_per_step)
     if not waiting:
         return lambda trial: 0.0
-    low, high = flops_per_step(waiting[0]), flops_per_step(waiting[-1])
-    fast = seconds_per_step(waiting[0])
-    slow = seconds_per_step(waiting[-1]) if high > low else fast
-    slope = max(0.0, (slow - fast) / (high - low)) if high > low else 0.0
+    low, fast = flops_per_step(waiting[0]), seconds_per_step(waiting[0])
+    slope = fast / low
+    dear = [trial for trial in waiting if flops_per_step(trial) > low and slope * flops_per_step(trial) <= MOST_TIMED_S]
+    if dear:
+        with suppress(OutOfMemoryError):
+            slope = max(0.0, (seconds_per_step(dear[-1]) - fast) / (flops_per_step(dear[-1]) - low))
 
     def seconds(trial: Trial) -> float:
         return trial.training.steps * (fast + slope * (flops_per_step(trial) - low))

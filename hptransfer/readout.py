@@ -7,7 +7,7 @@ imported where it is asked for, so that a verdict or a status waits for neither 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -19,7 +19,7 @@ from hptransfer.analysis.verdict import judge
 from hptransfer.errors import InputError
 from hptransfer.file_names import FAILED_FOLDER, REPORT_FILE, RUNNING_FILE, STUDY_FILE
 from hptransfer.folders import open_folder
-from hptransfer.results import Results, load_results, tuned_base
+from hptransfer.results import Results, load_results, tuned_base, where_results_are
 from hptransfer.schema_errors import first_refusal
 from hptransfer.store import Store
 from hptransfer.study import VerdictSpec
@@ -37,11 +37,19 @@ def show_verdict(given: Mapping[str, Any]) -> int:
     else:
         console = Console()
         console.print(verdict_table(judgement))
-        for note in (*judgement.notes, *results.problems):
+        for note in (*judgement.notes, *results.problems, *_circumstances(results)):
             click.echo(f"note: {note}")
         expected = ", ".join(settings.expect_stable) or "none"
         click.echo(f"\n{'As expected' if judgement.stable else 'Not as expected'}; expected to be STABLE: {expected}.")
     return 0 if judgement.stable else 1
+
+
+def _circumstances(results: Results) -> Iterator[str]:
+    """What a reader should know of the folder itself before trusting a verdict on it."""
+    if results.study is None:
+        yield "no study.yaml lies here: margins and expectations are the defaults"
+    if holder := Store.open(results.uri, create=False).holder():
+        yield f"{holder} is still running this study: more rows will come"
 
 
 def _verdict_settings(results: Results, given: Mapping[str, Any]) -> VerdictSpec:
@@ -89,7 +97,7 @@ def show_status(given: Mapping[str, Any]) -> None:
     stored = rows.num_rows
     failed = len(store.names(FAILED_FOLDER))
     if not (stored or failed or noted or holder or store.read_text(STUDY_FILE)):
-        raise InputError("holds no study", where=store.uri, hint="`hptransfer run STUDY` fills a results folder")
+        raise InputError("holds no study", where=store.uri, hint=where_results_are(store.uri))
     counts = {
         "planned": max(int(noted.get("planned", 0)), stored + failed),
         "stored": stored,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -21,10 +21,10 @@ import yaml
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.errors import InputError
 from hptransfer.file_names import BASE_FILE, BRACKET_FILE, CHECK_FILE, CHECK_FRAME_FILE, RUNNING_FILE, STUDY_FILE
-from hptransfer.folders import Folder, open_folder
+from hptransfer.folders import Folder, is_local, open_folder
 from hptransfer.study import VerdictSpec
 
-__all__ = ["Results", "load_results", "results_of", "tuned_base"]
+__all__ = ["Results", "load_results", "results_of", "tuned_base", "where_results_are"]
 
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
@@ -106,6 +106,12 @@ def results_of(
     )
 
 
+def where_results_are(uri: str) -> str:
+    """A hint for a folder without results of its own: the studies right below it, else how to make some."""
+    below = sorted(path.parent.name for path in Path(uri).glob(f"*/{STUDY_FILE}")) if is_local(uri) else []
+    return f"it holds the results of {', '.join(below)}: name one" if below else "`hptransfer run STUDY` fills one"
+
+
 def load_results(uri: str) -> Results:
     """Read a results folder: a path or any URI that `pyarrow.fs` knows.
 
@@ -127,7 +133,7 @@ def load_results(uri: str) -> Results:
             f"no trial rows here{reason}",
             where=uri,
             allowed="a folder with trials/*.parquet or *.parquet of the documented columns",
-            hint="`hptransfer run STUDY` fills one",
+            hint=where_results_are(uri),
         )
     return results_of(
         pd.DataFrame() if trials is None else trials,

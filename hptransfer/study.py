@@ -234,7 +234,9 @@ class CheckSpec(Spec):
     seeds: Seeds = Field(default=(0, 1, 2), description="Seeds.")
     lr: Positive | None = Field(default=None, description="LR of the check; by default the base LR.")
     first_tolerance: Positive = Field(default=0.05, description="|slope| allowed at the first forward pass.")
-    last_tolerance: Positive = Field(default=0.35, description="|slope| allowed at the last step.")
+    last_tolerance: Positive = Field(
+        default=0.35, description="|slope| allowed at the last step; the updates themselves, noisier, may have 0.5."
+    )
 
 
 class VerdictSpec(Spec):

@@ -77,7 +77,9 @@ def _read(path: Path) -> dict[str, Any]:
     """The file's mapping; its size is looked at before its content."""
     try:
         if not path.exists():
-            raise InputError("no such file", where=str(path), allowed="a YAML study file")
+            there = Path("sweeps") / f"{path.stem}.yaml"
+            hint = f"did you mean {there}?" if there.exists() and there != path else ""
+            raise InputError("no such file", where=str(path), allowed="a YAML study file", hint=hint)
         if not path.is_file():
             raise InputError("is not a file", where=str(path), allowed="a YAML study file")
         with path.open("rb") as file:

@@ -80,8 +80,8 @@ def main() -> None:
         "Written by `python results/summary.py` from the rows beside it. Regret is the loss given up by keeping the"
         " transferred HP, worst cell; drift is octaves of optimum per octave of the axis; both with 95% intervals."
         " Where nothing was tuned the transferred HP is the rule's own optimum at its densest, narrowest cell."
-        " All runs on two CPU cores, on bytes of the Python standard library; every study has a `-full` variant with"
-        " the paper's own settings, which was not run here for want of a GPU.",
+        " All runs on two CPU cores, on bytes of the Python standard library; every study but the quickstart has a"
+        " `-full` variant with the paper's own settings, which was not run here for want of a GPU.",
         "",
     ]
     for claim, results in done:

@@ -258,6 +258,23 @@ def test_verdict_leaves_with_0_only_when_what_should_be_stable_is(
     verdicts = json.loads(capsys.readouterr().out)
     assert [(v["rule"], v["axis"], v["verdict"]) for v in verdicts] == [("supar", "density", word)]
     assert status_of("verdict", "rows", "--expect", "mup") == 1
+    assert "no study.yaml lies here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["verdict", "status"])
+def test_a_folder_of_studies_names_them(command: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        (here / "results" / name).mkdir(parents=True)
+        (here / "results" / name / "study.yaml").write_text(f"name: {name}\n")
+    assert status_of(command, "results") == 2
+    assert "it holds the results of one, two: name one" in capsys.readouterr().err
+
+
+def test_a_study_s_name_instead_of_its_file_is_understood(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "sweeps").mkdir()
+    (here / "sweeps" / "mine.yaml").write_text("name: mine\n")
+    assert status_of("plan", "mine") == 2
+    assert "did you mean sweeps/mine.yaml?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--delta", "-1"), ("--delta", "nan"), ("--margin", "0")])

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from hptransfer.data import open_corpus
-from hptransfer.errors import InputError
+from hptransfer.errors import InputError, OutOfMemoryError
 from hptransfer.fanout import trials_of
 from hptransfer.number_text import quantity
 from hptransfer.plan import Plan, Work, make_plan, planned_work
@@ -146,6 +146,33 @@ def test_time_is_read_off_the_line_through_the_cheapest_and_the_dearest_step() -
     assert timed == [16, 32]
     # Both widths cost what was timed: 24 trials of 10 steps each, on two workers.
     assert plan.est_seconds == pytest.approx((24 * 10 * 0.1 + 24 * 10 * 0.3) / 2)
+
+
+def test_a_step_that_would_take_too_long_or_does_not_fit_is_reckoned_from_a_cheaper_one() -> None:
+    study = small()
+    timed: list[int] = []
+
+    def slow(trial: Trial) -> float:
+        timed.append(trial.width)
+        return 4.0
+
+    def too_large(trial: Trial) -> float:
+        if trial.width == 32:
+            raise OutOfMemoryError("no room")
+        return 0.1
+
+    reckoned = plan_of(study, seconds_per_step=slow).est_seconds
+    assert timed == [16]
+    assert reckoned is not None
+    assert reckoned > 24 * 10 * (4.0 + 4.0), "a wider step takes longer"
+    assert plan_of(study, seconds_per_step=too_large).est_seconds == pytest.approx(reckoned / 40)
+
+
+def test_where_nothing_fits_the_time_is_unknown() -> None:
+    def too_large(trial: Trial) -> float:
+        raise OutOfMemoryError("no room")
+
+    assert plan_of(small(), seconds_per_step=too_large).est_seconds is None
 
 
 def test_packs_hold_one_shape_and_are_shared_between_workers() -> None:

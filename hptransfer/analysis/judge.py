@@ -141,6 +141,11 @@ def _word(
     if lost > 0:
         return "INCONCLUSIVE", f"some seeds diverge at the transferred {label} {_lr_text(log2)}, others do not"
     span = f"{_percent(regret.low)} to {_percent(regret.high)}"
+    if regret.low > delta and regret.how == "outside":
+        return "DRIFT", (
+            f"the transferred {label} {_lr_text(log2)} lies outside the values that were run and costs at least"
+            f" {_percent(regret.low)}, more than {_percent(delta)}"
+        )
     if regret.low > delta:
         return "DRIFT", f"the transferred {label} costs {_percent(regret.value)} ({span}), more than {_percent(delta)}"
     if regret.high <= delta:

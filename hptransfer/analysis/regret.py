@@ -36,10 +36,10 @@ VERTICES, TRANSFERS = 49, 13
 class Regret:
     """Relative regret with its interval. NaN where unknown; `high` infinite where the data do not bound it.
 
-    `loss` is that at the transferred value, also where there is no minimum to compare it with. `how`: `fit` from the
-    polynomial, `means` interpolated linearly between measured means (far from the optimum), `outside` beyond the
-    measured values (`low` then rests on the loss not falling again), `diverged` at or above a value where seeds
-    diverged.
+    `loss` is that at the transferred value, also where there is no minimum to compare it with; NaN outside, where
+    `value` is the regret of the nearest value that was run. `how`: `fit` from the polynomial, `means` interpolated
+    linearly between measured means (far from the optimum), `outside` beyond the measured values (`low` then rests on
+    the loss not falling again), `diverged` at or above a value where seeds diverged.
     """
 
     value: float = math.nan
@@ -71,7 +71,7 @@ def regret_at(optimum: Optimum, log2: float, reference: Optimum | None = None) -
     at = _loss_at(fit, u)
     value = max(0.0, at.loss - scale) / scale
     if not covered:
-        return Regret(value, lowest, math.inf, at.loss, "outside")
+        return Regret(value, lowest, math.inf, math.nan, "outside")
     return Regret(value, lowest, highest, at.loss, "fit" if at.inside else "means")
 
 

@@ -43,7 +43,8 @@ def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> st
     value, low, high = (float(verdict[k]) * scale for k in (name, f"{name}_low", f"{name}_high"))
     if math.isnan(value):
         return "–"
-    return f"{_number(value)}{unit} [{_number(low)}, {_number(high)}]"
+    least = "≥ " if name == "regret" and math.isinf(high) and math.isfinite(value) else ""
+    return f"{least}{_number(value)}{unit} [{_number(low)}, {_number(high)}]"
 
 
 def _number(x: float) -> str:

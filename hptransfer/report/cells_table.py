@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hptransfer.number_text import density_text, exponent_text, percent_text
+from hptransfer.number_text import density_text, exponent_text, percent_text, regret_text
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.sections import badge, number, sample
 from hptransfer.report.style import order_series, series_text
@@ -45,7 +45,7 @@ def cells_section(results: Results) -> Markup | None:
         tag(
             "p",
             "One rule at one width and density. Intervals in parentheses, of the best value as exponents;"
-            " runs are values × seeds.",
+            " runs are values × seeds, of which a bracket search leaves some out.",
             class_="lead",
         ),
         tag("div", *_filters(rows, names, deep), tag("span", id="count", role="status"), class_="filters"),
@@ -99,7 +99,7 @@ def _row(row: Mapping[Any, Any], names: list[str], deep: bool) -> Markup:
         _cell(row["width"], f"{row['width']:g}", "num"),
         _cell(row["density"], density_text(float(row["density"])), "num"),
         *([_cell(row["depth"], f"{row['depth']:g}", "num")] if deep else []),
-        _cell(regret, join([percent_text(regret), tag("small", unsure)]), "num"),
+        _cell(regret, join([regret_text(regret, above), tag("small", unsure)]), "num"),
         _cell(state, join([tag("span", badge(state), data_tip=row["why"]), tag("span", row["why"], class_="sr")])),
         _cell(best, join([power(best, 2), tag("small", span)]), "num"),
         _cell(number(row["min_loss"]), _loss(number(row["min_loss"])), "num"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.number_text import percent_text, power_text, sparsity_text, value_text
+from hptransfer.number_text import power_text, regret_text, sparsity_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_cells import octave_limits
@@ -116,12 +116,13 @@ def _sparsity_lines(rows: pd.DataFrame, name: str, style: SeriesStyle) -> list[d
     for row in rows.sort_values("density", ascending=False).to_dict("records"):
         x, density = kit.place("density", float(row["density"])), float(row["density"])
         head = f"{series_text(name)}, {sparsity_text(density)} sparse"
-        own, moved, regret = float(row["min_loss"]), float(row["transferred_loss"]), float(row["regret"])
+        own, moved = float(row["min_loss"]), float(row["transferred_loss"])
+        regret = regret_text(float(row["regret"]), float(row["regret_high"]))
         if math.isfinite(own):
             tip = f"{head}\nat its own best: loss {own:.4f}"
             best["points"].append([kit.short(x), kit.short(own), None, None, 1, tip])
         if math.isfinite(moved):
-            tip = f"{head}\ntransferred: loss {moved:.4f}\nregret {percent_text(regret)}"
+            tip = f"{head}\ntransferred: loss {moved:.4f}\nregret {regret}"
             carried["points"].append([kit.short(x), kit.short(moved), None, None, 0, tip])
         elif math.isinf(moved):
             carried["lost"].append([kit.short(x), f"{head}\ndiverged at the transferred values"])

@@ -14,7 +14,7 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColor
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hptransfer.number_text import density_text, percent_text, power_text
+from hptransfer.number_text import density_text, percent_text, power_text, regret_text
 from hptransfer.report.canvas import (
     caption,
     dashes,
@@ -157,7 +157,7 @@ def plot_regret(cells: pd.DataFrame, *, delta: float = 0.005) -> Figure:
         caption(
             figure,
             "Regret of the transferred value against the fitted minimum.   Bold: surely above "
-            f"{percent_text(delta, 1)}.   ?: not settled.",
+            f"{percent_text(delta, 1)}.   ≥: not run there.   ?: not settled.",
         )
     return figure
 
@@ -168,10 +168,10 @@ def _regret_panel(ax: Axes, mine: pd.DataFrame, widths: list[float], densities: 
     matrix = np.full((len(widths), len(densities)), np.nan)
     for row in mine.to_dict("records"):
         i, j = widths.index(float(row["width"])), densities.index(float(row["density"]))
-        value, low = float(row["regret"]), float(row["regret_low"])
+        value, low, high = (float(row[key]) for key in ("regret", "regret_low", "regret_high"))
         matrix[i, j] = value
         shade = norm(value) if not math.isnan(value) else 0
-        text = percent_text(value, 1) if math.isfinite(value) else "div." if value > 0 else "–"
+        text = regret_text(value, high, 1) if math.isfinite(value) else "div." if value > 0 else "–"
         if row["status"] == "INCONCLUSIVE":
             text += "?"
         weight = "bold" if low > delta else "normal"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hptransfer.file_names import STUDY_FILE
 from hptransfer.folders import is_local
-from hptransfer.number_text import density_text, flops_text, percent_text, value_text
+from hptransfer.number_text import density_text, flops_text, percent_text, regret_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.plot_cells import regret_edges
@@ -114,7 +114,7 @@ def _axis_row(verdict: Mapping[str, Any]) -> Markup:
     if not math.isnan(regret[0]):
         figures += [
             tag("span", "worst regret"),
-            tag("span", tag("b", percent_text(regret[0])), _interval(regret, percent_text)),
+            tag("span", tag("b", regret_text(regret[0], regret[2])), _interval(regret, percent_text)),
         ]
     if not math.isnan(slope[0]):
         figures += [
@@ -169,7 +169,11 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
     if base is None:
         return None
     tuned = tuned_base(results.base) is not None
-    source = "as the proxy search found them" if tuned else "as the study gives them; nothing was tuned"
+    source = (
+        "as the proxy search found them"
+        if tuned
+        else "as the study gives them; nothing was tuned, so the verdict is about each rule's own best at its base cell"
+    )
     chosen = {name: getattr(base, name) for name in _HPS}
     items = [
         tag(
@@ -329,8 +333,8 @@ def _heat_cell(row: Mapping[Any, Any], edges: Sequence[float], first: bool) -> M
         shade, words = "none", "–"
     else:
         shade = f"h{sum(value > e for e in edges)}"
-        words = percent_text(value, 1) if math.isfinite(value) else "div."
-    tip = f"width {row['width']:g}, density {density_text(float(row['density']))}\nregret {percent_text(value)}"
+        words = regret_text(value, high, 1) if math.isfinite(value) else "div."
+    tip = f"width {row['width']:g}, density {density_text(float(row['density']))}\nregret {regret_text(value, high)}"
     tip += _interval((value, low, high), percent_text) + (f"\n{row['why']}" if row.get("why") else "")
     sure = " sure" if low > edges[0] else ""
     return tag("td", words + ("" if settled else " ?"), class_=shade + sure, data_tip=tip, tabindex=0 if first else -1)

@@ -19,6 +19,9 @@ from hptransfer.scaling.target import Target
 
 __all__ = ["ROW_KEYS", "cautions", "explain_rows", "explain_text", "export_text"]
 
+LEAST_REASON = 30
+"""Columns of a terminal below which a reason is better off on a line of its own."""
+
 ROW_KEYS = (
     "name",
     "role",
@@ -77,12 +80,29 @@ def cautions(target: Target) -> list[str]:
 
 
 def explain_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> str:
-    """The rows as a table of fixed-width text. Layers that differ in nothing but their number share a line."""
+    """The rows as a table of fixed-width text. Layers that differ in nothing but their number share a line.
+
+    Where `width` has no room for the reasons beside the numbers they follow below; a number is never cut.
+    """
+    merged, width = _merged(rows), width or 200
+    numbers = Console(width=10_000).measure(_table(merged, reasons=False)).maximum
+    beside = width - numbers >= LEAST_REASON
+    out = io.StringIO()
+    Console(file=out, width=max(width, numbers), color_system=None).print(_table(merged, reasons=beside))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    if not beside:
+        lines += ["", *(f"{name}: {row['source']}" for row, name in merged)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(merged: Sequence[tuple[Mapping[str, Any], str]], *, reasons: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("tensor", "role", "shape", "density", "init", "lr", "decay", "eps", "multiplier", "because"):
+    for column in ("tensor", "role", "shape", "density", "init", "lr", "decay", "eps", "multiplier"):
         right = column in ("density", "lr", "decay", "eps")
-        table.add_column(column, overflow="fold", justify="right" if right else "left", no_wrap=column != "because")
-    for row, name in _merged(rows):
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    if reasons:
+        table.add_column("because", overflow="fold")
+    for row, name in merged:
         init = row["init"] if row["init_std"] is None else f"{row['init_std']:.4g}"
         at = f"{row['multiplier']:.4g} on {row['multiplier_at']}" if row["multiplier_at"] else "-"
         table.add_row(
@@ -95,11 +115,9 @@ def explain_text(rows: Sequence[Mapping[str, Any]], *, width: int | None = None)
             f"{row['weight_decay']:.4g}",
             f"{row['eps']:.3g}",
             at,
-            row["source"],
+            *([row["source"]] if reasons else []),
         )
-    out = io.StringIO()
-    Console(file=out, width=width or 200, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return table
 
 
 def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str = "adamw") -> str:

@@ -17,7 +17,7 @@ from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
-from hptransfer.training.programs import forget_programs, program_for
+from hptransfer.training.programs import forget_programs, memory_errors, program_for
 from hptransfer.training.settings import BUCKETS, WorkerSettings
 from hptransfer.trial import Trial
 
@@ -62,14 +62,18 @@ def _faster_precision(device: str, tokens: int, width: int) -> Precision:
 
 
 def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
-    """Seconds one worker needs for one step of one such trial, measured in a full pack; compiling is not counted."""
+    """Seconds one worker needs for one step of one such trial, measured in a full pack; compiling is not counted.
+
+    Raises `OutOfMemoryError` where the trial does not fit.
+    """
     device = prepare_process(settings)
-    stack = stack_size([trial] * BUCKETS[-1], settings, device)
-    try:
-        program = program_for(trial, settings, device, stack)
-    except CannotStackError:
-        program = program_for(trial, settings, device, 1)
-    return time_program(program, trial)
+    with memory_errors():
+        stack = stack_size([trial] * BUCKETS[-1], settings, device)
+        try:
+            program = program_for(trial, settings, device, stack)
+        except CannotStackError:
+            program = program_for(trial, settings, device, 1)
+        return time_program(program, trial)
 
 
 def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:

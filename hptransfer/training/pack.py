@@ -11,13 +11,11 @@ import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from hptransfer.data import Corpus
-from hptransfer.errors import OutOfMemoryError
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.calibrate import stack_size
 from hptransfer.training.checkpoint import Checkpoints
@@ -26,7 +24,7 @@ from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
-from hptransfer.training.programs import forget_programs, program_for
+from hptransfer.training.programs import memory_errors, program_for
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of
 from hptransfer.trial import CurvePoint, Outcome, Status, Trial
@@ -52,7 +50,7 @@ def train_pack(trials: Sequence[Trial], settings: WorkerSettings, prune: Prune |
     Outcomes do not depend on what else is in the pack: a trial's numbers are its own. Raises `OutOfMemoryError` when
     the pack does not fit, so that it can be halved, and `InputError` for data or models that cannot be trained.
     """
-    with _memory_errors():
+    with memory_errors():
         device = prepare_process(settings)
         rest = list(trials)
         note, alone = "", False
@@ -282,21 +280,6 @@ class _Run:
         if not final < self.ceilings[slot]:
             return "diverged", steps
         return "ok", None
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn every way of running out of memory into one error, after letting go of what programs hold."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        forget_programs()
-        raise OutOfMemoryError(f"out of memory: {error}") from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
-            raise
-        forget_programs()
-        raise OutOfMemoryError(f"out of memory: {error}") from error
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
+from hptransfer.errors import OutOfMemoryError
 from hptransfer.training.build import corpus_of, initial_state, make_skeleton, table_of, tensor_shapes
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
@@ -17,7 +20,7 @@ from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
 from hptransfer.trial import Trial
 
-__all__ = ["forget_programs", "program_for"]
+__all__ = ["forget_programs", "memory_errors", "program_for"]
 
 MOST_PROGRAMS = 8
 MOST_BYTES = 4 * 2**30
@@ -76,6 +79,21 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
 def forget_programs() -> None:
     """Let go of every program and its tensors."""
     _programs.clear()
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn every way of running out of memory into one error, after letting go of what programs hold."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        forget_programs()
+        raise OutOfMemoryError(f"out of memory: {error}") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        forget_programs()
+        raise OutOfMemoryError(f"out of memory: {error}") from error
 
 
 def _make_room(needed: int) -> None:

@@ -80,6 +80,7 @@ def test_outside_the_grid_only_a_lower_bound_is_known():
     assert found.how == "outside"
     assert found.low == pytest.approx(0.16, rel=0.1)
     assert math.isinf(found.high)
+    assert math.isnan(found.loss), "no loss is made up for a value that was not run"
 
 
 def test_at_a_value_that_diverged_the_regret_is_unbounded():

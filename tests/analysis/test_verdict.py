@@ -154,6 +154,14 @@ def test_a_transferred_value_at_which_every_seed_diverges_is_drift():
     json.loads(judged.to_json())  # infinite regret must not break it
 
 
+def test_a_cost_beyond_what_was_run_is_told_as_the_least_it_can_be():
+    found = judge(frame(best=-8.0), base={"lr": 2.0**-1})
+    verdict = found.verdicts[0]
+    assert verdict["verdict"] == "DRIFT"
+    assert "lies outside the values that were run and costs at least" in verdict["why"]
+    assert found.cells["transferred_loss"].isna().all()
+
+
 def test_one_seed_says_that_intervals_are_impossible_and_what_to_run():
     judged = judge(frame(seeds=1), base={"lr": 2.0**-7})
     assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"

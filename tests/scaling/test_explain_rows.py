@@ -57,6 +57,17 @@ def test_the_text_folds_equal_layers_together():
     assert "0.25 on input" in text
 
 
+@pytest.mark.parametrize("width", [40, 80, 120, 160, 200])
+def test_a_narrow_terminal_loses_neither_digits_nor_reasons(width):
+    rows = explain_rows(target(density=1 / 128))
+    text = " ".join(explain_text(rows, width=width).split())
+    for row in rows:
+        assert f"{row['lr']:.4g}" in text
+        assert f"{row['weight_decay']:.4g}" in text
+        assert "×".join(map(str, row["shape"])) in text
+    assert "supar/adamw hidden" in text
+
+
 def test_cautions_name_tensors_that_will_lose_outputs():
     (first, *_) = cautions(target(density=1 / 128))
     assert first.startswith("blocks.0.attention.query.weight: about 47 of 128 outputs")
