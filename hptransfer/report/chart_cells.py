@@ -82,14 +82,14 @@ def sparsity_chart(cells: pd.DataFrame) -> Chart | None:
     widths = sorted((float(str(w)) for w, g in cells.groupby("width") if g["density"].nunique() > 1), reverse=False)[
         -3:
     ]
-    if not widths:
+    finite = cells[["min_loss", "transferred_loss"]].astype(float).to_numpy()
+    finite = finite[np.isfinite(finite)]
+    if not widths or not len(finite):
         return None
     names = order_series(list(cells["series"]))
     styles = series_styles(names)
     panels = []
-    finite = cells[["min_loss", "transferred_loss"]].astype(float).to_numpy()
-    finite = finite[np.isfinite(finite)]
-    pad = 0.08 * max(float(np.ptp(finite)), 1e-6) if len(finite) else 1.0
+    pad = 0.08 * max(float(np.ptp(finite)), 1e-6)
     for width in widths:
         rows = cells[cells["width"] == width]
         lines = [line for n in names for line in _sparsity_lines(rows[rows["series"] == n], n, styles[n])]

@@ -215,16 +215,16 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
     would buy.
     """
     widths = [float(str(w)) for w, g in cells.groupby("width") if g["density"].nunique() > 1]
-    if not widths:
+    known = cells[cells["width"].isin(sorted(widths)[-3:])][["min_loss", "transferred_loss"]].astype(float).to_numpy()
+    if not np.isfinite(known).any():
         with look():
-            return empty("Only one density so far.")
+            return empty("No loss to compare at two densities so far.")
     shown = sorted(widths)[-3:]
     names = order_series(list(cells["series"]))
     styles = series_styles(names)
     with look():
         figure, axes = panels(len(shown), width=2.9, height=2.6, right=label_room(names))
-        values = cells[cells["width"].isin(shown)][["min_loss", "transferred_loss"]].astype(float).to_numpy()
-        values = values[np.isfinite(values)]
+        values = known[np.isfinite(known)]
         pad = 0.08 * max(float(values.max() - values.min()), 1e-6)
         for ax, width in zip(axes, shown, strict=True):
             rows = cells[cells["width"] == width]

@@ -70,13 +70,17 @@ def _stability(results: Results) -> Named:
 
 
 def _regret(results: Results) -> Named:
-    if results.judgement and len(results.judgement.cells):
-        yield "regret", plot_regret(results.judgement.cells, delta=results.settings.delta)
+    cells = results.judgement.cells if results.judgement else pd.DataFrame()
+    if len(cells) and cells["regret"].notna().any():
+        yield "regret", plot_regret(cells, delta=results.settings.delta)
 
 
 def _sparsity(results: Results) -> Named:
-    if results.judgement and len(results.judgement.cells) and results.judgement.cells["density"].nunique() > 1:
-        yield "sparsity", plot_sparsity(results.judgement.cells)
+    cells = results.judgement.cells if results.judgement else pd.DataFrame()
+    if cells.empty or cells["density"].nunique() < 2:
+        return
+    if cells[["min_loss", "transferred_loss"]].notna().to_numpy().any():
+        yield "sparsity", plot_sparsity(cells)
 
 
 def _params(results: Results) -> Named:
@@ -149,11 +153,17 @@ def _with_palette(png: io.BytesIO) -> bytes:
 def save_plots(
     results: Results, folder: Folder, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png", "svg")
 ) -> list[str]:
-    """Write the pictures that have data into the plots/ of a results folder; returns the paths or URIs written."""
-    written = []
+    """Write the pictures that have data into the plots/ of a results folder; returns the paths or URIs written.
+
+    Earlier pictures of these kinds and formats that have data no more are removed.
+    """
+    names = []
     for stem, figure in draw(results, kinds):
         for fmt in formats:
-            name = f"{PLOTS_FOLDER}/{stem}.{fmt}"
-            folder.write(name, figure_bytes(figure, fmt))
-            written.append(folder.path_of(name))
-    return written
+            names.append(f"{PLOTS_FOLDER}/{stem}.{fmt}")
+            folder.write(names[-1], figure_bytes(figure, fmt))
+    for name in folder.names(PLOTS_FOLDER):
+        stem, _, fmt = name.removeprefix(f"{PLOTS_FOLDER}/").rpartition(".")
+        if name not in names and fmt in formats and stem.partition("-")[0] in (kinds or KINDS):
+            folder.remove(name)
+    return [folder.path_of(name) for name in names]

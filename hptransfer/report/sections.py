@@ -275,7 +275,7 @@ def _command(command: str, name: str) -> Markup:
 def regret_figure(results: Results, delta: float) -> Markup | None:
     """The heat map of regret as tables: readable without script, with values under the pointer and arrow keys."""
     cells = results.judgement.cells if results.judgement else pd.DataFrame()
-    if cells.empty:
+    if cells.empty or cells["regret"].isna().all():
         return None
     names = order_series(list(cells["series"]))
     edges = regret_edges(delta)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from hptransfer.errors import InputError
 from hptransfer.folders import open_folder
+from hptransfer.report.page import render_report
 from hptransfer.report.plot_cells import regret_edges
 from hptransfer.report.plots import (
     draw,
@@ -124,6 +125,23 @@ def test_save_plots_writes_what_has_data(results, tmp_path):
     stems = [Path(path).stem for path in written]
     assert stems == ["lr", "lr-width", "stability", "regret", "sparsity", "params", "check", "tuning", "cost"]
     assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_a_study_of_one_lr_draws_what_it_knows(results, tmp_path):
+    """No minimum, and with nothing tuned no transferred value: neither regret nor sparsity has anything to show."""
+    one = results.frame[(results.frame["phase"] == "grid") & (results.frame["lr"] == 2.0**-7)]
+    assert one["density"].nunique() > 1
+    alone = results_of(one, name="one", study=results.study)
+    (tmp_path / "plots").mkdir()
+    for earlier in ("regret.png", "sparsity.png", "mine.png", "regret.pdf"):
+        (tmp_path / "plots" / earlier).touch()
+    stems = [Path(path).stem for path in save_plots(alone, open_folder(str(tmp_path), create=True), formats=("png",))]
+    assert "cost" in stems
+    assert not {"regret", "sparsity"} & set(stems)
+    left = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert not {"regret.png", "sparsity.png"} & left, "no picture stays of what is known no more"
+    assert {"mine.png", "regret.pdf"} <= left
+    assert 'id="regret"' not in render_report(alone)
 
 
 def test_pictures_of_a_remote_folder_lie_in_it(results, tmp_path):
