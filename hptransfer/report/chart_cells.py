@@ -106,7 +106,8 @@ def sparsity_chart(cells: pd.DataFrame) -> Chart | None:
         "id": "sparsity",
         "title": "Loss against sparsity",
         "lead": "The gap between a rule's filled and open marks is what tuning every cell anew would buy.",
-        "note": "Filled: at the transferred values. Open, thin: each cell at its own best. Cross: diverged.",
+        "note": "Filled: at the transferred values, where they were run. Open, thin: each cell at its own best."
+        " Cross: diverged.",
         "views": [{"name": "", "key": [], "direct": 1, "panels": panels}],
     }
 

@@ -238,7 +238,7 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
                     ax, [e for e, _ in kept], [series_text(n) for _, n in kept], [styles[n].colour for _, n in kept]
                 )
         axes[0].set_ylabel("held-out loss (nats a token)")
-        caption(figure, "Solid: transferred HPs.   Open: each cell's own best.   × diverged.")
+        caption(figure, "Solid: transferred HPs, where they were run.   Open: each cell's own best.   × diverged.")
     return figure
 
 
