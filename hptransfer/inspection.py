@@ -42,6 +42,9 @@ def show_plan(given: Mapping[str, Any]) -> None:
         click.echo(json.dumps(plan.to_json(), indent=2))
     else:
         Console().print(plan_table(plan))
+        for warning in plan.warnings:
+            if warning not in study_warnings(options.study):  # those were told when the study was read
+                click.echo(f"hptransfer: warning: {warning}", err=True)
 
 
 def plan_of(options: Options, *, calibrate: bool) -> Plan:

@@ -152,9 +152,10 @@ def make_plan(
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
     costs = {key: cost_of(trial) for key, trial in shapes.items()}
     timing = None
-    if seconds_per_step:
-        with suppress(OutOfMemoryError):  # not even the smallest fits here; the plan says what it would take
-            timing = _timing(lots, costs, seconds_per_step)
+    try:
+        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step else None
+    except OutOfMemoryError as error:  # not even the smallest fits here; the plan still says what it takes
+        warnings = [*warnings, f"no time was estimated: {error}"]
 
     def load(chosen: Sequence[_Lot]) -> Load:
         return _load(chosen, costs, timing, workers)

@@ -172,7 +172,9 @@ def test_where_nothing_fits_the_time_is_unknown() -> None:
     def too_large(trial: Trial) -> float:
         raise OutOfMemoryError("no room")
 
-    assert plan_of(small(), seconds_per_step=too_large).est_seconds is None
+    plan = plan_of(small(), seconds_per_step=too_large)
+    assert plan.est_seconds is None
+    assert plan.warnings == ("no time was estimated: no room",)
 
 
 def test_packs_hold_one_shape_and_are_shared_between_workers() -> None:

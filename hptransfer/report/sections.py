@@ -299,7 +299,9 @@ def regret_figure(results: Results, delta: float) -> Markup | None:
         tag("div", *maps, class_="heats"),
         tag("ul", *scale, class_="scale"),
         tag(
-            "p", f"Bold: surely above {percent_text(delta, 1)}. Question mark: the cell is not settled.", class_="note"
+            "p",
+            f"Bold: surely above {percent_text(delta, 1)}. ≥: not run there. Question mark: the cell is not settled.",
+            class_="note",
         ),
         class_="figure",
         id="regret",

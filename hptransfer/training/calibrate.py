@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from dataclasses import replace
 
 import torch
 
+from hptransfer.errors import OutOfMemoryError
+from hptransfer.number_text import quantity
 from hptransfer.specs import Precision
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.compiling import SMALL_FLOPS
@@ -67,6 +70,12 @@ def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
     Raises `OutOfMemoryError` where the trial does not fit.
     """
     device = prepare_process(settings)
+    cost, room = cost_of(trial), _memory_of(device)
+    needed = min(cost.memory_bytes, cost.memory_sparse_bytes)
+    if needed > room:
+        raise OutOfMemoryError(
+            f"a trial of width {trial.width} takes {quantity(needed, 'B')}, {device} has {quantity(room, 'B')}"
+        )
     with memory_errors():
         stack = stack_size([trial] * BUCKETS[-1], settings, device)
         try:
@@ -74,6 +83,12 @@ def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
         except CannotStackError:
             program = program_for(trial, settings, device, 1)
         return time_program(program, trial)
+
+
+def _memory_of(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from small_trials import EAGER, outcome_of, small_trial
 
+from hptransfer.errors import OutOfMemoryError
 from hptransfer.training.calibrate import calibrate_precision, seconds_per_step, stack_size
 
 
@@ -22,6 +24,12 @@ def test_a_timed_program_still_trains_as_before() -> None:
     seconds = seconds_per_step(small_trial(), EAGER)
     assert 0 < seconds < 5
     assert outcome_of(small_trial()).loss == before.loss
+
+
+def test_a_trial_beyond_the_machine_s_memory_is_refused_before_it_is_built() -> None:
+    giant = small_trial(width=2**20)
+    with pytest.raises(OutOfMemoryError, match=r"a trial of width 1048576 takes .* TB, cpu has .* GB"):
+        seconds_per_step(giant, EAGER)
 
 
 def test_a_cpu_takes_trials_one_at_a_time_unless_told() -> None:
