@@ -4,17 +4,22 @@
  *   dx = g W             backward_*  W by columns (CSC: crow_t, row_t, order into the CSR values)
  *   dw = gᵀ x at the non-zeros
  *
- * Activations are (tokens, features), row-major, float or bf16; values and sums are float.
+ * Activations are (tokens, features), row-major, float or bf16. Sums are float; so are the values, which are rounded to
+ * bf16 beside bf16 activations, and dw as well.
  * Tokens are taken in tiles. A tile is transposed into a buffer of features on rows that stays in the cache, so that
  * one non-zero is one broadcast times a few contiguous vectors; results are transposed back.
  *
  * A unit of a tile is 64 bytes: 16 tokens of a feature in fp32, or 32 in bf16, where lane i holds token i in its lower
  * half and token 16 + i in its upper one. So bf16 moves half the bytes, and one transpose turns two blocks of tokens.
+ * With AVX512-BF16 a unit times a unit is one instruction, and rounding is too.
  * Written with the vector extension that gcc and clang share; the compiler maps it to what the processor has.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define LANES 16
 #define PART 512 /* vectors of a result that wait to be transposed back: 32 KiB, to stay in the first cache */
@@ -65,10 +70,14 @@ static inline vec row_sums(vec r[LANES]) {
 
 /* Round to nearest even, result in the lower half; a NaN keeps its upper half with a bit set, so that it stays one. */
 static inline word round_bf16(vec v) {
+#ifdef __AVX512BF16__
+    return (word)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
     const word bits = (word)v;
     const word rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     const word is_nan = (word)((bits & 0x7fffffff) > 0x7f800000);
     return (rounded & ~is_nan) | (((bits >> 16) | 0x40) & is_nan);
+#endif
 }
 
 #define HALVES_f32 1 /* blocks of 16 tokens in a unit */
@@ -99,6 +108,28 @@ static inline void open_bf16(vec out[2], word unit) {
 static inline word close_f32(const vec in[1]) { return (word)in[0]; }
 static inline word close_bf16(const vec in[2]) { return round_bf16(in[0]) | (round_bf16(in[1]) << 16); }
 
+/* sum + what the lanes of two units multiply to. */
+static inline vec dot_f32(vec sum, word a, word b) { return sum + (vec)a * (vec)b; }
+static inline vec dot_bf16(vec sum, word a, word b) {
+#ifdef __AVX512BF16__
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    return sum + (vec)(a << 16) * (vec)(b << 16) + (vec)(a & 0xffff0000) * (vec)(b & 0xffff0000);
+#endif
+}
+
+/* to[k] = the values, or those that `order` names, rounded as the activations are. */
+static inline void see_f32(float *to, const float *values, const int32_t *order, int64_t count) {
+    for (int64_t k = 0; k < count; k++) to[k] = values[order ? order[k] : k];
+}
+static inline void see_bf16(float *to, const float *values, const int32_t *order, int64_t count) {
+    see_f32(to, values, order, count);
+    for (int64_t k = 0; k + LANES <= count; k += LANES)
+        *(loose *)(to + k) = (loose)(round_bf16((vec) * (loose *)(to + k)) << 16);
+    for (int64_t k = count - count % LANES; k < count; k++)
+        to[k] = ((vec)(round_bf16((vec){to[k]}) << 16))[0];
+}
+
 /* One number's bits within a lane of a unit, for what is left over at the edges. */
 static inline uint32_t bits_f32(float v, int half) {
     uint32_t bits;
@@ -114,6 +145,25 @@ static inline float number_f32(uint32_t bits, int half) {
     return v;
 }
 static inline uint16_t number_bf16(uint32_t bits, int half) { return (uint16_t)(bits >> (16 * half)); }
+
+/* 64 bytes to where nothing is read soon: past the caches if they are a whole line there. */
+static inline void write_line(void *to, const void *from, int whole) {
+#ifdef __AVX512F__
+    if (whole) {
+        _mm512_stream_si512(to, _mm512_loadu_si512(from));
+        return;
+    }
+#endif
+    (void)whole;
+    memcpy(to, from, 64);
+}
+
+/* Lines written so far are there for every thread. */
+static inline void settle_lines(void) {
+#ifdef __AVX512F__
+    _mm_sfence();
+#endif
+}
 
 static void *buffer(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors > 0 ? vectors : 1) * 64); }
 
@@ -142,19 +192,15 @@ static void *buffer(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors
     static inline void dots_##name##_##units(float *restrict dw, const word *restrict left,                         \
                                              const word *restrict right, const int32_t *restrict crow,              \
                                              const int32_t *restrict col, int64_t rows) {                           \
-        enum { many = units * HALVES_##name };                                                                      \
-        vec waiting[LANES], mine[many], part[many];                                                                 \
+        vec waiting[LANES];                                                                                         \
         int filled = 0;                                                                                             \
         int32_t first = 0;                                                                                          \
         for (int64_t i = 0; i < rows; i++) {                                                                        \
-            _Pragma("GCC unroll 4") for (int u = 0; u < units; u++)                                                 \
-                open_##name(mine + u * HALVES_##name, left[i * units + u]);                                         \
             for (int32_t k = crow[i]; k < crow[i + 1]; k++) {                                                       \
                 const word *from = right + (int64_t)col[k] * units;                                                 \
+                vec sum = {0};                                                                                      \
                 _Pragma("GCC unroll 4") for (int u = 0; u < units; u++)                                             \
-                    open_##name(part + u * HALVES_##name, from[u]);                                                 \
-                vec sum = mine[0] * part[0];                                                                        \
-                _Pragma("GCC unroll 8") for (int b = 1; b < many; b++) sum += mine[b] * part[b];                    \
+                    sum = dot_##name(sum, left[i * units + u], from[u]);                                            \
                 waiting[filled++] = sum;                                                                            \
                 if (filled == LANES) {                                                                              \
                     *(loose *)(dw + first) = (loose)((vec) * (loose *)(dw + first) + row_sums(waiting));            \
@@ -218,6 +264,7 @@ INNER(bf16, 4)
     static void scatter_##name(T *restrict to, const vec *restrict from, int64_t tokens, int64_t features,          \
                                int units, int rows) {                                                               \
         const int many = units * HALVES_##name;                                                                     \
+        const int whole = ((uintptr_t)to | (uintptr_t)features * sizeof(T)) % 64 == 0;                              \
         for (int u = 0; u < units; u++) {                                                                           \
             const int64_t here = tokens - (int64_t)u * unit_tokens_##name;                                          \
             const vec *mine = from + u * HALVES_##name;                                                             \
@@ -235,7 +282,7 @@ INNER(bf16, 4)
                             store_##name(lines + i * line_##name + part, line_##name, r[i]);                        \
                     }                                                                                               \
                     for (int t = 0; t < unit_tokens_##name; t++)                                                    \
-                        memcpy(base + t * features + f, lines + t * line_##name, 64);                               \
+                        write_line(base + t * features + f, lines + t * line_##name, whole);                        \
                 }                                                                                                   \
             for (; f < rows; f++) {                                                                                 \
                 const word v = close_##name(mine + f * many);                                                       \
@@ -253,37 +300,43 @@ INNER(bf16, 4)
             product_##name(units, part, tile, values, start + f, index, rows);                                      \
             scatter_##name(to + f, part, tokens, features, units, rows);                                            \
         }                                                                                                           \
+        settle_lines();                                                                                             \
     }                                                                                                               \
     int forward_##name(const T *x, const float *values, const int32_t *crow, const int32_t *col, T *y,              \
                        int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                         \
         if (crow[out] != count) return 2;                                                                           \
         word *tile = buffer(in * units);                                                                            \
-        if (!tile) return 1;                                                                                        \
-        for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                                 \
-            gather_##name(tile, x + t * in, tokens - t, in, units);                                                 \
-            multiply_##name(y + t * out, tile, values, crow, col, tokens - t, out, units);                          \
+        float *seen = buffer((count + LANES - 1) / LANES);                                                          \
+        const int failed = !tile || !seen;                                                                          \
+        if (!failed) {                                                                                              \
+            see_##name(seen, values, NULL, count);                                                                  \
+            for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                             \
+                gather_##name(tile, x + t * in, tokens - t, in, units);                                             \
+                multiply_##name(y + t * out, tile, seen, crow, col, tokens - t, out, units);                        \
+            }                                                                                                       \
         }                                                                                                           \
-        free(tile);                                                                                                 \
-        return 0;                                                                                                   \
+        free(tile), free(seen);                                                                                     \
+        return failed;                                                                                              \
     }                                                                                                               \
     int backward_##name(const T *g, const T *x, const float *values, const int32_t *crow, const int32_t *col,       \
                         const int32_t *crow_t, const int32_t *row_t, const int32_t *order, T *dx, float *dw,        \
                         int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                        \
         if (crow[out] != count || crow_t[in] != count) return 2;                                                    \
         word *x_tile = buffer(in * units), *g_tile = buffer(out * units);                                           \
-        float *by_column = buffer((count + LANES - 1) / LANES);                                                     \
-        const int failed = !x_tile || !g_tile || !by_column;                                                        \
+        float *seen = buffer((count + LANES - 1) / LANES);                                                          \
+        const int failed = !x_tile || !g_tile || !seen;                                                             \
         if (!failed) {                                                                                              \
-            for (int64_t k = 0; k < count; k++) by_column[k] = values[order[k]];                                    \
+            see_##name(seen, values, order, count);                                                                 \
             memset(dw, 0, (size_t)count * sizeof(float));                                                           \
             for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                             \
                 gather_##name(g_tile, g + t * out, tokens - t, out, units);                                         \
-                multiply_##name(dx + t * in, g_tile, by_column, crow_t, row_t, tokens - t, in, units);              \
+                multiply_##name(dx + t * in, g_tile, seen, crow_t, row_t, tokens - t, in, units);                   \
                 gather_##name(x_tile, x + t * in, tokens - t, in, units);                                           \
                 dots_##name(units, dw, g_tile, x_tile, crow, col, out);                                             \
             }                                                                                                       \
+            see_##name(dw, dw, NULL, count);                                                                        \
         }                                                                                                           \
-        free(x_tile), free(g_tile), free(by_column);                                                                \
+        free(x_tile), free(g_tile), free(seen);                                                                     \
         return failed;                                                                                              \
     }
 

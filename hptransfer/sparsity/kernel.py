@@ -39,8 +39,10 @@ __all__ = [
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
 UNIT_BYTES = 64
+MOST_UNITS = 4
 TILE_BYTES = 512 * 1024
-"""Room for the transposed tiles: half of a second-level cache of one MiB."""
+"""Above it, half of a second-level cache of one MiB, the forward product is faster with smaller tiles. Not so the
+backward pass, whose dot products are summed up once a tile."""
 
 _log = logging.getLogger(__name__)
 _NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -48,7 +50,10 @@ _NAMES = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The loaded library. Takes contiguous CPU tensors: fp32 values, int32 indices, fp32 or bf16 activations."""
+    """The loaded library. Takes contiguous CPU tensors: fp32 values, int32 indices, fp32 or bf16 activations.
+
+    Beside bf16 activations the values are rounded to bf16, and so is their gradient.
+    """
 
     path: Path
     forward_of: dict[torch.dtype, Callable[..., int]]
@@ -59,29 +64,25 @@ class Kernel:
         return x.device.type == "cpu" and values.dtype == torch.float32 and x.dtype in self.forward_of
 
     def forward(self, x: Tensor, values: Tensor, ix: SparseIndices) -> Tensor:
-        """y = x Wᵀ for x of shape (tokens, in); returns (tokens, out) in x's type."""
-        y = x.new_empty(x.shape[0], ix.out_features)
-        failed = self.forward_of[x.dtype](
-            x.data_ptr(), values.data_ptr(), ix.crow.data_ptr(), ix.col.data_ptr(), y.data_ptr(), *_sizes(x, ix)
-        )
-        _check(failed)
+        """y = x Wᵀ for x of shape (…, in); returns (…, out) in x's type."""
+        y = x.new_empty(*x.shape[:-1], ix.out_features)
+        tensors = (x, values, ix.crow, ix.col, y)
+        most = MOST_UNITS if MOST_UNITS * UNIT_BYTES * ix.in_features <= TILE_BYTES else 2
+        _check(self.forward_of[x.dtype](*(t.data_ptr() for t in tensors), *_sizes(x, ix, most)))
         return y
 
     def backward(self, grad: Tensor, x: Tensor, values: Tensor, ix: SparseIndices) -> tuple[Tensor, Tensor]:
-        """dx of x's shape and type, and the gradient of `values` in fp32."""
+        """dx of x's shape and type, and the gradient of `values`, in fp32."""
         dx, dw = torch.empty_like(x), torch.empty_like(values)
         tensors = (grad, x, values, *ix, dx, dw)
-        _check(self.backward_of[x.dtype](*(t.data_ptr() for t in tensors), *_sizes(x, ix)))
+        _check(self.backward_of[x.dtype](*(t.data_ptr() for t in tensors), *_sizes(x, ix, MOST_UNITS)))
         return dx, dw
 
 
-def _sizes(x: Tensor, ix: SparseIndices) -> tuple[int, int, int, int, int]:
-    """Non-zeros, tokens, in, out and the units (64 bytes of tokens a feature) of a tile: 1, 2 or 4.
-
-    Four while both tiles fit the cache, else two; never more than hold the tokens.
-    """
-    tokens, features = x.shape[0], ix.in_features + ix.out_features
-    units = 4 if 4 * UNIT_BYTES * features <= TILE_BYTES else 2
+def _sizes(x: Tensor, ix: SparseIndices, most: int) -> tuple[int, int, int, int, int]:
+    """Non-zeros, tokens, in, out and the units (64 bytes of tokens a feature) of a tile, 1, 2 or 4: at most `most`, and
+    no more than hold the tokens."""
+    tokens, units = x.numel() // max(1, ix.in_features), most
     while units > 1 and (units // 2) * UNIT_BYTES // x.element_size() >= tokens:
         units //= 2
     return ix.nonzeros, tokens, ix.in_features, ix.out_features, units

@@ -27,8 +27,13 @@ __all__ = ["sparse_linear"]
 
 _INDICES = "Tensor crow, Tensor col, Tensor crow_t, Tensor row_t, Tensor order"
 _library: Any = torch.library.Library("hptransfer", "DEF")  # type: ignore[no-untyped-call]
-_library.define(f"sparse_linear(Tensor x, Tensor values, {_INDICES}) -> Tensor")
-_library.define(f"sparse_linear_backward(Tensor grad, Tensor x, Tensor values, {_INDICES}) -> (Tensor, Tensor)")
+for _signature in (
+    f"sparse_linear(Tensor x, Tensor values, {_INDICES}) -> Tensor",
+    f"sparse_linear_backward(Tensor grad, Tensor x, Tensor values, {_INDICES}) -> (Tensor, Tensor)",
+):
+    # Any strides will do. Told to keep those it traced, the compiler copies an input that it has not stored yet, once
+    # a product: an activation function would be computed in the forward pass and again in the backward pass.
+    _library.define(_signature, tags=torch.Tag.flexible_layout)
 
 
 def sparse_linear(x: Tensor, values: Tensor, indices: SparseIndices) -> Tensor:
@@ -36,30 +41,38 @@ def sparse_linear(x: Tensor, values: Tensor, indices: SparseIndices) -> Tensor:
 
     A zero of the mask never meets x: unlike the dense product, 0 × ∞ does not turn into NaN there.
     """
-    flat = x.reshape(-1, x.shape[-1])
-    y: Tensor = _apply(flat, values, *indices)
-    return y.view(*x.shape[:-1], y.shape[-1])
+    y: Tensor = _apply(x, values, *indices)
+    return y
 
 
 def _forward(x: Tensor, values: Tensor, *index: Tensor) -> Tensor:
     ix = SparseIndices(*(i.contiguous() for i in index))
-    x, values = x.contiguous(), _as_seen(values, x)
+    x = x.contiguous()
     kernel = load_kernel()
     if kernel is not None and kernel.takes(x, values):
-        return kernel.forward(x, values, ix)
-    return matmul(ix.crow, ix.col, values, x.t()).t().contiguous()
+        return kernel.forward(x, values.contiguous(), ix)
+    return _from_rows(matmul(ix.crow, ix.col, _as_seen(values, x), _rows(x)), x)
 
 
 def _backward(grad: Tensor, x: Tensor, values: Tensor, *index: Tensor) -> tuple[Tensor, Tensor]:
     ix = SparseIndices(*(i.contiguous() for i in index))
-    grad, x, seen = grad.contiguous(), x.contiguous(), _as_seen(values, x)
+    grad, x = grad.contiguous(), x.contiguous()
     kernel = load_kernel()
-    if kernel is not None and kernel.takes(x, seen):
-        dx, dw = kernel.backward(grad, x, seen, ix)
-    else:
-        dx = matmul(ix.crow_t, ix.row_t, seen[ix.order], grad.t()).t().contiguous()
-        dw = sampled(ix, grad, x)
-    return dx, _as_seen(dw, x).to(values.dtype)
+    if kernel is not None and kernel.takes(x, values):
+        return kernel.backward(grad, x, values.contiguous(), ix)
+    seen = _as_seen(values, x)
+    dx = _from_rows(matmul(ix.crow_t, ix.row_t, seen[ix.order], _rows(grad)), x)
+    return dx, _as_seen(sampled(ix, _rows(grad), _rows(x)), x).to(values.dtype)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(…, features) as (features, tokens)."""
+    return x.reshape(-1, x.shape[-1]).t()
+
+
+def _from_rows(rows: Tensor, like: Tensor) -> Tensor:
+    """(features, tokens) back to (…, features), with the leading sizes of `like`."""
+    return rows.t().reshape(*like.shape[:-1], rows.shape[0]).contiguous()
 
 
 def _as_seen(values: Tensor, x: Tensor) -> Tensor:
@@ -90,12 +103,12 @@ def csr_matmul(start: Tensor, index: Tensor, values: Tensor, features: Tensor) -
 
 
 def sampled(ix: SparseIndices, grad: Tensor, x: Tensor) -> Tensor:
-    """gradᵀ x at the non-zeros, on stock operators, in fp32 or fp64."""
+    """grad xᵀ at the non-zeros, of (out, tokens) and (in, tokens), on stock operators, in fp32 or fp64."""
     wide = torch.promote_types(x.dtype, torch.float32)
     zeros = torch.zeros(ix.nonzeros, dtype=wide, device=x.device)
     pattern = _csr(ix.crow, ix.col, zeros, (ix.out_features, ix.in_features))
-    columns = x.to(wide).t().contiguous().t()
-    product: Tensor = torch.sparse.sampled_addmm(pattern, grad.to(wide).t().contiguous(), columns, beta=0.0)
+    columns = x.to(wide).contiguous().t()
+    product: Tensor = torch.sparse.sampled_addmm(pattern, grad.to(wide).contiguous(), columns, beta=0.0)
     return product.values()
 
 
@@ -108,7 +121,7 @@ def _csr(start: Tensor, index: Tensor, values: Tensor, size: tuple[int, int]) ->
 
 
 def _forward_shape(x: Tensor, values: Tensor, crow: Tensor, *_: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], crow.shape[0] - 1)
+    return x.new_empty(*x.shape[:-1], crow.shape[0] - 1)
 
 
 def _backward_shape(grad: Tensor, x: Tensor, values: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from hptransfer.errors import HptransferError, WorkError
+from hptransfer.training.gelu import DECOMPOSITIONS
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["compile_program", "trace", "worth_compiling"]
@@ -43,7 +44,7 @@ def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> torch.fx.Gr
         return function(*pytree.tree_unflatten(list(tensors), spec))
 
     with torch.no_grad():
-        graph: torch.fx.GraphModule = make_fx(on_flat, tracing_mode="fake")(*flat)
+        graph: torch.fx.GraphModule = make_fx(on_flat, DECOMPOSITIONS, tracing_mode="fake")(*flat)
     return graph
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor.utils import run_and_get_code
 from torch.func import functional_call, grad_and_value, vmap
 
 from hptransfer.sparsity import products
@@ -193,3 +196,22 @@ def test_indices_of_another_mask_are_refused():
     mask, dense, x, _ = problem(48, 32, 64)
     with pytest.raises(ValueError, match="do not belong"):
         products.sparse_linear(x, values_of(dense, mask)[:-1], prepare_indices(mask)._replace(col=torch.zeros(5).int()))
+
+
+def test_a_compiled_activation_between_two_products_is_computed_once():
+    """It is wanted in the forward and in the backward pass; a compiler told to keep strides computes it for each."""
+    ix = prepare_indices(make_mask((64, 64), 0.2, seed=0, name="w"))
+    ops = torch.ops.hptransfer
+
+    def forward_and_backward(h: Tensor, values: Tensor) -> Tensor:
+        inside = torch.erf(h)
+        y = ops.sparse_linear(inside, values, *ix)
+        return y + ops.sparse_linear_backward(y, inside, values, *ix)[0]
+
+    arguments = torch.randn(4, 8, 64), torch.randn(ix.nonzeros)
+    with torch._inductor.config.patch(force_disable_caches=True):
+        found, (source,) = run_and_get_code(torch.compile(forward_and_backward), *arguments)
+    torch.testing.assert_close(found, forward_and_backward(*arguments))
+    forward = re.search(r"sparse_linear\.default\((\w+),", source)
+    backward = re.search(r"sparse_linear_backward\.default\(\w+, (\w+),", source)
+    assert forward[1] == backward[1]
