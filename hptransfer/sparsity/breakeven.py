@@ -103,7 +103,8 @@ def _wins(shape: LayerShape, device: torch.device, folder: Path) -> bool:
 def _timing(shape: LayerShape, device: torch.device, folder: Path, threads: int) -> Timing:
     """The timing of a shape: from this process, from disk, or measured now."""
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    what = [asdict(shape), machine, threads, torch.__version__, load_kernel() is not None]
+    kernel = load_kernel()
+    what = [asdict(shape), machine, threads, torch.__version__, kernel and kernel.path.name]  # which names its source
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"products-{key}.json"
     stored = _read(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,6 +56,15 @@ def test_a_shape_is_measured_once_a_machine(monkeypatch: pytest.MonkeyPatch, tmp
     assert len(asked) == 2
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json"]
     assert json.loads(next(tmp_path.iterdir()).read_text()) == {"dense": 1.0, "sparse": 0.1}
+
+
+def test_another_kernel_is_measured_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    asked = measured_as(monkeypatch, Timing(1.0, 0.1))
+    for kernel in (None, SimpleNamespace(path=Path("sparse-1.so")), SimpleNamespace(path=Path("sparse-2.so"))):
+        monkeypatch.setattr(breakeven, "load_kernel", lambda kernel=kernel: kernel)
+        breakeven._timing.cache_clear()
+        choose_products({"w": SPARSE}, "auto", CPU, str(tmp_path))
+    assert len(asked) == 3
 
 
 def test_a_torn_or_unwritable_cache_only_costs_a_measurement(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
