@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_SUPERSCRIPT = str.maketrans("0123456789-−.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻·")
 
 
 def exponent_text(value: float, digits: int = 1) -> str:
@@ -32,11 +32,9 @@ def exponent_text(value: float, digits: int = 1) -> str:
 
 
 def power_text(value: float) -> str:
-    """`2⁻⁷` for a power of two, else `2^−6.3`; empty for what is not positive and finite."""
+    """`2⁻⁷`, or `2⁻⁶·³` between whole powers; empty for what is not positive and finite."""
     exponent = exponent_text(value)
-    if not exponent:
-        return ""
-    return f"2^{exponent}" if "." in exponent else "2" + exponent.replace("−", "-").translate(_SUPERSCRIPT)
+    return f"2{exponent.translate(_SUPERSCRIPT)}" if exponent else ""
 
 
 def density_text(value: float) -> str:

@@ -238,7 +238,8 @@ def plot_sparsity(cells: pd.DataFrame) -> Figure:
                     ax, [e for e, _ in kept], [series_text(n) for _, n in kept], [styles[n].colour for _, n in kept]
                 )
         axes[0].set_ylabel("held-out loss (nats a token)")
-        caption(figure, "Solid: transferred HPs, where they were run.   Open: each cell's own best.   × diverged.")
+        lost = "   × diverged." if np.isposinf(known[:, 1]).any() else ""
+        caption(figure, f"Solid: transferred HPs, where they were run.   Open: each cell's own best.{lost}")
     return figure
 
 

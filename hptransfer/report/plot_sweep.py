@@ -85,7 +85,7 @@ def plot_sweep(
             rows_of_key = list(zip(view.labels, colours, _markers(len(colours)), strict=True))
             labels, inks, marks = zip(*(rows_of_key if view.by == "density" else rows_of_key[::-1]), strict=True)
             key(axes[columns - 1], _BY.get(view.by, view.by), labels, inks, marks)
-        caption(figure, _caption(view, values))
+        caption(figure, _caption(view, values, lost=bool((table["n_diverged"] > 0).any())))
     return figure
 
 
@@ -96,13 +96,13 @@ def dotted_text(values: Mapping[str, float]) -> str:
         return "transferred" if known else ""
     value = known.pop()
     power = power_text(value)
-    return f"transferred {power}" if "^" not in power else f"transferred {value_text(value)} ({power})"
+    return f"transferred {power}" if "·" not in power else f"transferred {value_text(value)} ({power})"
 
 
-def _caption(view: Lines, values: Mapping[str, float]) -> str:
+def _caption(view: Lines, values: Mapping[str, float], *, lost: bool) -> str:
     held, dotted = view.held_text(), dotted_text(values)
     at = (f"At {held}.   " if held else "") + (f"Dotted: {dotted}.   " if dotted else "")
-    return at + "Band: range over seeds.   ◇ fitted optimum.   × a seed diverged there."
+    return at + "Band: range over seeds.   ◇ fitted optimum." + ("   × a seed diverged there." if lost else "")
 
 
 def _markers(count: int) -> list[str]:

@@ -62,8 +62,18 @@ def plot_tuning(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> F
             _contour(axes[3], rows, base)
         if shares:
             _bars(axes[-1], shares)
-        caption(figure, "Proxy search.   Dotted: the value chosen.   Shaded: as good within the noise.   × diverged.")
+        caption(figure, _legend(rows, limits[1]))
     return figure
+
+
+def _legend(rows: pd.DataFrame, top: float) -> str:
+    """What the marks mean, and how many finished trials the frame leaves out."""
+    said = ["Proxy search.", "Dotted: the value chosen.", "Shaded: as good within the noise."]
+    if rows["diverged"].any():
+        said.append("× diverged.")
+    if above := int((rows.loc[~rows["diverged"], "loss"] > top).sum()):
+        said.append(f"{above} trials lie above the frame.")
+    return "   ".join(said)
 
 
 def tune_limits(rows: pd.DataFrame) -> tuple[float, float]:

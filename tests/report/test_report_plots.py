@@ -16,6 +16,7 @@ from hptransfer.errors import InputError
 from hptransfer.folders import open_folder
 from hptransfer.report.page import render_report
 from hptransfer.report.plot_cells import regret_edges
+from hptransfer.report.plot_tuning import tune_limits, tune_rows
 from hptransfer.report.plots import (
     draw,
     figure_bytes,
@@ -117,6 +118,27 @@ def test_a_search_without_a_base_file_still_has_its_history(results):
 
     assert count(None) == 4  # history, two slices, their contour
     assert count(results.base) == 5  # and what mattered
+
+
+def test_captions_name_only_what_is_there(results):
+    def said(figure: Figure) -> str:
+        return " ".join(texts(figure))
+
+    frame = results.frame.assign(status="ok")
+    sound = frame[np.isfinite(frame["loss"])]
+    assert "diverged" not in said(plot_lr(sound))
+    assert "diverged" not in said(plot_tuning(sound))
+    lost = sound["loss"].where(np.arange(len(sound)) % 7 > 0, math.inf)
+    broken = sound.assign(loss=lost, status=np.where(np.isinf(lost), "diverged", "ok"))
+    assert "× a seed diverged there" in said(plot_lr(broken))
+    assert "× diverged" in said(plot_tuning(broken))
+
+
+def test_a_search_says_how_many_trials_its_frame_leaves_out(results):
+    rows = tune_rows(results.frame)
+    above = int((rows["loss"] > tune_limits(rows)[1]).sum())
+    assert above
+    assert any(f"{above} trials lie above the frame" in text for text in texts(plot_tuning(results.frame)))
 
 
 def test_save_plots_writes_what_has_data(results, tmp_path):

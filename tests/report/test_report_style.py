@@ -26,7 +26,7 @@ from hptransfer.report.style import order_series, sequence, series_styles, serie
     [
         (power_text, 2.0**-7, "2⁻⁷"),
         (power_text, 1.0, "2⁰"),
-        (power_text, 0.0117, "2^−6.4"),
+        (power_text, 0.0117, "2⁻⁶·⁴"),
         (power_text, 0.0, ""),
         (power_text, math.nan, ""),
         (density_text, 1.0, "1"),
