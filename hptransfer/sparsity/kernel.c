@@ -119,11 +119,11 @@ static inline vec dot_bf16(vec sum, word a, word b) {
 }
 
 /* to[k] = the values, or those that `order` names, rounded as the activations are. */
-static inline void see_f32(float *to, const float *values, const int32_t *order, int64_t count) {
+static inline void take_f32(float *to, const float *values, const int32_t *order, int64_t count) {
     for (int64_t k = 0; k < count; k++) to[k] = values[order ? order[k] : k];
 }
-static inline void see_bf16(float *to, const float *values, const int32_t *order, int64_t count) {
-    see_f32(to, values, order, count);
+static inline void take_bf16(float *to, const float *values, const int32_t *order, int64_t count) {
+    take_f32(to, values, order, count);
     for (int64_t k = 0; k + LANES <= count; k += LANES)
         *(loose *)(to + k) = (loose)(round_bf16((vec) * (loose *)(to + k)) << 16);
     for (int64_t k = count - count % LANES; k < count; k++)
@@ -306,16 +306,16 @@ INNER(bf16, 4)
                        int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                         \
         if (crow[out] != count) return 2;                                                                           \
         word *tile = buffer(in * units);                                                                            \
-        float *seen = buffer((count + LANES - 1) / LANES);                                                          \
-        const int failed = !tile || !seen;                                                                          \
+        float *rounded = buffer((count + LANES - 1) / LANES);                                                       \
+        const int failed = !tile || !rounded;                                                                       \
         if (!failed) {                                                                                              \
-            see_##name(seen, values, NULL, count);                                                                  \
+            take_##name(rounded, values, NULL, count);                                                              \
             for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                             \
                 gather_##name(tile, x + t * in, tokens - t, in, units);                                             \
-                multiply_##name(y + t * out, tile, seen, crow, col, tokens - t, out, units);                        \
+                multiply_##name(y + t * out, tile, rounded, crow, col, tokens - t, out, units);                     \
             }                                                                                                       \
         }                                                                                                           \
-        free(tile), free(seen);                                                                                     \
+        free(tile), free(rounded);                                                                                  \
         return failed;                                                                                              \
     }                                                                                                               \
     int backward_##name(const T *g, const T *x, const float *values, const int32_t *crow, const int32_t *col,       \
@@ -323,20 +323,20 @@ INNER(bf16, 4)
                         int64_t count, int64_t tokens, int64_t in, int64_t out, int units) {                        \
         if (crow[out] != count || crow_t[in] != count) return 2;                                                    \
         word *x_tile = buffer(in * units), *g_tile = buffer(out * units);                                           \
-        float *seen = buffer((count + LANES - 1) / LANES);                                                          \
-        const int failed = !x_tile || !g_tile || !seen;                                                             \
+        float *rounded = buffer((count + LANES - 1) / LANES);                                                       \
+        const int failed = !x_tile || !g_tile || !rounded;                                                          \
         if (!failed) {                                                                                              \
-            see_##name(seen, values, order, count);                                                                 \
+            take_##name(rounded, values, order, count);                                                             \
             memset(dw, 0, (size_t)count * sizeof(float));                                                           \
             for (int64_t t = 0; t < tokens; t += (int64_t)units * unit_tokens_##name) {                             \
                 gather_##name(g_tile, g + t * out, tokens - t, out, units);                                         \
-                multiply_##name(dx + t * in, g_tile, seen, crow_t, row_t, tokens - t, in, units);                   \
+                multiply_##name(dx + t * in, g_tile, rounded, crow_t, row_t, tokens - t, in, units);                \
                 gather_##name(x_tile, x + t * in, tokens - t, in, units);                                           \
                 dots_##name(units, dw, g_tile, x_tile, crow, col, out);                                             \
             }                                                                                                       \
-            see_##name(dw, dw, NULL, count);                                                                        \
+            take_##name(dw, dw, NULL, count);                                                                       \
         }                                                                                                           \
-        free(x_tile), free(g_tile), free(seen);                                                                     \
+        free(x_tile), free(g_tile), free(rounded);                                                                  \
         return failed;                                                                                              \
     }
 
