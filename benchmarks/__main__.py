@@ -3,7 +3,7 @@
     python -m benchmarks                     everything, about an hour on two quiet cores
     python -m benchmarks --quick             each for a look whether it runs; writes nothing
     python -m benchmarks --only step,sweep   some of them
-    python -m benchmarks --only ""           only the table, from what results/benchmarks holds
+    python -m benchmarks --only ""           only table and pictures, from what results/benchmarks holds
 
 Each is a script of its own beside this file and writes results/benchmarks/<name>.json; the table is written to
 results/benchmarks/README.md. Leave the machine alone while they run.
@@ -17,6 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from benchmarks.pictures import draw
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "results" / "benchmarks"
@@ -84,6 +86,8 @@ def main() -> int:
         if subprocess.run(command, cwd=HERE.parent).returncode:
             failed.append(name)
     if not a.quick and OUTPUT.is_dir():
+        for path in OUTPUT.glob("*.json"):
+            draw(path)
         (OUTPUT / "README.md").write_text(table(OUTPUT), encoding="utf-8")
     if failed:
         print(f"failed to run: {', '.join(failed)}", file=sys.stderr)

@@ -156,25 +156,6 @@ def measure(
     return rows
 
 
-def draw(rows: list[Row], path: Path) -> None:
-    """Each density's optimum: reference, grid and searches."""
-    import matplotlib.pyplot as plt
-
-    found = rows[-1]
-    figure, axis = plt.subplots(figsize=(6, 3.6))
-    for place, density in enumerate(DENSITIES):
-        axis.plot([place - 0.3, place + 0.3], [found[f"reference_{density:g}"]] * 2, color="#1b2438", lw=2)
-        axis.plot(place - 0.1, found[f"grid_{density:g}"], "s", color="#d08b1d", label="" if place else "12 × 3 grid")
-        searches = found[f"searches_{density:g}"]
-        marks = "" if place else "bracket search"
-        axis.plot([place + 0.1] * len(searches), searches, "o", color="#2a9d8f", mfc="none", label=marks)
-    axis.set_xticks(range(len(DENSITIES)), [f"{d:g}" for d in DENSITIES])
-    axis.set(xlabel="density", ylabel="log2 of the best LR", title="Line: half-octave reference grid")
-    axis.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Measure, print, and write unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -184,7 +165,7 @@ def main() -> None:
         return
     searches, few = [[0, 1, 2], [3, 4, 5], [6, 7, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]
     rows = measure(DENSITIES, STEPS, ("{octaves: [-10, -5], step: 0.5}", 8), searches, few)
-    draw(rows, write("bracket", rows))
+    write("bracket", rows)
 
 
 if __name__ == "__main__":

@@ -68,11 +68,13 @@ def show(rows: Sequence[Row]) -> None:
         print(f"{r['name']}: {ours}{against}{target}{met}", flush=True)
 
 
-def write(name: str, rows: Sequence[Row], *, add: bool = False, **about: Any) -> Path:
-    """Keep a benchmark's rows in results/benchmarks; returns where its picture belongs.
+def write(name: str, rows: Sequence[Row], *, add: bool = False, **about: Any) -> None:
+    """Keep a benchmark's rows in results/benchmarks, and draw its picture.
 
     `add` keeps what an earlier run on the same machine measured, but for rows of the same names.
     """
+    from pictures import draw  # here, not above: the contenders have no use for matplotlib
+
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path, here = OUTPUT / f"{name}.json", machine() | about
     there = json.loads(path.read_text(encoding="utf-8")) if add and path.exists() else {}
@@ -80,7 +82,7 @@ def write(name: str, rows: Sequence[Row], *, add: bool = False, **about: Any) ->
     fresh = {r["name"] for r in rows}
     content = {"machine": here, "rows": [*(r for r in kept if r["name"] not in fresh), *rows]}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return path.with_suffix(".png")
+    draw(path)
 
 
 def machine() -> Row:

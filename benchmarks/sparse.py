@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,23 +168,6 @@ check: {{enabled: false}}
     return [found]
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """The break-even curve: dense over sparse time against density, one line a width."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for axis, precision in zip(axes, ("fp32", "bf16"), strict=True):
-        for width in sorted({r["width"] for r in rows}):
-            line = [(r["density"], r["ratio"]) for r in rows if (r["width"], r["precision"]) == (width, precision)]
-            axis.loglog(*zip(*line, strict=True), marker="o", base=2, label=f"d = {width}")
-        axis.axhline(1, color="black", linewidth=0.8)
-        axis.set(title=f"Three products, {precision}", xlabel="density")
-        axis.legend()
-    axes[0].set_ylabel("dense time / sparse time")
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Measure what was asked for, print it, and write it unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -204,9 +186,7 @@ def main() -> None:
         rows = parts[name](size)
         if a.quick:
             continue
-        picture = write("sparse", rows, add=True)  # part by part: the whole takes an hour
-        if name == "break-even":
-            draw(rows, picture)
+        write("sparse", rows, add=True)  # part by part: the whole takes an hour
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
 
-from common import BATCH, CORES, DEPTH, LENGTH, Row, row, show, write
+from common import CORES, Row, row, show, write
 from contenders import Contender, interleave, the_trial
 
 DENSITY = 0.25
@@ -78,24 +77,6 @@ def peak_row(width: int, step_seconds: float, matmul_seconds: float, size: int) 
     }
 
 
-def draw(rows: list[Row], path: Path) -> None:
-    """Speed-up over the baseline against width."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 3.8))
-    kinds = ("bf16 over plain", "bf16 over plain, a process a core", "fp32 over plain")
-    for kind, style in zip(kinds, ("o-", "s--", "^:"), strict=True):
-        points = [(r["width"], r["ratio"]) for r in rows if r["name"].endswith(f", {kind}")]
-        axis.plot(*zip(*points, strict=True), style, label=kind)
-    axis.axhline(STEP_TARGET, color="black", linewidth=0.8)
-    axis.set_xscale("log", base=2)
-    axis.set(xlabel="width", ylabel="times faster a trial-step", ylim=(0, None))
-    axis.set_title(f"Dense step, {DEPTH} layers, {BATCH} × {LENGTH} tokens, {CORES} cores; line: target")
-    axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Measure, print, and write unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,7 +88,7 @@ def main() -> None:
     rows = [r for width in widths for r in steps_at(width, rounds, compiled)]
     if a.quick or a.widths:
         return
-    draw(rows, write("step", rows))
+    write("step", rows)
 
 
 if __name__ == "__main__":

@@ -122,20 +122,6 @@ def growth_rows(counts: list[tuple[int, int]], width: int, steps: int) -> list[R
     return found
 
 
-def draw(rows: list[Row], path: Path) -> None:
-    """Wall time against the number of trials, both sides."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 3.8))
-    points = [r for r in rows if "trials" in r]
-    axis.loglog([r["trials"] for r in points], [r["ours"] for r in points], "o-", label="hptransfer, start to end")
-    axis.loglog([r["trials"] for r in points], [r["baseline"] for r in points], "s--", label="a process a trial")
-    axis.set(xlabel="trials", ylabel="wall time, s", title=f"Sweeps of one shape, d={WIDTH}, {CORES} cores")
-    axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     """Measure, print, and write unless it was only a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,7 +134,7 @@ def main() -> None:
         return
     rows = sweep_rows(LRS, SEEDS, a.rounds, WIDTH, STEPS)
     rows += growth_rows([(5, 2), (10, 10), (20, 50)], WIDTH, 20)
-    draw(rows, write("sweep", rows))
+    write("sweep", rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""The benchmarks' pictures, drawn from the rows that lie in results/benchmarks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hptransfer.report.style import INK, MARKERS, MUTED, look, sequence
+
+Row = dict[str, Any]
+
+OURS, OTHER, THIRD = "#15568f", "#c8553d", "#d99a00"
+
+
+def draw(path: Path) -> None:
+    """Write the picture of a benchmark beside its rows, `<name>.json`, where it has one."""
+    if path.stem not in PICTURES:
+        return
+    with look():
+        figure = PICTURES[path.stem](json.loads(path.read_text(encoding="utf-8"))["rows"])
+        figure.tight_layout()
+        figure.savefig(path.with_suffix(".png"), dpi=150)
+
+
+def step(rows: Sequence[Row]) -> Figure:
+    """Speed-up of a dense step over the baseline against width; the line is the target."""
+    figure, (axis,) = _panels(1, 6.4)
+    kinds = ("bf16 over plain", "bf16 over plain, a process a core", "fp32 over plain")
+    for kind, marker, colour in zip(kinds, MARKERS, (OURS, THIRD, OTHER), strict=False):
+        points = [(r["width"], r["ratio"]) for r in rows if r["name"].endswith(f", {kind}")]
+        axis.plot(*zip(*points, strict=True), marker=marker, color=colour, label=kind)
+    axis.axhline(next(r["target"] for r in rows if r["name"].endswith(kinds[0])), color=INK, linewidth=0.8)
+    axis.set_xscale("log", base=2)
+    widths = sorted({r["width"] for r in rows})
+    axis.set_xticks(widths, [str(w) for w in widths])
+    axis.set(xlabel="width", ylabel="times faster a trial-step", ylim=(0, None), title="A dense step; line: target")
+    _key(axis)
+    return figure
+
+
+def sparse(rows: Sequence[Row]) -> Figure:
+    """The break-even curve, dense over sparse time against density, and a step's speed-up, a line a width."""
+    figure, axes = _panels(3, 11.4)
+    for axis, precision in zip(axes, ("fp32", "bf16"), strict=False):
+        lines = [(r["width"], r["density"], r["ratio"]) for r in rows if r.get("precision") == precision]
+        _by_density(axis, lines)
+        axis.set(title=f"Three products, {precision}", ylabel="dense time / sparse time")
+    over_plain = [(*_size(r["name"]), r["ratio"]) for r in rows if r["name"].endswith(") over plain")]
+    _by_density(axes[2], over_plain)
+    axes[2].set(title="A step, bf16, over plain", ylabel="times faster")
+    _key(axes[0])
+    return figure
+
+
+def sweep(rows: Sequence[Row]) -> Figure:
+    """Wall time against the number of trials, both sides."""
+    figure, (axis,) = _panels(1, 6.4)
+    points = [r for r in rows if "trials" in r]
+    for side, marker, colour, label in (
+        ("ours", "o", OURS, "hptransfer, start to end"),
+        ("baseline", "s", OTHER, "a process a trial"),
+    ):
+        axis.loglog([r["trials"] for r in points], [r[side] for r in points], marker=marker, color=colour, label=label)
+    axis.set(xlabel="trials", ylabel="wall time, s", title="Sweeps of one shape")
+    _key(axis)
+    return figure
+
+
+def bracket(rows: Sequence[Row]) -> Figure:
+    """Each density's optimum: reference, grid and searches."""
+    found = rows[-1]
+    densities = [key.removeprefix("reference_") for key in found if key.startswith("reference_")]
+    figure, (axis,) = _panels(1, 6.4)
+    for place, density in enumerate(densities):
+        axis.plot([place - 0.3, place + 0.3], [found[f"reference_{density}"]] * 2, color=INK, lw=1.8)
+        axis.plot(place - 0.1, found[f"grid_{density}"], "s", color=OTHER, label="" if place else "12 × 3 grid")
+        searches = found[f"searches_{density}"]
+        label = "" if place else "bracket search"
+        axis.plot([place + 0.1] * len(searches), searches, "o", color=OURS, mfc="none", label=label)
+    axis.set_xticks(range(len(densities)), densities)
+    axis.set(xlabel="density", ylabel="log2 of the best LR", title="Optima; line: half-octave reference of eight seeds")
+    _key(axis)
+    return figure
+
+
+def _panels(count: int, width: float) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, 3.6))
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _by_density(axis: Axes, points: Sequence[tuple[int, float, float]]) -> None:
+    widths = sorted({width for width, _, _ in points})
+    for width, colour, marker in zip(widths, sequence("width", len(widths)), MARKERS, strict=False):
+        line = sorted((density, ratio) for w, density, ratio in points if w == width)
+        axis.loglog(*zip(*line, strict=True), marker=marker, color=colour, base=2, label=f"d = {width}")
+    axis.axhline(1, color=INK, linewidth=0.8)
+    axis.set(xlabel="density")
+    axis.xaxis.set_major_formatter(lambda value, _: f"1/{round(1 / value)}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _size(name: str) -> tuple[int, float]:
+    """Width and density out of a row's name: `step, d=512, density 1/8 (…) over plain`."""
+    width, density = name.split("d=")[1].split(",")[0], name.split("density 1/")[1].split(" ")[0]
+    return int(width), 1 / int(density)
+
+
+def _key(axis: Axes) -> None:
+    axis.legend(frameon=False, fontsize=8, labelcolor=MUTED)
+
+
+PICTURES: dict[str, Callable[[Sequence[Row]], Figure]] = {
+    "step": step,
+    "sparse": sparse,
+    "sweep": sweep,
+    "bracket": bracket,
+}
+"""The benchmarks that have a picture."""
