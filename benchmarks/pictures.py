@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hptransfer.number_text import density_text
 from hptransfer.report.style import INK, MARKERS, MUTED, look, sequence
 
 Row = dict[str, Any]
@@ -72,20 +74,34 @@ def sweep(rows: Sequence[Row]) -> Figure:
 
 
 def bracket(rows: Sequence[Row]) -> Figure:
-    """Each density's optimum: reference, grid and searches."""
-    found = rows[-1]
-    densities = [key.removeprefix("reference_") for key in found if key.startswith("reference_")]
-    figure, (axis,) = _panels(1, 6.4)
-    for place, density in enumerate(densities):
-        axis.plot([place - 0.3, place + 0.3], [found[f"reference_{density}"]] * 2, color=INK, lw=1.8)
-        axis.plot(place - 0.1, found[f"grid_{density}"], "s", color=OTHER, label="" if place else "12 × 3 grid")
-        searches = found[f"searches_{density}"]
-        label = "" if place else "bracket search"
-        axis.plot([place + 0.1] * len(searches), searches, "o", color=OURS, mfc="none", label=label)
-    axis.set_xticks(range(len(densities)), densities)
-    axis.set(xlabel="density", ylabel="log2 of the best LR", title="Optima; line: half-octave reference of eight seeds")
-    _key(axis)
+    """Each cell's optimum: reference, grid and searches, a panel a width."""
+    cells = rows[-1]["cells"]
+    widths = sorted({cell["width"] for cell in cells})
+    figure, panels = _panels(len(widths), 4.4 * len(widths))
+    marks = (
+        ("grid", -0.2, "s", OTHER, "12 × 3 grid"),
+        ("searches", 0.0, "D", INK, "bracket search"),
+        ("few", 0.2, "o", OURS, "at most 7 trials a cell"),
+    )
+    for axis, width in zip(panels, widths, strict=True):
+        mine = [cell for cell in cells if cell["width"] == width]
+        for place, cell in enumerate(mine):
+            axis.plot([place - 0.35, place + 0.35], [cell["reference"]] * 2, color=INK, lw=1.8)
+            for key, aside, marker, colour, label in marks:
+                values = cell[key] if isinstance(cell[key], list) else [cell[key]]
+                where, label = [place + aside] * len(values), "" if place else label
+                axis.plot(where, values, marker, color=colour, mfc="none", ms=5, label=label)
+        axis.set_xticks(range(len(mine)), [density_text(cell["density"]) for cell in mine])
+        axis.set(xlabel="density", ylabel="log2 of the best LR", title=f"d = {width}")
+        axis.set_ylim(*_around([v for c in cells for v in (c["reference"], c["grid"], *c["few"], *c["searches"])]))
+    _key(panels[0])
     return figure
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """Limits that hold all finite values with a little room."""
+    finite = [v for v in values if math.isfinite(v)]
+    return min(finite) - 0.15, max(finite) + 0.15
 
 
 def _panels(count: int, width: float) -> tuple[Figure, list[Axes]]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
-from hptransfer.bracket_moves import LATTICE, Ask, Bounds, Point, first_asks, next_move, snap
+from hptransfer.bracket_moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
 from hptransfer.errors import InputError
 from hptransfer.fanout import Series, lr_axis, make_trial, series_of
 from hptransfer.specs import Precision
@@ -191,7 +191,7 @@ class _Search:
         if best in (ordered[0], ordered[-1]) and inside and len(ordered) < self.settings.max_trials:
             self._ask(state, [Ask(x, best.seed) for x in inside], "probe")
             return
-        state.guess = best.x + HORIZON_SHIFT * math.log2(self.settings.probe_fraction)
+        state.guess = _lowest(ordered, best) + HORIZON_SHIFT * math.log2(self.settings.probe_fraction)
         self._ask(state, first_asks(state.guess, self.seeds, self.settings, state.bounds), "grid")
 
     def _advance(self, state: _State) -> None:
@@ -234,12 +234,12 @@ def bracket_study(
 def expected_trials(study: Study, base: BaseHPs, *, tuned: bool) -> tuple[float, int]:
     """(Full-budget trials expected of the search, trials of the fixed grid), for `plan`.
 
-    Half-way between the least a cell can take (six runs of two seeds, three for each further seed that it must have)
+    Half-way between the least a cell can take (six runs of two seeds, four for each further seed that it must have)
     and its cap: the flatter the basins and the noisier the runs, the nearer to the cap. A root that was not tuned
     takes a probe besides.
     """
     states, bracket = _states(study, base), study.grid.bracket
-    least = 6 + 3 * max(0, min(bracket.min_seeds, len(study.grid.seeds)) - 2)
+    least = 6 + SET * max(0, min(bracket.min_seeds, len(study.grid.seeds)) - 2)
     a_cell = (least + max(least, bracket.max_trials)) / 2
     roots = sum(state.parent is None for state in states)
     probes = 0 if tuned else 5 * roots * study.grid.bracket.probe_fraction
@@ -295,6 +295,17 @@ def _distance(cell: Cell, study: Study) -> tuple[float, float, float]:
 
 def _apart(one: Cell, other: Cell) -> float:
     return abs(math.log2(one.width / other.width)) + abs(math.log2(one.density / other.density))
+
+
+def _lowest(ordered: Sequence[Point], best: Point) -> float:
+    """Where the parabola through the best probe and its neighbours is lowest; the best probe itself at an end."""
+    place = ordered.index(best)
+    if not 0 < place < len(ordered) - 1 or not all(math.isfinite(p.loss) for p in ordered[place - 1 : place + 2]):
+        return best.x
+    before, after = ordered[place - 1], ordered[place + 1]
+    fall, rise = before.loss - best.loss, after.loss - best.loss
+    span = (after.x - before.x) / 2
+    return best.x + span * (fall - rise) / (fall + rise) / 2 if fall + rise > 0 else best.x
 
 
 def _guess(state: _State) -> float:

@@ -2,20 +2,20 @@
 
 `hptransfer.bracket` drives many such cells at once. The rules, in the order they are tried:
 
-1. Five values around the guess, two seeds laid in alternation: seed A at −2h, 0, +2h, seed B at −h, 0, +h. They
-   share the middle, so that the seeds' offsets can be told apart from the curve.
+1. Four values around the guess, −1½h, −½h, ½h and 1½h, two to either side of it: seed A at the lowest and the upper
+   two, seed B at the upper three. Runs are noisier at high values, and two that the seeds share tell their offsets
+   apart from the curve.
 2. Minimum at or beyond an end: two more values on that side; against a wall of divergence, the values before it.
 3. No minimum at all, or two basins: give up on the parabola and run the fixed axis.
 4. Narrow enough, but seen with fewer seeds than asked for: a fresh seed.
 5. Interval too wide: a fresh seed, for each has an optimum of its own (`analysis.seed_spread`) and one more run of an
-   old one tells little about the others; with none left, the holes of the table, the far values first, since the
-   vertex is known the better the further apart its supports lie; then values between.
+   old one tells little about the others; with none left, or no room for its four runs, the holes of the table, the
+   far values first, since the vertex is known the better the further apart its supports lie; then values between.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,13 +25,15 @@ import numpy as np
 from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, fit_optimum
 from hptransfer.study import BracketSpec
 
-__all__ = ["LATTICE", "Ask", "Bounds", "Move", "Point", "first_asks", "next_move", "snap", "two_basins"]
+__all__ = ["LATTICE", "SET", "Ask", "Bounds", "Move", "Point", "first_asks", "next_move", "snap", "two_basins"]
 
 LATTICE = 0.25
 """Values are asked for on quarter octaves, so that neighbours, resumed runs and fixed grids share rows."""
 
-RESERVE = 2
-"""Trials kept back from sharpening: when noise moves the lowest mean towards an end, they look beyond it."""
+BRACKET = (-1.5, -0.5, 0.5, 1.5)
+"""The first bracket about its middle, in units of its spacing."""
+SET = len(BRACKET)
+"""Runs that a fresh seed starts with: by one or two its own offset could not be told from the curve."""
 
 BUMP_SIGMAS = 4.0
 """A rise between two dips counts as a second basin when it stands this many standard errors above both."""
@@ -83,9 +85,10 @@ def snap(x: float) -> float:
 def first_asks(guess: float, seeds: Sequence[int], settings: BracketSpec, bounds: Bounds) -> tuple[Ask, ...]:
     """The first six runs around `guess`, moved as a whole to lie within `bounds`."""
     h = _spacing(settings, bounds)
-    middle = snap(min(max(guess, bounds.low + 2 * h), bounds.high - 2 * h))
     first, second = seeds[0], seeds[min(1, len(seeds) - 1)]
-    asks = [Ask(middle + k * h, first) for k in (-2, 0, 2)] + [Ask(middle + k * h, second) for k in (-1, 0, 1)]
+    lowest = snap(min(max(guess + BRACKET[0] * h, bounds.low), bounds.high - (SET - 1) * h))
+    low, high, highest = (lowest + k * h for k in range(1, SET))
+    asks = [Ask(x, first) for x in (lowest, high, highest)] + [Ask(x, second) for x in (low, high, highest)]
     return tuple(dict.fromkeys(ask for ask in asks if ask.x in bounds))
 
 
@@ -111,19 +114,18 @@ def next_move(
     few = len(seeds) - len(fresh) < settings.min_seeds and bool(fresh)
     if narrow and not few:
         return Move(why=f"interval ±{optimum.half_width:.2f} octave", optimum=optimum)
-    outside = optimum.status in ("edge", "one-sided", "few points")
-    most = settings.max_trials - (0 if outside else RESERVE)
-    if len(points) >= most:
+    room = settings.max_trials - len(points)
+    if room <= 0:
         return Move(why=f"{len(points)} trials, the most allowed", optimum=optimum)
     if narrow:
         asks, why = _first_of(fresh[0], points, optimum, h), ""
-    elif outside:
+    elif optimum.status in ("edge", "one-sided", "few points"):
         asks = _widen(points, optimum, h, bounds, seeds)
         why = "the minimum lies at the end of the range or against divergence"
     else:
-        asks = _sharpen(points, optimum, h, seeds)
+        asks = _sharpen(points, optimum, h, seeds, room)
         why = "every seed has run at every value"
-    return Move(asks[: most - len(points)], "" if asks else why, optimum=optimum)
+    return Move(asks[:room], "" if asks else why, optimum=optimum)
 
 
 def two_basins(optimum: Optimum) -> bool:
@@ -143,8 +145,8 @@ def two_basins(optimum: Optimum) -> bool:
 
 
 def _spacing(settings: BracketSpec, bounds: Bounds) -> float:
-    """Octaves between the values of the first bracket: as asked for, or less where five do not fit the range."""
-    room = math.floor((bounds.high - bounds.low) / 4 / LATTICE + 1e-9) * LATTICE
+    """Octaves between the values of the first bracket: as asked for, or less where four do not fit the range."""
+    room = math.floor((bounds.high - bounds.low) / 3 / LATTICE + 1e-9) * LATTICE
     return max(LATTICE, min(snap(settings.step), room))
 
 
@@ -177,23 +179,22 @@ def _near(points: Sequence[Point], optimum: Optimum, h: float) -> list[float]:
 
 
 def _first_of(seed: int, points: Sequence[Point], optimum: Optimum, h: float) -> tuple[Ask, ...]:
-    """A fresh seed starts with a whole wide set: its own offset could not be told from the curve by less.
-
-    Its middle is the value that most seeds share, the nearest to the vertex among equals.
-    """
+    """The first `SET` runs of a fresh seed: at the values that lie most like a first bracket around the vertex."""
     values = _near(points, optimum, h)
-    shared = Counter(p.x for p in points)
-    middle = max(values, key=lambda x: (shared[x], -abs(x - optimum.log2)))
-    return tuple(Ask(x, seed) for x in dict.fromkeys([values[0], middle, values[-1]]))
+    chosen: list[float] = []
+    for offset in BRACKET:
+        left = [x for x in values if x not in chosen]
+        chosen += [min(left, key=lambda x: abs(x - optimum.log2 - offset * h))] if left else []
+    return tuple(Ask(x, seed) for x in sorted(chosen))
 
 
-def _sharpen(points: Sequence[Point], optimum: Optimum, h: float, seeds: Sequence[int]) -> tuple[Ask, ...]:
-    """Two or three runs that narrow the interval most."""
+def _sharpen(points: Sequence[Point], optimum: Optimum, h: float, seeds: Sequence[int], room: int) -> tuple[Ask, ...]:
+    """Two or four runs that narrow the interval most, where there is room for so many."""
     done = {(p.x, p.seed) for p in points}
     values = _near(points, optimum, h)
     by_distance = sorted(values, key=lambda x: -abs(x - optimum.log2))
     for seed in seeds:
-        if not any(s == seed for _, s in done):
+        if room >= SET and not any(s == seed for _, s in done):
             return _first_of(seed, points, optimum, h)
     for seed in seeds:
         holes = [x for x in by_distance if (x, seed) not in done]

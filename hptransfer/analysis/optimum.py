@@ -41,6 +41,12 @@ ROUNDING = 1e-7
 """Relative rounding of an fp32 loss: the least noise ever assumed."""
 NEAREST = 5
 """Values nearest the minimum that set the scale of the weights."""
+NEAR = 7
+"""Values nearest the minimum that tell the noise."""
+FEW_DF = 4
+"""Degrees of freedom among the seeds, two seeds at five values, below which they do not tell the noise: taken for
+less than it is, it would let the cubic and quartic terms follow every wiggle (at seven runs of one cell the error of
+the vertex doubles)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,19 +205,50 @@ def _block(points: CellPoints) -> tuple[NDArray[np.intp], int, float]:
     return block, int(np.flatnonzero(block == best)[0]), float(points.x[top]) if len(above) else math.inf
 
 
-def own_noise(points: CellPoints, most: int = 7) -> Noise | None:
-    """Residual noise of one cell near its minimum (noise grows towards divergence), None with a single seed."""
+def own_noise(points: CellPoints) -> Noise | None:
+    """Residual noise of one cell near its minimum (noise grows towards divergence), None with a single seed.
+
+    Where the seeds share too few values to tell it, what a parabola leaves over is taken instead.
+    """
+    near = _near_minimum(points)
+    if near is None or len(near[1]) < 2:
+        return None
+    means, _, squares, df = value_means(near[1])
+    if df < FEW_DF:
+        return _about_a_parabola(points)
+    return Noise(max(squares / df, (ROUNDING * abs(float(means.mean()))) ** 2), df)
+
+
+def _near_minimum(points: CellPoints) -> tuple[Array, Array] | None:
+    """log2 values from the lowest mean and losses (seeds × values) of the nearest values; None with fewer than two."""
     block, place, _ = _block(points)
     if len(block) < 2:
         return None
-    x = points.x[block]
-    near = np.sort(np.argsort(np.abs(x - x[place]), kind="stable")[:most])
+    away = points.x[block] - points.x[block[place]]
+    near = np.sort(np.argsort(np.abs(away), kind="stable")[:NEAR])
     losses = points.losses[:, block[near]]
-    losses = losses[np.isfinite(losses).any(axis=1)]
-    means, _, squares, df = value_means(losses)
+    return away[near], losses[np.isfinite(losses).any(axis=1)]
+
+
+def _about_a_parabola(points: CellPoints) -> Noise | None:
+    """Noise about one parabola near the minimum with an offset a seed; None without a degree of freedom to spare.
+
+    What the curve has beyond a parabola counts as noise too, which errs on the side of a wide interval.
+    """
+    near = _near_minimum(points)
+    if near is None:
+        return None
+    x, losses = near
+    line, column = np.nonzero(np.isfinite(losses))
+    y = losses[line, column]
+    offsets = (line[:, None] == np.arange(len(losses))).astype(np.float64)
+    design = np.column_stack([x[column], x[column] ** 2, offsets])
+    solution, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    df = float(len(y) - rank)
     if df < 1:
         return None
-    return Noise(max(squares / df, (ROUNDING * abs(float(means.mean()))) ** 2), df)
+    rest = y - design @ solution
+    return Noise(max(float(rest @ rest) / df, (ROUNDING * abs(float(y.mean()))) ** 2), df)
 
 
 def fit_optimum(
@@ -222,9 +259,9 @@ def fit_optimum(
 ) -> Optimum:
     """Fit the minimum of one cell from (value, seed, loss) rows.
 
-    `noise` is the pooled residual noise; without it the cell's own is used, and with a single seed there is a
-    vertex but no interval (status `one seed`). Diverged runs (NaN or infinite loss) bound the fit from their side
-    and are counted, not fitted.
+    `noise` is the pooled residual noise; without it the cell's own is used. The wiggles of a single seed scale the
+    fit, but say nothing of other seeds: there is a vertex and no interval (status `one seed`). Diverged runs (NaN or
+    infinite loss) bound the fit from their side and are counted, not fitted.
     """
     cell = points if isinstance(points, CellPoints) else CellPoints.of(points)
     block, place, ceiling = _block(cell)
@@ -245,8 +282,9 @@ def fit_optimum(
         lowest = float(means[place]) if len(block) > 1 else math.nan
         return Optimum("edge" if side else "few points", side=side, min_loss=lowest, **seen)  # type: ignore[arg-type]
     known = noise or own_noise(cell)
+    scale = known or _about_a_parabola(cell)
     floor = (ROUNDING * abs(float(means[place]))) ** 2
-    variance = max(known.variance, floor) if known else floor
+    variance = max(scale.variance, floor) if scale else floor
     t = float(stdtrit(known.df, 0.5 + confidence / 2)) if known else math.nan
     fit = _fit(x, means, variance * unit, place, t, known.df if known else 0.0)
     return _describe(fit, seen, known is not None)

@@ -170,9 +170,35 @@ def test_seeds_that_never_meet_cannot_be_paired():
     assert df == 0
 
 
+@pytest.mark.parametrize("step", [0.25, 0.5])
+def test_the_wiggles_of_a_single_seed_are_not_fitted(step):
+    """Quartics through every wiggle would put the vertex 0.5 octave off."""
+    rng = np.random.default_rng(6)
+    x = np.arange(-9.0, -4.9, step)
+    found = [fit_optimum(cell(rng, quadratic(0.03), -7.0, x=x, seeds=1, noise=0.01)).log2 for _ in range(200)]
+    assert np.sqrt(np.mean(np.square(np.array(found) + 7.0))) < 0.2
+
+
+def test_seeds_that_share_few_values_take_the_noise_from_the_curve():
+    """Two seeds in alternation leave no degree of freedom among themselves, but two beside a parabola and offsets."""
+    rng = np.random.default_rng(7)
+    x = np.arange(-1.5, 1.6, 0.5)
+    found = []
+    for _ in range(400):
+        losses = np.full((2, 7), np.nan)
+        losses[0, ::2], losses[1, 1::2] = 3.0, 3.4
+        losses += 0.05 * x**2 + 0.01 * rng.standard_normal(7)
+        noise = own_noise(CellPoints(x, losses, (0, 1)))
+        assert noise is not None
+        assert noise.df == 7 - 2 - 2
+        found.append(noise.variance)
+    assert np.mean(found) == pytest.approx(1e-4, rel=0.15)
+
+
 def test_own_noise_is_the_two_way_residual_variance():
-    """Residuals ±0.01 in a 2 × 2 table: sum of squares 4e-4 on one degree of freedom; offsets do not count."""
-    losses = np.array([[1.01, 1.99], [5.99, 7.01]])
-    found = own_noise(CellPoints(np.array([0.0, 1.0]), losses, (0, 1)))
+    """Residuals ±0.01 in a 2 × 5 table: sum of squares 1e-3 on four degrees of freedom; offsets do not count."""
+    signs = np.array([[1, -1, 0, 1, -1], [-1, 1, 0, -1, 1]])
+    losses = np.array([4.0, 1.0, 0.0, 1.0, 4.0]) + 0.01 * signs + np.array([[1.0], [6.0]])
+    found = own_noise(CellPoints(np.arange(-2.0, 3.0), losses, (0, 1)))
     assert found is not None
-    assert (found.variance, found.df) == (pytest.approx(4e-4), 1)
+    assert (found.variance, found.df) == (pytest.approx(8 * 1e-4 / 4), 4)
