@@ -80,13 +80,14 @@ def bracket(rows: Sequence[Row]) -> Figure:
     figure, panels = _panels(len(widths), 4.4 * len(widths))
     marks = (
         ("grid", -0.2, "s", OTHER, "12 × 3 grid"),
-        ("searches", 0.0, "D", INK, "bracket search"),
-        ("few", 0.2, "o", OURS, "at most 7 trials a cell"),
+        ("searches", 0.0, "D", INK, "bracket search, by default"),
+        ("few", 0.2, "o", OURS, "bracket search, 7 trials a cell"),
     )
     for axis, width in zip(panels, widths, strict=True):
         mine = [cell for cell in cells if cell["width"] == width]
         for place, cell in enumerate(mine):
-            axis.plot([place - 0.35, place + 0.35], [cell["reference"]] * 2, color=INK, lw=1.8)
+            told = "" if place else "reference of eight seeds"
+            axis.plot([place - 0.35, place + 0.35], [cell["reference"]] * 2, color=INK, lw=1.8, label=told)
             for key, aside, marker, colour, label in marks:
                 values = cell[key] if isinstance(cell[key], list) else [cell[key]]
                 where, label = [place + aside] * len(values), "" if place else label
