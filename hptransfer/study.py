@@ -161,7 +161,9 @@ class BracketSpec(Spec):
         default=0.15, description="Stop when the optimum's 95% half-interval is below this, in octaves."
     )
     min_seeds: int = Field(default=2, ge=1, description="Seeds a cell has run before it may stop, however narrow.")
-    max_trials: int = Field(default=24, ge=5, description="Full-budget trials a cell at most.")
+    max_trials: int = Field(
+        default=24, ge=6, description="Full-budget trials a cell at most; the first bracket takes six."
+    )
 
 
 class GridSpec(Spec):

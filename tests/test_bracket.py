@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hptransfer.analysis.verdict import judge
 from hptransfer.bracket import HORIZON_SHIFT, bracket_study, expected_trials
@@ -158,6 +160,35 @@ def test_two_axes_at_once_are_refused():
     study = a_study(init_multiples=[0.5, 1, 2])
     with pytest.raises(InputError, match="one axis"):
         run(study, Surface(drifting(0.0)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    low=st.floats(-14, -6),
+    span=st.floats(1, 8),
+    best=st.floats(-16, 2),
+    seeds=st.integers(1, 5),
+    bracket=st.fixed_dictionaries(
+        {
+            "max_trials": st.integers(6, 30),
+            "step": st.sampled_from([0.25, 0.3, 0.75, 1.0, 2.0]),
+            "probe_step": st.sampled_from([0.5, 1.0, 2.0]),
+            "min_seeds": st.integers(1, 3),
+            "width": st.sampled_from([0.05, 0.15, 0.4]),
+        }
+    ),
+    noise=st.sampled_from([0.0, 0.003, 0.2]),
+    curve=st.sampled_from([None, lambda u: 0.0, lambda u: 0.2 * math.cos(2 * u), lambda u: -0.1 * u]),
+    tuned=st.booleans(),
+)
+def test_it_ends_within_its_cap_and_its_axis_whatever_the_surface(low, span, best, seeds, bracket, noise, curve, tuned):
+    study = a_study(densities=[1, 0.25], seeds=seeds, bracket=bracket, lr={"octaves": [low, low + span], "step": 0.5})
+    surface = Surface(drifting(0.1, best), noise=noise, curve=curve)
+    cells = run(study, surface, tuned=tuned)
+    assert all(c.why for c in cells)
+    assert all(c.fell_back or c.trials <= bracket["max_trials"] for c in cells)
+    ran = np.log2(surface.frame.query("phase == 'grid'")["lr"])
+    assert ran.between(low - 1e-6, low + span + 1e-6).all()
 
 
 def test_the_plan_knows_what_to_expect():
