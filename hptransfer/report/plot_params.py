@@ -52,7 +52,8 @@ def plot_params(frame: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         said = [series_text(n) + (f"   {law.loss_text}" if law else "") for n, law in zip(names, laws, strict=True)]
         title = "series and fitted law" if any(laws) else "series"
         key(ax, title, said, [styles[n].colour for n in names], [styles[n].marker for n in names])
-        caption(figure, "A mark a cell, whatever its width and density.   Curve: where the sizes determine a law.")
+        curve = "   Curve: the law, where the sizes determine it." if any(laws) else ""
+        caption(figure, f"A mark a cell, whatever its width and density.{curve}")
     return figure
 
 

@@ -186,6 +186,14 @@ def test_loss_against_parameters_has_a_mark_a_cell_and_the_law_through_them(resu
     assert (nonzero, dense["transferred_loss"]) in zip(marks[2].get_xdata(), marks[2].get_ydata(), strict=True)
     curves = [line for line in ax.lines if line.get_linestyle() != "None"]
     assert len(curves) == sum("L = " in text for text in texts(ax.figure)) >= 1  # a law where the sizes determine it
+    assert any("Curve" in text for text in texts(ax.figure))
+
+
+def test_the_caption_names_a_law_only_where_one_is_drawn(results):
+    few = results.judgement.cells.query("width == 256")
+    (ax,) = plot_params(results.frame, few).axes
+    assert all(line.get_linestyle() == "None" for line in ax.lines)
+    assert not any("Curve" in text for text in texts(ax.figure))
 
 
 def test_kinds_without_data_are_left_out(tmp_path):
