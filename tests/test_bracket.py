@@ -162,7 +162,7 @@ def test_two_axes_at_once_are_refused():
         run(study, Surface(drifting(0.0)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     low=st.floats(-14, -6),
     span=st.floats(1, 8),

@@ -374,7 +374,7 @@ def only_study_or_input_error(path: Path) -> None:
         study_warnings(study)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=300, suppress_health_check=SHARED)
 @given(changes=st.dictionaries(st.sampled_from(KEYS), VALUE, min_size=1, max_size=3))
 @example(changes={"grid.lr.octaves": [-(10**30), 10**30], "grid.lr.step": 1e-300})
 @example(changes={"model.options.head_size": 10**30})
@@ -398,7 +398,7 @@ def test_no_value_anywhere_gives_anything_but_a_study_or_an_input_error(
     only_study_or_input_error(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=200, suppress_health_check=SHARED)
 @given(content=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode(errors="surrogatepass")))
 @example(content=b"&a [*a]")
 @example(content=b"%YAML 999999999999999999999.1\n---\n{}")
@@ -409,7 +409,7 @@ def test_no_bytes_whatever_give_anything_but_a_study_or_an_input_error(tmp_path:
     only_study_or_input_error(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=150, suppress_health_check=SHARED)
 @given(seed=st.integers(0, 2**32), cuts=st.integers(1, 4))
 def test_no_damage_to_a_good_file_gives_anything_else(tmp_path: Path, seed: int, cuts: int) -> None:
     dice = random.Random(seed)
@@ -438,7 +438,7 @@ FINITE = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tree=FINITE)
 def test_what_is_written_is_read_back_equal(tree: Any) -> None:
     assert parse_yaml(write_yaml(tree)) == tree

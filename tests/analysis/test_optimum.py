@@ -66,7 +66,7 @@ def test_a_wall_at_high_lr_moves_the_vertex_less_than_a_plain_parabola():
     assert abs(fit_optimum(clean, Noise(0.004**2, 50)).log2 + 7.0) < 0.06
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.floats(-1, 1),
     st.floats(-5, 5),
@@ -82,7 +82,7 @@ def test_offsets_of_seeds_and_the_unit_of_the_value_change_nothing(level, shift,
     assert b.half_width == pytest.approx(a.half_width, rel=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-14, 0), st.integers(2, 5), st.integers(0, 10_000), st.sampled_from([math.inf, 3.0, 1.0, -1.0]))
 def test_a_settled_optimum_always_lies_inside_its_interval_and_the_grid(optimum, seeds, seed, edge):
     points = cell(np.random.default_rng(seed), quadratic(), optimum, x=OCTAVES, seeds=seeds, edge=edge)

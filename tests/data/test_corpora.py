@@ -52,7 +52,7 @@ def test_a_batch_holds_whole_windows_of_the_training_part() -> None:
     assert torch.equal((batch[:, 1:] - batch[:, :-1]) % 256, torch.ones(4, 10, dtype=torch.int64))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**63 - 1), step=st.integers(0, 10**9))
 def test_the_batch_stream_depends_on_seed_and_step_alone(seed: int, step: int) -> None:
     corpus = counted(100_000)

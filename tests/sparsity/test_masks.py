@@ -13,14 +13,14 @@ from hptransfer.sparsity.masks import empty_rows, layer_densities, make_mask, no
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.001, 1), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_has_exactly_the_rounded_count(rows, columns, density, seed):
     mask = make_mask((rows, columns), density, seed=seed, name="w")
     assert int(mask.sum()) == max(1, round(density * rows * columns)) == nonzero_count((rows, columns), density)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(0.001, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_row_has_the_same_count_in_every_output(rows, columns, density):
     mask = make_mask((rows, columns), density, kind="row", seed=0, name="w")
     assert mask.sum(1).tolist() == [max(1, round(density * columns))] * rows

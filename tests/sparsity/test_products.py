@@ -211,7 +211,7 @@ def test_a_compiled_activation_between_two_products_is_computed_once():
     arguments = torch.randn(4, 8, 64), torch.randn(ix.nonzeros)
     with torch._inductor.config.patch(force_disable_caches=True):
         found, (source,) = run_and_get_code(torch.compile(forward_and_backward), *arguments)
-    torch.testing.assert_close(found, forward_and_backward(*arguments))
+    assert error((found, forward_and_backward(*arguments))) < 1e-6
     forward = re.search(r"sparse_linear\.default\((\w+),", source)
     backward = re.search(r"sparse_linear_backward\.default\(\w+, (\w+),", source)
     assert forward[1] == backward[1]
