@@ -27,7 +27,8 @@ from hptransfer.store import Store
 from hptransfer.study_checks import study_warnings, unknown_rule
 from hptransfer.training.build import target_of
 from hptransfer.training.calibrate import seconds_per_step
-from hptransfer.training.process import workers_here
+from hptransfer.training.memory import room_for_a_trial
+from hptransfer.training.process import device_of, workers_here
 from hptransfer.trial import Trial
 from hptransfer.workspace import Options, existing_store, stored_base, stored_precision
 
@@ -70,6 +71,7 @@ def plan_of(options: Options, *, calibrate: bool) -> Plan:
         failed=len(store.names(FAILED_FOLDER)) if store else 0,
         workers=options.workers or workers_here(options.settings),
         seconds_per_step=partial(seconds_per_step, settings=options.settings) if calibrate else None,
+        room=room_for_a_trial(options.settings, device_of(options.settings)),
         warnings=study_warnings(study),
     )
 

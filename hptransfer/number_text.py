@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 __all__ = [
     "density_text",
@@ -111,13 +112,10 @@ def seconds_text(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time to wait, as a clock shows it: `42s`, `3m 05s`, `2h 07m`, `3d 04h`."""
+    """A time to wait, as a clock shows it: `42s`, `3m 05s`, `2h 07m`, `3d 04h`, `2y 190d`."""
     whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    for size, unit, minor, minor_unit in ((3600, "m", 60, "s"), (86400, "h", 60, "m"), (10**12, "d", 24, "h")):
-        if whole < size:
-            small = {"m": 1, "h": 60, "d": 3600}[unit]
-            major, rest = divmod(whole // small, minor)
-            return f"{major}{unit} {rest:02d}{minor_unit}"
+    units = [("y", 31_536_000), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)]
+    for (unit, size), (minor, minor_size) in pairwise(units):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // minor_size:02d}{minor}"
     return f"{whole}s"

@@ -20,6 +20,7 @@ from hptransfer.fanout import trials_of
 from hptransfer.specs import Precision
 from hptransfer.study import Study
 from hptransfer.training.flops import TrialCost, cost_of
+from hptransfer.training.memory import micro_batches_for
 from hptransfer.trial import BaseHPs, Phase, Trial
 from hptransfer.tuning.space import Setting, check_tune, proxy_trial
 from hptransfer.tuning.telescope import telescope_plan
@@ -27,7 +28,7 @@ from hptransfer.tuning.telescope import telescope_plan
 __all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "planned_work"]
 
 MOST_TIMED_S = 5.0
-"""Seconds a step that is still timed; a timing takes about ten of them."""
+"""Seconds a step that is still timed; a timing takes a few of them."""
 
 Costs = Mapping[str, TrialCost]
 Seconds = Callable[[Trial], float]
@@ -61,6 +62,8 @@ class Load:
     """Most that one trial needs with its sparse layers held dense."""
     memory_sparse_bytes: int
     """The same with them held as their non-zeros, as `--products` decides."""
+    micro_batches: int
+    """Most parts that a batch is cut into so that a trial fits."""
     est_seconds: float | None
     """Wall time of training on all workers, without start-up and compiling; None where nothing was timed."""
 
@@ -140,9 +143,12 @@ def make_plan(
     failed: int = 0,
     workers: int = 1,
     seconds_per_step: Seconds | None = None,
+    room: int | None = None,
     warnings: Sequence[str] = (),
 ) -> Plan:
     """Weigh `works` against the stored `rows` (of which trial_id, phase and status are read).
+
+    `room` is what a trial may take of a worker's memory in bytes; None: without limit.
 
     `seconds_per_step` times a shape; it is asked for the cheapest and the dearest that is left, never more, and not
     for one that would take too long or does not fit into memory.
@@ -158,7 +164,7 @@ def make_plan(
         warnings = [*warnings, f"no time was estimated: {error}"]
 
     def load(chosen: Sequence[_Lot]) -> Load:
-        return _load(chosen, costs, timing, workers)
+        return _load(chosen, costs, timing, workers, room)
 
     phases = []
     for phase in dict.fromkeys(lot.phase for lot in lots):
@@ -218,8 +224,12 @@ def _lots(works: Sequence[Work], stored: Mapping[str, str]) -> list[_Lot]:
     return lots
 
 
-def _load(lots: Sequence[_Lot], costs: Costs, timing: Seconds | None, workers: int) -> Load:
+def _load(lots: Sequence[_Lot], costs: Costs, timing: Seconds | None, workers: int, room: int | None) -> Load:
     weighed = [(lot, costs[lot.trial.shape_key]) for lot in lots]
+    parts = {
+        key: 1 if room is None else micro_batches_for(costs[key], trial.training.batch_size, room)
+        for key, trial in {lot.trial.shape_key: lot.trial for lot in lots}.items()
+    }
     planned = round(sum(lot.planned for lot in lots))
     return Load(
         planned=planned,
@@ -228,8 +238,9 @@ def _load(lots: Sequence[_Lot], costs: Costs, timing: Seconds | None, workers: i
         params_nonzero=max((cost.params_nonzero for _, cost in weighed), default=0),
         flops_dense=sum(lot.planned * cost.flops_dense for lot, cost in weighed),
         flops_nonzero=sum(lot.planned * cost.flops_nonzero for lot, cost in weighed),
-        memory_bytes=max((cost.memory_bytes for _, cost in weighed), default=0),
-        memory_sparse_bytes=max((cost.memory_sparse_bytes for _, cost in weighed), default=0),
+        memory_bytes=max((costs[key].memory_bytes(n) for key, n in parts.items()), default=0),
+        memory_sparse_bytes=max((costs[key].memory_bytes(n, sparse=True) for key, n in parts.items()), default=0),
+        micro_batches=max(parts.values(), default=1),
         est_seconds=None if timing is None else sum(lot.left * timing(lot.trial) for lot in lots if lot.left) / workers,
     )
 

@@ -55,11 +55,14 @@ def summary(plan: Plan) -> str:
 
 
 def _memory(plan: Plan) -> str:
-    """What a trial needs at most, where holding sparse layers as their non-zeros would make it less."""
-    if plan.memory_sparse_bytes >= plan.memory_bytes:
-        return ""
-    dense, sparse = quantity(plan.memory_bytes, "B"), quantity(plan.memory_sparse_bytes, "B")
-    return f". A trial needs up to {dense}, or {sparse} with its sparse layers held as non-zeros"
+    """What a trial needs at most, where that is cut down: by leaving out zeros, or by working a batch off in parts."""
+    said = ""
+    if plan.memory_sparse_bytes < plan.memory_bytes:
+        dense, sparse = quantity(plan.memory_bytes, "B"), quantity(plan.memory_sparse_bytes, "B")
+        said += f". A trial needs up to {dense}, or {sparse} with its sparse layers held as non-zeros"
+    if plan.micro_batches > 1:
+        said += f". So that it fits, a batch is worked off in up to {plan.micro_batches} micro-batches"
+    return said
 
 
 def _weight(load: Load) -> tuple[str, ...]:

@@ -205,6 +205,18 @@ def test_the_table_fits_a_terminal_and_sums_up() -> None:
     assert "…" not in out.getvalue()
 
 
+def test_what_does_not_fit_at_once_is_planned_in_micro_batches() -> None:
+    whole = plan_of(small())
+    assert whole.micro_batches == 1
+    assert "micro-batches" not in summary(whole)
+    room = whole.memory_bytes * 3 // 4
+    cut = plan_of(small(), room=room)
+    assert cut.micro_batches > 1
+    assert cut.memory_bytes <= room
+    assert f"a batch is worked off in up to {cut.micro_batches} micro-batches" in summary(cut)
+    assert cut.to_json()["cells"][0]["micro_batches"] >= 1
+
+
 def test_planning_starts_no_ray() -> None:
     program = "import sys, hptransfer.plan, hptransfer.plan_table; print('ray' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -9,6 +9,7 @@ import pytest
 from hptransfer.data import open_corpus
 from hptransfer.plan import make_plan, planned_work
 from hptransfer.study_file import load_study
+from hptransfer.training.memory import MEMORY_SHARE
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
@@ -25,6 +26,15 @@ def test_a_study_plans(path: Path) -> None:
     assert plan.planned > 0
     assert 0 < plan.flops_nonzero <= plan.flops_dense
     assert plan.memory_bytes > 0
+
+
+@pytest.mark.parametrize("path", [p for p in STUDIES if p.stem.endswith("-full")], ids=lambda path: path.stem)
+def test_a_full_study_fits_a_gpu_of_80_gigabytes(path: Path) -> None:
+    study, room = load_study(path), int(MEMORY_SHARE * 80e9)
+    works = planned_work(
+        study, study.base.hps, precision="bf16", data_id=open_corpus(study.data).fingerprint, tuned=False
+    )
+    assert make_plan(study, works, room=room).memory_bytes <= room
 
 
 def test_every_figure_has_a_full_twin_that_asks_the_same() -> None:

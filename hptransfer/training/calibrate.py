@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from hptransfer.specs import Precision
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
+from hptransfer.training.memory import MEMORY_SHARE, memory_of, micro_batches
 from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
@@ -29,8 +29,11 @@ __all__ = ["calibrate_precision", "seconds_per_step", "stack_size", "time_progra
 GAIN = 1.1
 """bf16, or a larger stack, must be faster by this factor to be chosen."""
 
-MEMORY_SHARE = 0.7
-"""Share of a GPU's free memory that a stack may take."""
+WORTH_RECKONING = 1e12
+"""FLOPs of a step from which on its time is reckoned before it is run."""
+
+PATIENCE_S = 5.0
+"""Seconds that a step may take to be timed, and after which a timing is not repeated."""
 
 
 def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Precision:
@@ -64,18 +67,32 @@ def _faster_precision(device: str, tokens: int, width: int) -> Precision:
     return "bf16" if _median_seconds(exact, device) > GAIN * _median_seconds(rough, device) else "fp32"
 
 
+@functools.cache
+def _matmul_rate(device: str, precision: str) -> float:
+    """FLOPs a second in the product of two large matrices."""
+    side = 2048
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    return float(2 * side**3 / _median_seconds(lambda: a @ a, device))
+
+
 def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
     """Seconds one worker needs for one step of one such trial, measured in a full pack; compiling is not counted.
 
-    Raises `OutOfMemoryError` where the trial does not fit.
+    A step that would take long is not run but reckoned from the speed of a large matrix product. Raises
+    `OutOfMemoryError` where the trial does not fit.
     """
     device = prepare_process(settings)
-    cost, room = cost_of(trial), _memory_of(device)
-    needed = min(cost.memory_bytes, cost.memory_sparse_bytes)
+    cost, room, parts = cost_of(trial), memory_of(device), micro_batches(trial, settings, device)
+    needed = min(cost.memory_bytes(parts), cost.memory_bytes(parts, sparse=True))
     if needed > room:
         raise OutOfMemoryError(
             f"a trial of width {trial.width} takes {quantity(needed, 'B')}, {device} has {quantity(room, 'B')}"
         )
+    flops = cost.flops_dense / trial.training.steps
+    if flops > WORTH_RECKONING:
+        seconds = flops / _matmul_rate(str(device), trial.training.precision)
+        if seconds > PATIENCE_S:
+            return seconds
     with memory_errors():
         stack = stack_size([trial] * BUCKETS[-1], settings, device)
         try:
@@ -83,12 +100,6 @@ def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
         except CannotStackError:
             program = program_for(trial, settings, device, 1)
         return time_program(program, trial)
-
-
-def _memory_of(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:
@@ -126,7 +137,7 @@ def _calibrate_stack(trial: Trial, settings: WorkerSettings, device: torch.devic
     Measured eagerly, because a bucket is compiled only once it is chosen; where stacking stops to pay is the same.
     """
     free, _ = torch.cuda.mem_get_info(device)
-    fits = max(1, int(MEMORY_SHARE * free / cost_of(trial).memory_bytes))
+    fits = max(1, int(MEMORY_SHARE * free / cost_of(trial).memory_bytes()))
     best, best_seconds = 1, float("inf")
     eager = replace(settings, compile="never")
     for bucket in BUCKETS:
@@ -144,11 +155,11 @@ def _calibrate_stack(trial: Trial, settings: WorkerSettings, device: torch.devic
 
 def _median_seconds(work: Callable[[], object], device: str, repeats: int = 7) -> float:
     on_gpu = device.startswith("cuda")
-    took = []
-    for _ in range(repeats + 2):
+    took: list[float] = []
+    while len(took) < repeats + 2 and not (len(took) > 1 and sum(took) > PATIENCE_S):
         start = time.perf_counter()
         work()
         if on_gpu:
             torch.cuda.synchronize()
         took.append(time.perf_counter() - start)
-    return statistics.median(took[2:])
+    return statistics.median(took[min(2, len(took) - 1) :])

@@ -49,15 +49,20 @@ def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> torch.fx.Gr
 
 
 def compile_program(
-    function: Callable[..., Tensor], arguments: Sequence[Any], settings: WorkerSettings
-) -> tuple[Callable[[], Tensor], str]:
-    """The function bound to these very tensors, compiled, and a note.
+    function: Callable[..., None], arguments: Sequence[Any], settings: WorkerSettings
+) -> tuple[Callable[[], None], str]:
+    """The function, which writes into its arguments, bound to these very tensors, compiled, and a note.
 
     Where no compiler works the function runs eagerly and the note says why; with `compile: always` it is an error.
     """
     flat, _ = pytree.tree_flatten(list(arguments))
+
+    def without_result(*tensors: Any) -> tuple[()]:
+        function(*tensors)
+        return ()
+
     try:
-        graph = trace(lambda *a: (function(*a),), arguments)
+        graph = trace(without_result, arguments)
         with torch.no_grad():
             program = _inductor(graph, flat)
     except (HptransferError, MemoryError, torch.OutOfMemoryError):
@@ -70,7 +75,11 @@ def compile_program(
             _said.add(note)
             _log.warning("training runs eagerly: %s", note)
         return lambda: function(*arguments), note
-    return lambda: program(*flat)[0], ""
+
+    def run() -> None:
+        program(*flat)
+
+    return run, ""
 
 
 def _inductor(graph: torch.fx.GraphModule, flat: list[Tensor]) -> Callable[..., Any]:

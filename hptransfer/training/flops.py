@@ -31,16 +31,23 @@ class TrialCost:
     flops_dense: float
     flops_nonzero: float
     tokens: int
-    memory_bytes: int
-    """With every layer held dense."""
-    memory_sparse_bytes: int
-    """With every sparse layer held as its non-zeros."""
+    state_bytes: int
+    """Weights, gradients, momenta and masks with every layer held dense."""
+    state_sparse_bytes: int
+    """The same with every sparse layer held as its non-zeros."""
+    activation_bytes: int
+    """What the forward pass over a whole batch keeps for the backward pass."""
+
+    def memory_bytes(self, micro_batches: int = 1, *, sparse: bool = False) -> int:
+        """What the trial takes with its batch cut into so many micro-batches, of which one is held at a time."""
+        state = self.state_sparse_bytes if sparse else self.state_bytes
+        return state + self.activation_bytes // micro_batches
 
 
 def cost_of(trial: Trial) -> TrialCost:
     """The cost of a trial; nothing is allocated."""
     table = table_of(trial)
-    attention = _attention_features(factory_of(trial), trial.width, trial.depth)
+    attention, _ = _attention(factory_of(trial), trial.width, trial.depth)
     per_token = 4.0 * trial.training.sequence_length * attention
     dense = sum(_matrix_uses(row) * 2.0 * math.prod(row.shape) for row in table) + per_token
     nonzero = sum(_matrix_uses(row) * 2.0 * row.nonzeros for row in table) + per_token
@@ -50,8 +57,9 @@ def cost_of(trial: Trial) -> TrialCost:
         flops_dense=3.0 * dense * trial.tokens,
         flops_nonzero=3.0 * nonzero * trial.tokens,
         tokens=trial.tokens,
-        memory_bytes=_memory(trial, table, sparse=False),
-        memory_sparse_bytes=_memory(trial, table, sparse=True),
+        state_bytes=_state(trial, table, sparse=False),
+        state_sparse_bytes=_state(trial, table, sparse=True),
+        activation_bytes=_activations(trial, table),
     )
 
 
@@ -62,24 +70,25 @@ def _matrix_uses(row: TensorScale) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _attention_features(build: Build, width: int, depth: int) -> int:
-    return int(getattr(build_model(build, width, depth, device="meta"), "attention_features", 0))
+def _attention(build: Build, width: int, depth: int) -> tuple[int, bool]:
+    """Features of attention, and whether it keeps nothing of a pair of places; as the model itself says."""
+    model = build_model(build, width, depth, device="meta")
+    return int(getattr(model, "attention_features", 0)), bool(getattr(model, "attention_fused", False))
 
 
-def _memory(trial: Trial, table: Sequence[TensorScale], *, sparse: bool) -> int:
-    """fp32 weights, gradients and momenta, a byte of mask a weight, and the activations kept for the backward pass.
-
-    Held as non-zeros, a weight takes three 4-byte indices instead of the byte of mask.
-
-    Activations are taken as three fp32 numbers for every output of a matrix, and for attention three a pair of places.
-    """
-    t = trial.training
-    state = 4 * (2 + momenta_of(t.optimizer))
-    weights = sum(
+def _state(trial: Trial, table: Sequence[TensorScale], *, sparse: bool) -> int:
+    """fp32 weights, gradients and momenta, and a byte of mask a weight or, held as non-zeros, three 4-byte indices."""
+    state = 4 * (2 + momenta_of(trial.training.optimizer))
+    return sum(
         row.nonzeros * (state + 12) if sparse and row.density < 1 else math.prod(row.shape) * (state + 1)
         for row in table
     )
-    tokens = t.batch_size * t.sequence_length
+
+
+def _activations(trial: Trial, table: Sequence[TensorScale]) -> int:
+    """Three fp32 numbers for every output of a matrix and, where attention is not fused, for every pair of places."""
+    t = trial.training
+    features, fused = _attention(factory_of(trial), trial.width, trial.depth)
+    pairs = 0 if fused else t.sequence_length * features // 32
     outputs = sum(row.shape[0] for row in table if _matrix_uses(row))
-    pairs = t.sequence_length * _attention_features(factory_of(trial), trial.width, trial.depth) / 32
-    return int(weights + 3 * 4 * tokens * (outputs + pairs))
+    return 3 * 4 * t.batch_size * t.sequence_length * (outputs + pairs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 __all__ = ["captured"]
 
@@ -13,7 +12,7 @@ WARM_UPS = 3
 """Runs before the capture, as CUDA graphs ask for: libraries set themselves up in them."""
 
 
-def captured(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def captured(step: Callable[[], None]) -> Callable[[], None]:
     """The step recorded once and replayed at every call.
 
     It must read and write tensors that stay where they are. It is run a few times here, so call this before the
@@ -27,10 +26,5 @@ def captured(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        result = step()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return result.clone()
-
-    return replay
+        step()
+    return graph.replay

@@ -16,13 +16,15 @@ import torch
 from torch import Tensor
 
 from hptransfer.data import Corpus
+from hptransfer.errors import OutOfMemoryError
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.calibrate import stack_size
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
 from hptransfer.training.flops import cost_of
+from hptransfer.training.memory import cut_smaller
 from hptransfer.training.optimizers import step_numbers
-from hptransfer.training.process import prepare_process
+from hptransfer.training.process import hand_back_memory, prepare_process
 from hptransfer.training.program import CannotStackError, Program
 from hptransfer.training.programs import memory_errors, program_for
 from hptransfer.training.settings import WorkerSettings
@@ -47,22 +49,41 @@ SYNC_EVERY = 32
 def train_pack(trials: Sequence[Trial], settings: WorkerSettings, prune: Prune | None = None) -> Iterator[Outcome]:
     """Train every trial and yield its outcome as soon as it is there, in the order given.
 
-    Outcomes do not depend on what else is in the pack: a trial's numbers are its own. Raises `OutOfMemoryError` when
-    the pack does not fit, so that it can be halved, and `InputError` for data or models that cannot be trained.
+    Outcomes do not depend on what else is in the pack: a trial's numbers are its own. A trial that runs out of memory
+    by itself is tried again in smaller micro-batches. Raises `OutOfMemoryError` when that is at its end or several do
+    not fit, so that the pack can be halved, and `InputError` for data or models that cannot be trained.
     """
-    with memory_errors():
-        device = prepare_process(settings)
-        rest = list(trials)
-        note, alone = "", False
-        while rest:
+    device = prepare_process(settings)
+    rest = list(trials)
+    note, alone = "", False
+    while rest:
+        with memory_errors():
             stack = 1 if alone else stack_size(rest, settings, device)
-            try:
-                program = program_for(rest[0], settings, device, stack)
-            except CannotStackError as error:
-                alone, note = True, f"trained one at a time: {error}"
-                continue
-            some, rest = rest[:stack], rest[stack:]
-            yield from _Run(some, program, settings, prune, note).outcomes()
+        short = False
+        try:
+            yield from _train_stack(rest[:stack], settings, device, stack, prune, note)
+            rest = rest[stack:]
+        except CannotStackError as error:
+            alone, note = True, f"trained one at a time: {error}"
+        except OutOfMemoryError:
+            short = stack == 1 and cut_smaller(rest[0], settings, device)
+            if not short:
+                raise
+        if short:  # only here: the frames of an error hold what did not fit
+            hand_back_memory()
+
+
+def _train_stack(
+    trials: Sequence[Trial],
+    settings: WorkerSettings,
+    device: torch.device,
+    stack: int,
+    prune: Prune | None,
+    note: str,
+) -> Iterator[Outcome]:
+    with memory_errors():
+        program = program_for(trials[0], settings, device, stack)
+        yield from _Run(trials, program, settings, prune, note).outcomes()
 
 
 def curve_steps(steps: int) -> list[int]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import sys
+from collections.abc import Callable
 
 import torch
 
 from hptransfer.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["device_of", "fast_matmul", "prepare_process", "workers_here"]
+__all__ = ["device_of", "fast_matmul", "hand_back_memory", "prepare_process", "workers_here"]
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 
@@ -56,12 +58,25 @@ def workers_here(settings: WorkerSettings) -> int:
 @functools.cache
 def keep_freed_memory() -> None:
     """Let glibc keep freed buffers instead of handing them back at every step; other C libraries are left alone."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
+    mallopt = _of_glibc("mallopt")
     mallopt(_M_MMAP_THRESHOLD, 1 << 30)
     mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def hand_back_memory() -> None:
+    """Give what is freed and still kept back to the system and to the GPU: memory has run out."""
+    gc.collect()
+    _of_glibc("malloc_trim")(0)
+    torch.cuda.empty_cache()
+
+
+def _of_glibc(name: str) -> Callable[..., object]:
+    """The function of that name; one that does nothing where the C library is another."""
+    try:
+        function: Callable[..., object] = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError):
+        return lambda *numbers: None
+    return function
 
 
 @functools.cache

@@ -2,94 +2,41 @@
 
 A program is built once and serves every trial of its shape: LR, initial weights, masks, multipliers, decay, ε, betas
 and the schedule are written into its tensors. With `stack` K it trains K trials side by side (`torch.func.vmap`), each
-with its own clip, its own divergence and its own batches.
+with its own clip, its own divergence and its own batches. With `micro_batches` M it works a batch off in M parts, of
+which it holds one at a time.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
+from torch.utils import _pytree as pytree
 
 from hptransfer.errors import InputError, WorkError
-from hptransfer.specs import OptimizerName
-from hptransfer.training.build import TrialTensors, check_logits
+from hptransfer.training.build import TrialTensors
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
-from hptransfer.training.optimizers import STEP_NUMBERS, Hyper, adamw, momenta_of, sgd
+from hptransfer.training.optimizers import STEP_NUMBERS, momenta_of
 from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.step import Named, make_micro_step, make_step, next_token_loss
 from hptransfer.trial import Trial
 
-__all__ = ["CannotStackError", "Program", "next_token_loss"]
+__all__ = ["CannotStackError", "Program"]
 
-Sheets = tuple[Tensor, ...]
 
-CLIP_EPS = 1e-6
-"""As in `torch.nn.utils.clip_grad_norm_`."""
+OF_GRADIENT = ("buffers", "batch")
+OF_UPDATE = ("sheets", "momenta", "masks", "hyper", "numbers", "ceiling", "alive", "loss")
+"""Names of a program's tensors that a step is a function of."""
 
 
 class CannotStackError(WorkError):
     """The model does not go through vmap; its trials are trained one at a time."""
-
-
-def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats a token, in fp32 whatever the logits are."""
-    return F.cross_entropy(logits.float().flatten(0, -2), targets.flatten())
-
-
-def make_step(
-    model: nn.Module, layout: Layout, optimizer: OptimizerName, vocab_size: int, autocast: Callable[[], Any]
-) -> Callable[..., tuple[Tensor, Tensor, Sheets, tuple[Sheets, ...]]]:
-    """One training step of one trial, without side effects.
-
-    Maps (sheets, momenta, masks, hyper, buffers, numbers, ceiling, alive, batch) to (loss, alive, new sheets, new
-    momenta). A trial that is no longer alive keeps its weights.
-    """
-    update = adamw if optimizer == "adamw" else sgd
-
-    def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Tensor) -> Tensor:
-        with autocast():
-            logits = functional_call(model, {**parameters, **buffers}, (batch[:, :-1],))
-        check_logits(model, logits, batch[:, 1:], vocab_size)
-        return next_token_loss(logits, batch[:, 1:])
-
-    def step(
-        sheets: Sheets,
-        momenta: tuple[Sheets, ...],
-        masks: Sheets,
-        hyper: Sequence[tuple[Tensor, Tensor, Tensor]],
-        buffers: dict[str, Tensor],
-        numbers: Tensor,
-        ceiling: Tensor,
-        alive: Tensor,
-        batch: Tensor,
-    ) -> tuple[Tensor, Tensor, Sheets, tuple[Sheets, ...]]:
-        gradients, loss = grad_and_value(loss_of)(layout.views(sheets), buffers, batch)
-        remaining = iter(masks)
-        masked = [
-            g * next(remaining) if has else g for g, has in zip(layout.gather(gradients), layout.masked, strict=True)
-        ]
-        n = dict(zip(STEP_NUMBERS, numbers.unbind(), strict=True))
-        norm = torch.stack([g.square().sum() for g in masked]).sum().sqrt()
-        shrink = (n["clip"] / (norm + CLIP_EPS)).clamp(max=1.0)
-        alive = alive & (loss < ceiling)
-        new_sheets, new_momenta = [], []
-        for sheet, gradient, old, (lr, decay, eps) in zip(sheets, masked, momenta, hyper, strict=True):
-            now = Hyper(lr * n["lr_factor"], decay, eps, n["beta1"], n["beta2"], n["unbias1"], n["unbias2"])
-            # A row without LR does not gather momentum either. One clip a row, not a scalar, also keeps this loop in
-            # the shape of the next, so that the compiler makes one pass over weights and momenta of the two.
-            new, *moments = update(sheet, gradient * (shrink * (lr > 0)), old, now)
-            new_sheets.append(torch.where(alive, new, sheet))
-            new_momenta.append(tuple(moments))
-        return loss, alive, tuple(new_sheets), tuple(new_momenta)
-
-    return step
 
 
 class Program:
@@ -107,12 +54,13 @@ class Program:
         *,
         vocab_size: int,
         stack: int,
+        micro_batches: int,
         device: torch.device,
         settings: WorkerSettings,
         compiled: bool,
     ) -> None:
         t = trial.training
-        self.layout, self.stack, self.device, self.vocab_size = layout, stack, device, vocab_size
+        self.layout, self.stack, self.micro_batches, self.device = layout, stack, micro_batches, device
         self.model, self.eval_model = model.train(), copy.deepcopy(model).eval()
         own = {name: b.detach() for name, b in model.named_buffers() if not b.is_meta}
         example = TrialTensors(example.sheets, example.masks, example.hyper, {**own, **example.buffers})
@@ -131,17 +79,21 @@ class Program:
         self.numbers = torch.zeros(stack, len(STEP_NUMBERS), device=device)
         self.ceiling = torch.zeros(stack, device=device)
         self.alive = torch.zeros(stack, dtype=torch.bool, device=device)
-        self.batch = torch.zeros(stack, t.batch_size, t.sequence_length + 1, dtype=torch.long, device=device)
-        self.note = ""
-        enabled = t.precision == "bf16"
-        step = make_step(
-            self.model,
-            layout,
-            t.optimizer,
-            vocab_size,
-            lambda: torch.autocast(device.type, torch.bfloat16, enabled=enabled),
-        )
-        self._step = self._bind(step, settings, compiled)
+        held = t.batch_size // micro_batches
+        self.batch = torch.zeros(stack, held, t.sequence_length + 1, dtype=torch.long, device=device)
+        self.loss = torch.zeros(stack, device=device)
+        self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
+        self.note = f"{micro_batches} micro-batches a step, for memory" if micro_batches > 1 else ""
+        precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")
+        what = (self.model, layout, t.optimizer, vocab_size, precision)
+        bind = functools.partial(self._bind, settings=settings, compiled=compiled)
+        self._finish: Callable[[], None] | None = None
+        if micro_batches == 1:
+            self._work_off = bind(make_step(*what), (*OF_UPDATE, *OF_GRADIENT))
+        else:
+            accumulate, finish = make_micro_step(*what, micro_batches)
+            self._work_off = bind(accumulate, ("sheets", "loss", "gradients", *OF_GRADIENT))
+            self._finish = bind(finish, (*OF_UPDATE, "gradients"))
 
     def load(self, slot: int, tensors: TrialTensors) -> None:
         """Put a fresh trial into a slot."""
@@ -162,17 +114,25 @@ class Program:
 
     def step(self, batch: Tensor, numbers: Tensor) -> Tensor:
         """One step on `batch` (K, B, T + 1) with `numbers` (K, 6); the losses (K,) before the update."""
-        self.batch.copy_(batch)
         self.numbers.copy_(numbers)
-        return self._step().view(self.stack)
+        self.loss.zero_()
+        for total in self.gradients:
+            total.zero_()
+        for part in batch.chunk(self.micro_batches, dim=1):
+            self.batch.copy_(part)
+            self._work_off()
+        if self._finish is not None:
+            self._finish()
+        return self.loss.clone()
 
     def evaluate(self, batches: Sequence[Tensor]) -> Tensor:
         """Mean loss (K,) over `batches`, each (B, T + 1), in fp32 and without dropout."""
         rows = [s if self.stack > 1 else s[0] for s in self.sheets]
         buffers = {name: b if self.stack > 1 else b[0] for name, b in self.buffers.items()}
         score = vmap(self._held_out, in_dims=(0, 0, None)) if self.stack > 1 else self._held_out
+        parts = [part for batch in batches for part in batch.chunk(self.micro_batches)]
         with torch.no_grad():
-            losses = [score(rows, buffers, batch.to(self.device)).double() for batch in batches]
+            losses = [score(rows, buffers, part.to(self.device)).double() for part in parts]
         return torch.stack(losses).mean(0).view(self.stack)
 
     def state(self, slot: int) -> dict[str, Tensor]:
@@ -186,7 +146,7 @@ class Program:
     @property
     def bytes(self) -> int:
         """Bytes of all tensors held."""
-        tensors = [*self.sheets, *self.masks, *self.buffers.values(), self.batch, self.numbers]
+        tensors = [*self.sheets, *self.masks, *self.gradients, *self.buffers.values(), self.batch, self.numbers]
         tensors += [t for group in (*self.momenta, *self.hyper) for t in group]
         return sum(t.numel() * t.element_size() for t in tensors)
 
@@ -194,59 +154,41 @@ class Program:
         logits = functional_call(self.eval_model, {**self.layout.views(sheets), **buffers}, (batch[:, :-1],))
         return next_token_loss(logits, batch[:, 1:])
 
-    def _arguments(self) -> tuple[Any, ...]:
-        everything = (
-            self.sheets,
-            self.momenta,
-            self.masks,
-            self.hyper,
-            self.buffers,
-            self.numbers,
-            self.ceiling,
-            self.alive,
-            self.batch,
-        )
+    def _bind(
+        self, function: Callable[[Named], Named], names: Sequence[str], *, settings: WorkerSettings, compiled: bool
+    ) -> Callable[[], None]:
+        """The function of this program's tensors of those names, its results written back into them."""
         if self.stack > 1:
-            return everything
-        return torch.utils._pytree.tree_map(lambda x: x[0], everything)  # type: ignore[no-any-return]
+            function = vmap(function)  # which refuses random numbers: they would depend on what else is in the stack
 
-    def _bind(self, step: Callable[..., Any], settings: WorkerSettings, compiled: bool) -> Callable[[], Tensor]:
-        if self.stack > 1:
-            step = vmap(step)  # which refuses random numbers: they would depend on what else is in the stack
+        def advance(tensors: Named) -> None:
+            for name, new in function(tensors).items():
+                pytree.tree_map(Tensor.copy_, tensors[name], new)
 
-        def advance(*arguments: Any) -> Tensor:
-            sheets, momenta, *_, alive, _ = arguments
-            loss, still, new_sheets, new_momenta = step(*arguments)
-            for old, new in zip(sheets, new_sheets, strict=True):
-                old.copy_(new)
-            for olds, news in zip(momenta, new_momenta, strict=True):
-                for old, new in zip(olds, news, strict=True):
-                    old.copy_(new)
-            alive.copy_(still)
-            return loss  # type: ignore[no-any-return]
-
-        arguments = self._arguments()
-        if self.stack > 1:
+        tensors = {name: getattr(self, name) for name in names}
+        if self.stack == 1:
+            tensors = pytree.tree_map(lambda x: x[0], tensors)
+        else:
             try:
-                trace(step, arguments)
+                trace(function, [tensors])
             except (InputError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # a user's model may fail under vmap with anything
                 raise CannotStackError(f"{type(error).__name__}: {str(error).strip()[:200]}") from error
         if not compiled:
 
-            def eager() -> Tensor:
+            def eager() -> None:
                 with torch.no_grad():
-                    return advance(*arguments)
+                    advance(tensors)
 
             return eager
-        program, self.note = compile_program(advance, arguments, settings)
-        if self.device.type != "cuda" or self.note:
-            return program
-        try:
-            return captured(program)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # a model that reads from the host cannot be recorded
-            self.note = f"no CUDA graph ({str(error).strip().splitlines()[0][:120]})"
-            return program
+        program, note = compile_program(advance, [tensors], settings)
+        if self.device.type == "cuda" and not note:
+            try:
+                program = captured(program)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # a model that reads from the host cannot be recorded
+                note = f"no CUDA graph ({str(error).strip().splitlines()[0][:120]})"
+        self.note = "; ".join(filter(None, dict.fromkeys((self.note, note))))
+        return program

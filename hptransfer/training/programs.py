@@ -14,7 +14,9 @@ from hptransfer.training.build import corpus_of, initial_state, make_skeleton, t
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
+from hptransfer.training.memory import micro_batches
 from hptransfer.training.optimizers import momenta_of
+from hptransfer.training.process import hand_back_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
@@ -26,6 +28,9 @@ MOST_PROGRAMS = 8
 MOST_BYTES = 4 * 2**30
 """Programs are kept while there are at most this many and their tensors take at most this much."""
 
+SIGNS_OF_NO_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive")
+"""What a `RuntimeError` says where memory ran out on a CPU; the last is oneDNN's word for no room to work in."""
+
 _programs: OrderedDict[str, Program] = OrderedDict()
 
 
@@ -35,14 +40,15 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     Raises `CannotStackError` when `stack` is above 1 and the model does not go through vmap.
     """
     table = table_of(trial)
-    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings, device, stack))
+    parts = micro_batches(trial, settings, device)
+    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings, device, stack, parts))
     compiled = worth_compiling(settings, cost_of(trial).flops_dense)
     vocab_size = corpus_of(trial).vocab_size
     t = trial.training
     what = [
         trial.model.model_dump(mode="json"),
         [trial.width, trial.depth, vocab_size, t.batch_size, t.sequence_length, t.optimizer, t.precision],
-        [str(device), stack, settings.compile, settings.threads, compiled],
+        [str(device), stack, parts, settings.compile, settings.threads, compiled],
         repr(layout),
         sorted(row.multiplier_buffer for row in table),
     ]
@@ -60,6 +66,7 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
             initial_state(trial, table, layout),
             vocab_size=vocab_size,
             stack=stack,
+            micro_batches=parts,
             device=device,
             settings=settings,
             compiled=compiled,
@@ -71,7 +78,7 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
         if not _programs:
             raise
         forget_programs()  # what earlier shapes still hold may be what is missing
-        torch.cuda.empty_cache()
+        hand_back_memory()
         _programs[key] = build()
     return _programs[key]
 
@@ -86,11 +93,9 @@ def memory_errors() -> Iterator[None]:
     """Turn every way of running out of memory into one error, after letting go of what programs hold."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        forget_programs()
-        raise OutOfMemoryError(f"out of memory: {error}") from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(sign in str(error) for sign in SIGNS_OF_NO_MEMORY):
             raise
         forget_programs()
         raise OutOfMemoryError(f"out of memory: {error}") from error

@@ -25,6 +25,8 @@ class WorkerSettings:
     """`auto`: compile where a compiler works and the trial is not tiny; `always`: fail where it does not."""
     stack: int | None = None
     """Train exactly this many trials stacked in one program; None: one on a CPU, calibrated on a GPU."""
+    micro_batches: int | None = None
+    """Work every batch off in exactly this many equal parts; None: as few as memory asks for."""
     cache_dir: str | None = None
     """Folder of compiled programs, kept between processes; None: torch's own choice."""
     checkpoint_dir: str | None = None

@@ -24,7 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 def values_layers(
-    trial: Trial, table: Sequence[TensorScale], settings: WorkerSettings, device: torch.device, stack: int = 1
+    trial: Trial,
+    table: Sequence[TensorScale],
+    settings: WorkerSettings,
+    device: torch.device,
+    stack: int = 1,
+    micro_batches: int = 1,
 ) -> frozenset[str]:
     """Names of the sparse layers to hold as values: those a plain linear layer multiplies, where it pays."""
     sparse = [row for row in table if row.density < 1]
@@ -41,7 +46,7 @@ def values_layers(
             out_features=row.shape[0],
             in_features=row.shape[1],
             nonzeros=row.nonzeros,
-            tokens=t.batch_size * t.sequence_length,
+            tokens=t.batch_size // micro_batches * t.sequence_length,
             precision="bf16" if t.precision == "bf16" else "fp32",
             stack=stack,
         )

@@ -163,7 +163,15 @@ def test_the_progress_line_says_it_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "0s"), (59, "59s"), (60, "1m 00s"), (7625, "2h 07m"), (3 * 86400 + 4 * 3600, "3d 04h")]
+    ("seconds", "text"),
+    [
+        (0.2, "0s"),
+        (59, "59s"),
+        (60, "1m 00s"),
+        (7625, "2h 07m"),
+        (3 * 86400 + 4 * 3600, "3d 04h"),
+        (920 * 86400, "2y 190d"),
+    ],
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text

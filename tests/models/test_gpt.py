@@ -9,7 +9,7 @@ import torch
 
 from hptransfer.errors import InputError
 from hptransfer.models import GPT
-from hptransfer.models.gpt import alibi_slopes, rotate
+from hptransfer.models.gpt import FUSED_FROM, alibi_slopes, rotate
 
 VARIANTS: list[dict[str, Any]] = [
     {},
@@ -17,12 +17,13 @@ VARIANTS: list[dict[str, Any]] = [
     {"positions": "alibi", "kv_heads": 1},
     {"positions": "none", "tied": True, "bias": True},
     {"heads": 2, "base_head_size": 8},
+    {"context": FUSED_FROM, "kv_heads": 1, "positions": "rotary"},
 ]
 
 
 def small(**options: Any) -> GPT:
     torch.manual_seed(0)
-    return GPT(width=16, depth=2, vocab_size=11, context=12, **{"head_size": 8, **options})
+    return GPT(width=16, depth=2, vocab_size=11, **{"head_size": 8, "context": 12, **options})
 
 
 @pytest.mark.parametrize("options", VARIANTS)
@@ -72,6 +73,23 @@ def test_grouped_queries_with_equal_keys_are_full_attention() -> None:
     tokens = torch.randint(0, 11, (2, 12))
     with torch.no_grad():
         assert torch.allclose(grouped(tokens), full(tokens), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"base_head_size": 2}, {"kv_heads": 1, "positions": "rotary"}])
+def test_fused_attention_is_the_one_written_out(options: dict[str, Any]) -> None:
+    fused, plain = (small(**{"positions": "none", "context": c} | options) for c in (FUSED_FROM, FUSED_FROM - 1))
+    plain.load_state_dict(fused.state_dict())
+    tokens = torch.randint(0, 11, (2, 40))
+    gradients = []
+    for model in (fused, plain):
+        model(tokens).square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert (fused.attention_fused, plain.attention_fused) == (True, False)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+def test_alibi_is_written_out_at_any_length() -> None:
+    assert not small(positions="alibi", context=FUSED_FROM).attention_fused
 
 
 def test_rotary_scores_depend_on_the_distance_alone() -> None:

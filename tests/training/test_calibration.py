@@ -7,6 +7,7 @@ import torch
 from small_trials import EAGER, outcome_of, small_trial
 
 from hptransfer.errors import OutOfMemoryError
+from hptransfer.training import calibrate
 from hptransfer.training.calibrate import calibrate_precision, seconds_per_step, stack_size
 
 
@@ -30,6 +31,12 @@ def test_a_trial_beyond_the_machine_s_memory_is_refused_before_it_is_built() -> 
     giant = small_trial(width=2**20)
     with pytest.raises(OutOfMemoryError, match=r"a trial of width 1048576 takes .* TB, cpu has .* GB"):
         seconds_per_step(giant, EAGER)
+
+
+def test_a_step_that_would_take_minutes_is_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = small_trial(width=1024, training={"batch_size": 512, "sequence_length": 128})
+    monkeypatch.setattr(calibrate, "program_for", None)  # so building one would fail
+    assert seconds_per_step(large, EAGER) > calibrate.PATIENCE_S
 
 
 def test_a_cpu_takes_trials_one_at_a_time_unless_told() -> None:

@@ -36,7 +36,17 @@ def test_a_tied_readout_is_a_product_though_it_is_an_embedding() -> None:
     assert cost.flops_dense == 3 * (2 * (MATRICES + READOUT) + ATTENTION) * 48
 
 
-def test_memory_grows_with_width_and_batch() -> None:
-    small = cost_of(small_trial(width=16)).memory_bytes
-    assert cost_of(small_trial(width=64)).memory_bytes > 3 * small
-    assert cost_of(small_trial(width=16, training={"batch_size": 64})).memory_bytes > 3 * small
+def test_memory_grows_with_width_and_batch_and_shrinks_with_micro_batches() -> None:
+    small = cost_of(small_trial(width=16)).memory_bytes()
+    assert cost_of(small_trial(width=64)).memory_bytes() > 3 * small
+    large = cost_of(small_trial(width=16, training={"batch_size": 64}))
+    assert large.memory_bytes() > 3 * small
+    assert large.memory_bytes(16) == small
+
+
+def test_fused_attention_keeps_no_pairs_of_places() -> None:
+    def activations(length: int) -> int:
+        return cost_of(small_trial(width=16, training={"sequence_length": length, "batch_size": 1})).activation_bytes
+
+    assert activations(512) > 2 * activations(256)
+    assert activations(2048) == 2 * activations(1024)

@@ -163,4 +163,4 @@ def test_only_layers_that_are_called_as_layers_are_swapped():
 def test_the_estimated_memory_knows_layers_held_as_non_zeros():
     """24 d² weights: 17 bytes each dense, 28 a non-zero sparse."""
     cost = cost_of(a_trial(width=256, density=1 / 128))
-    assert cost.memory_bytes - cost.memory_sparse_bytes == 24 * 256**2 * 17 - 24 * 256**2 // 128 * 28
+    assert cost.state_bytes - cost.state_sparse_bytes == 24 * 256**2 * 17 - 24 * 256**2 // 128 * 28
