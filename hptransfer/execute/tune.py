@@ -30,7 +30,11 @@ from hptransfer.trial import CurvePoint, Outcome, Pack, Trial
 
 __all__ = ["PackTrainable", "TuneExecutor"]
 
+_END_S = 60.0
+"""Seconds that Tune has to tidy up once all packs are back. A call of Ray's after Ray was left would start another."""
+
 _LEAVE_S = 5.0
+"""The same where packs are still running: they are given up."""
 
 
 class TuneExecutor(Executor):
@@ -115,7 +119,7 @@ class TuneExecutor(Executor):
     def close(self) -> None:
         self._packs.closed.set()
         self._packs.waiting.put(None)
-        self._thread.join(_LEAVE_S)
+        self._thread.join(_LEAVE_S if self._flying else _END_S)
         self._cluster.leave()
 
 

@@ -14,12 +14,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
-from trials_for_executors import HERE, a_trial
+import ray
+from ray import tune
+from trials_for_executors import HERE, SETTINGS, a_trial, sweep
 
 from hptransfer.errors import InputError
 from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.execute.tune import TuneExecutor
 from hptransfer.store import Store
 from hptransfer.training.settings import WorkerSettings
 
@@ -48,7 +52,7 @@ class Driver:
         line = self.process.stdout.readline()
         assert line.startswith("running"), line + self.process.stdout.read()
 
-    def finish(self, timeout: float = 60) -> tuple[int, str]:
+    def finish(self, timeout: float = 180) -> tuple[int, str]:
         said, _ = self.process.communicate(timeout=timeout)
         return self.process.returncode, said
 
@@ -185,6 +189,25 @@ def test_the_second_ctrl_c_leaves_at_once(tmp_path: Path, executor: str) -> None
     finally:
         driver.process.kill()
         driver.process.communicate()
+
+
+class Lingering(tune.Callback):
+    """Takes its time when all trials are done, as Tune itself does on a busy machine."""
+
+    ray_is_there: ClassVar[list[bool]] = []
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        time.sleep(8)
+        self.ray_is_there.append(ray.is_initialized())
+
+
+@pytest.mark.slow
+def test_ray_is_left_after_tune_has_tidied_up(tmp_path: Path) -> None:
+    """Or Tune's thread would start a Ray of its own, and end this process a minute after that one is gone."""
+    rows, _ = sweep(tmp_path, lambda: TuneExecutor(SETTINGS, workers=1, callbacks=(Lingering(),)), [a_trial()])
+    assert len(rows) == 1
+    assert Lingering.ray_is_there == [True]
+    assert not ray.is_initialized()
 
 
 def test_a_full_disk_stops_the_sweep_loudly_and_it_resumes_after(tmp_path: Path) -> None:
