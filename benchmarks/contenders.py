@@ -106,7 +106,7 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     from hptransfer.training.build import corpus_of, initial_state, table_of
     from hptransfer.training.optimizers import step_numbers
     from hptransfer.training.process import prepare_process
-    from hptransfer.training.programs import program_for
+    from hptransfer.training.program_cache import program_for
     from hptransfer.training.settings import WorkerSettings
     from hptransfer.training.sparse import products_of
 
@@ -123,8 +123,8 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
 
 def the_trial(width: int, density: float, precision: str = "bf16") -> Any:
     """The trial both sides train; in bf16 unless told, as the calibration chooses on machines that have it."""
-    from hptransfer.specs import DataSpec, TrainingSpec
-    from hptransfer.trial import Trial
+    from hptransfer.study.pieces import DataSpec, TrainingSpec
+    from hptransfer.study.trial import Trial
 
     training = TrainingSpec(precision=precision, batch_size=BATCH, sequence_length=LENGTH)  # type: ignore[arg-type]
     return Trial(data=DataSpec(), training=training, width=width, depth=DEPTH, density=density)

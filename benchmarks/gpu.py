@@ -25,7 +25,7 @@ def width_row(width: int) -> Row:
     """A trial-step of a calibrated stack over one of the plain baseline, medians."""
     from hptransfer.training.calibrate import stack_size, time_program
     from hptransfer.training.process import prepare_process
-    from hptransfer.training.programs import program_for
+    from hptransfer.training.program_cache import program_for
     from hptransfer.training.settings import WorkerSettings
 
     settings = WorkerSettings(device="cuda", compile="always")

@@ -21,14 +21,15 @@ from pathlib import Path
 from common import CORES, Row, bound, show, write
 from rich.console import Console
 
-from hptransfer.data import open_corpus
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
-from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
-from hptransfer.store import Store, row_of
+from hptransfer.store.store import Store, row_of
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
+from hptransfer.study.trial import Outcome, Trial
+from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import BaseHPs, Outcome, Trial
 
 ROWS_A_PART = 8
 DATA = DataSpec(source="synthetic", vocab_size=32)

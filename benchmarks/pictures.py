@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hptransfer.number_text import density_text
+from hptransfer.common.number_text import density_text
 from hptransfer.report.style import INK, MARKERS, MUTED, look, sequence
 
 Row = dict[str, Any]

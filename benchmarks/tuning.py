@@ -22,17 +22,17 @@ import optuna
 from common import CORES, Row, bound, row, show, write
 from rich.console import Console
 
-from hptransfer.data import open_corpus
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
-from hptransfer.store import Store
-from hptransfer.study import Study
+from hptransfer.store.store import Store
+from hptransfer.study.study import Study
+from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.tuning import tune
-from hptransfer.tuning.fit import local_quadratic
-from hptransfer.tuning.space import Setting, mesh, proxy_trial
+from hptransfer.trials.proxy import tune
+from hptransfer.trials.proxy.fit import local_quadratic
+from hptransfer.trials.proxy.space import Setting, mesh, proxy_trial
 
 LR = {"low": 2.0**-10, "high": 2.0**-2}
 INIT = {"low": 2.0**-6, "high": 2.0**-2}

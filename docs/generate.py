@@ -22,8 +22,8 @@ sys.path.insert(0, str(HERE))
 from import_picture import picture, room_imports  # noqa: E402
 
 from hptransfer.scaling.rules_doc import with_table  # noqa: E402
-from hptransfer.schema import schema_markdown  # noqa: E402
-from hptransfer.study import Study  # noqa: E402
+from hptransfer.store.columns import schema_markdown  # noqa: E402
+from hptransfer.study.study import Study  # noqa: E402
 
 ROOT = HERE.parent
 
@@ -32,7 +32,7 @@ def study_reference() -> str:
     """The page on study files, a table a section."""
     parts = [
         "# The study file",
-        "Generated from `hptransfer/study.py`; do not edit by hand.",
+        "Generated from `hptransfer/study/study.py`; do not edit by hand.",
         "A study file is YAML. Unknown keys, wrong types and values out of range are refused, and the message names the"
         " field, what was found and what is allowed. Numbers may be written `0.01`, `1e-3`, `2^-7` or `1/16`; an axis"
         " is a list or a range in octaves, `{octaves: [-10, -3], step: 0.5}`. Any key can be overridden on the command"

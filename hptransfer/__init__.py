@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hptransfer.analysis.results import load_results as load_results
     from hptransfer.analysis.verdict import judge as judge
-    from hptransfer.results import load_results as load_results
+    from hptransfer.drive.load_study import load_study as load_study
     from hptransfer.scaling.parametrize import parametrize as parametrize
-    from hptransfer.store import read_results as read_results
-    from hptransfer.study_file import load_study as load_study
-    from hptransfer.trial import BaseHPs as BaseHPs
+    from hptransfer.store.store import read_results as read_results
+    from hptransfer.study.base import BaseHPs as BaseHPs
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "BaseHPs": "hptransfer.trial",
+    "BaseHPs": "hptransfer.study.base",
     "judge": "hptransfer.analysis.verdict",
-    "load_results": "hptransfer.results",
-    "load_study": "hptransfer.study_file",
+    "load_results": "hptransfer.analysis.results",
+    "load_study": "hptransfer.drive.load_study",
     "parametrize": "hptransfer.scaling.parametrize",
-    "read_results": "hptransfer.store",
+    "read_results": "hptransfer.store.store",
 }
 __all__ = ["BaseHPs", "__version__", "judge", "load_results", "load_study", "parametrize", "read_results"]
 

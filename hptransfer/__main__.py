@@ -1,5 +1,5 @@
 """`python -m hptransfer` is the command line."""
 
-from hptransfer.cli import main
+from hptransfer.cli.main import main
 
 main()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hptransfer.results import Results, load_results
-from hptransfer.store import Store
+from hptransfer.analysis.results import Results, load_results
+from hptransfer.store.store import Store
 
 HERE = Path(__file__).resolve().parent
 

@@ -2,7 +2,6 @@
 
 from hptransfer.analysis.compute import CHINCHILLA, compute_gain, fit_loss_curve, rule_gains, tuning_cost
 from hptransfer.analysis.optimum import Noise, Optimum, fit_optimum
-from hptransfer.analysis.table import verdict_table
 from hptransfer.analysis.verdict import Judgement, judge
 
 __all__ = [
@@ -16,5 +15,4 @@ __all__ = [
     "judge",
     "rule_gains",
     "tuning_cost",
-    "verdict_table",
 ]

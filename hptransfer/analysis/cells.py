@@ -1,7 +1,7 @@
 """From a frame of trial rows to cells ready to fit: checks what came in and says what was left out.
 
 Frames of other people's tools are welcome: `rule`, `width`, `density`, `lr`, `seed` and `loss` are all it takes, in
-the meanings of `hptransfer.store`. Whatever cannot be judged honestly is refused with the reason.
+the meanings of `hptransfer.store.store`. Whatever cannot be judged honestly is refused with the reason.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
-from hptransfer.errors import InputError
-from hptransfer.series import series_name
+from hptransfer.common.errors import InputError
+from hptransfer.study.series_name import series_name
 
 __all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells"]
 

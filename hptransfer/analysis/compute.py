@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 
 __all__ = [
     "CHINCHILLA",

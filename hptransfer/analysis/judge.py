@@ -13,8 +13,8 @@ from hptransfer.analysis.cells import CellKey, CellRows, Cells
 from hptransfer.analysis.noise import pool_noise
 from hptransfer.analysis.optimum import Optimum, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
-from hptransfer.number_text import density_text
-from hptransfer.study import VerdictSpec
+from hptransfer.common.number_text import density_text
+from hptransfer.study.study import VerdictSpec
 
 __all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of"]
 

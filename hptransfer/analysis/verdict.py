@@ -27,8 +27,8 @@ from hptransfer.analysis.cells import Cells, read_cells
 from hptransfer.analysis.drift import Slope, drift_slopes
 from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
 from hptransfer.analysis.seed_spread import seed_spread
-from hptransfer.json_values import plain
-from hptransfer.study import VerdictSpec
+from hptransfer.common.json_values import plain
+from hptransfer.study.study import VerdictSpec
 
 __all__ = ["Judgement", "judge", "judge_prepared"]
 

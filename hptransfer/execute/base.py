@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from hptransfer.trial import Outcome, Pack, Trial
+from hptransfer.execute.pack import Pack
+from hptransfer.study.trial import Outcome, Trial
 
 __all__ = ["Executor", "FailureKind", "PackFailure", "PackReport"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import ray
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["Cluster", "join_cluster"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.execute.base import Executor
 from hptransfer.execute.local import LocalExecutor
 from hptransfer.training.settings import WorkerSettings

@@ -8,9 +8,9 @@ from collections import deque
 from importlib import import_module
 
 from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.worker import run_pack
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Pack
 
 __all__ = ["LocalExecutor"]
 
@@ -22,7 +22,7 @@ class LocalExecutor(Executor):
 
     def __init__(self, settings: WorkerSettings) -> None:
         # Now rather than inside the first pack: Python cannot be interrupted cleanly while it loads torch.
-        import_module("hptransfer.training.pack")
+        import_module("hptransfer.training.packs")
         self._settings = settings
         self.stacks = import_module("hptransfer.training.process").device_of(settings).type == "cuda"
         self._waiting: deque[Pack] = deque()

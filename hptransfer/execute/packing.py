@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from hptransfer.execute.pack import Pack
+from hptransfer.study.trial import Phase, Trial
 from hptransfer.training.flops import cost_of
 from hptransfer.training.settings import BUCKETS
-from hptransfer.trial import Pack, Phase, Trial
 
 __all__ = ["MOST_ON_CPU", "packs_of"]
 

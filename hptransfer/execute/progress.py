@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from hptransfer.number_text import duration
+from hptransfer.common.number_text import duration
 
 __all__ = ["Counts", "Progress"]
 

@@ -14,9 +14,9 @@ from ray import exceptions
 
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.cluster import join_cluster
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.worker import redirect_output, run_pack
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Pack
 
 __all__ = ["RayExecutor", "failure_of"]
 

@@ -24,16 +24,17 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from hptransfer.errors import InputError, WorkError
+from hptransfer.common.errors import InputError, WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Counts, Progress
+from hptransfer.execute.pruning import Pruning
 from hptransfer.execute.tally import Tally
-from hptransfer.file_names import FAILED_FOLDER, RUNNING_FILE
-from hptransfer.pruning import Pruning
-from hptransfer.schema import curves_of, row_of
-from hptransfer.store import Store
-from hptransfer.trial import Pack, Phase, Trial
+from hptransfer.store.columns import curves_of, row_of
+from hptransfer.store.file_names import FAILED_FOLDER, RUNNING_FILE
+from hptransfer.store.store import Store
+from hptransfer.study.trial import Phase, Trial
 
 __all__ = ["Interrupted", "Row", "Runner"]
 

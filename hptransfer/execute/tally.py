@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from hptransfer.execute.base import PackReport
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.progress import Counts
-from hptransfer.trial import Pack
 
 __all__ = ["Tally"]
 

@@ -20,13 +20,14 @@ from typing import Any, Self
 from ray import tune
 from ray.tune.search import Searcher
 
-from hptransfer.errors import WorkError
+from hptransfer.common.errors import WorkError
 from hptransfer.execute.base import Executor, FailureKind, PackFailure, PackReport
 from hptransfer.execute.cluster import join_cluster
+from hptransfer.execute.pack import Pack
+from hptransfer.execute.pruning import Pruning
 from hptransfer.execute.worker import redirect_output, run_pack
-from hptransfer.pruning import Pruning
+from hptransfer.study.trial import CurvePoint, Outcome, Trial
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import CurvePoint, Outcome, Pack, Trial
 
 __all__ = ["PackTrainable", "TuneExecutor"]
 

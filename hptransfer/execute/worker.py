@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hptransfer.errors import OutOfMemoryError
+from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.execute.base import PackFailure, PackReport
+from hptransfer.execute.pack import Pack
+from hptransfer.study.trial import Outcome, Trial
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Outcome, Pack, Trial
 
 __all__ = ["redirect_output", "run_pack"]
 
@@ -29,7 +30,7 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
     outcomes: list[Outcome] = []
     failure: PackFailure | None = None
     # Imported here: a driver that only hands packs on need not load torch's training stack.
-    from hptransfer.training.pack import train_pack
+    from hptransfer.training.packs import train_pack
 
     try:
         for outcome in train_pack(pack.trials, settings, pack.pruning):

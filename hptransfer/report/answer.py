@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hptransfer.errors import InputError
-from hptransfer.models import resolve_factory
-from hptransfer.report.tidy import grid_rows, prepared
-from hptransfer.results import Results
+from hptransfer.analysis.results import Results
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import MODELS
+from hptransfer.report.points import grid_rows, prepared
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
-from hptransfer.specs import BUILT_IN_MODELS
-from hptransfer.study import Study
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.study import Study
+from hptransfer.tasks.models import resolve_factory
 
 __all__ = ["Answer", "Group", "answer_of", "base_hps"]
 
@@ -74,7 +74,7 @@ def answer_of(results: Results) -> Answer | None:
         return None
     width, density, depth = _corner(study, results.frame)
     rule = _rule(study, results)
-    if study.model.factory not in BUILT_IN_MODELS:
+    if study.model.factory not in MODELS.built_in:
         return Answer(rule, width, density, depth, (), f"the model comes from {study.model.factory}")
     try:
         table = scale_table(_target(study, base, rule, width, density, depth))

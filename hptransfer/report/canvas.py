@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from hptransfer.number_text import density_text, power_text, quantity, sparsity_text
+from hptransfer.common.number_text import density_text, power_text, quantity, sparsity_text
 from hptransfer.report.style import MUTED, SeriesStyle, series_text
 
 __all__ = [

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hptransfer.number_text import density_text, exponent_text, percent_text, regret_text
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import density_text, exponent_text, percent_text, regret_text
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.sections import badge, number, sample
 from hptransfer.report.style import order_series, series_text
-from hptransfer.results import Results
 
 __all__ = ["cells_section"]
 

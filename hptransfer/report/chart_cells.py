@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.number_text import power_text, regret_text, sparsity_text, value_text
+from hptransfer.common.number_text import power_text, regret_text, sparsity_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_cells import octave_limits
 from hptransfer.report.plot_sweep import NAMES
+from hptransfer.report.points import axis_text, cell_slices
 from hptransfer.report.style import SeriesStyle, order_series, series_styles, series_text
-from hptransfer.report.tidy import axis_text, cell_slices
 
 __all__ = ["sparsity_chart", "stability_chart"]
 

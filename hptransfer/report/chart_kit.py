@@ -8,10 +8,10 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from hptransfer.number_text import power_text, sparsity_text
+from hptransfer.common.number_text import power_text, sparsity_text
 from hptransfer.report.canvas import thinned
+from hptransfer.report.points import axis_text
 from hptransfer.report.style import SeriesStyle, series_text
-from hptransfer.report.tidy import axis_text
 
 __all__ = [
     "LOSS",

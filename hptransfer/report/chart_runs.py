@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.number_text import percent_text, power_text, value_text
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import percent_text, power_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_check import check_axes, check_parts, check_points, some_steps
 from hptransfer.report.plot_sweep import NAMES
 from hptransfer.report.plot_tuning import tune_limits, tune_rows
+from hptransfer.report.points import axis_text
 from hptransfer.report.style import MARKERS, order_series, sequence, series_styles, series_text
-from hptransfer.report.tidy import axis_text
-from hptransfer.results import Results
 
 __all__ = ["check_chart", "tuning_chart"]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.number_text import power_text, value_text
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import power_text, value_text
 from hptransfer.report import chart_kit as kit
 from hptransfer.report.chart_kit import LOSS, Chart
 from hptransfer.report.plot_sweep import NAMES, carried, dotted_text, fitted_optimum, loss_limits
+from hptransfer.report.points import Lines, axis_text, line_views, points, prepared, series_in
 from hptransfer.report.style import MARKERS, sequence, series_text
-from hptransfer.report.tidy import Lines, axis_text, line_views, points, prepared, series_in
-from hptransfer.results import Results
 
 __all__ = ["MAX_VIEWS", "sweep_chart"]
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from hptransfer.analysis.results import Results
 from hptransfer.report.chart_cells import sparsity_chart, stability_chart
 from hptransfer.report.chart_kit import Chart
 from hptransfer.report.chart_runs import check_chart, tuning_chart
 from hptransfer.report.chart_sweep import sweep_chart
-from hptransfer.results import Results
 
 __all__ = ["charts"]
 

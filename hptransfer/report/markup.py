@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from hptransfer.number_text import exponent_text
+from hptransfer.common.number_text import exponent_text
 
 __all__ = ["Markup", "attributes", "data_block", "join", "power", "tag", "text"]
 

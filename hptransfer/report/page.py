@@ -14,14 +14,14 @@ from string import Template
 from typing import Any
 
 from hptransfer import __version__
-from hptransfer.number_text import seconds_text
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import seconds_text
 from hptransfer.report.answer import answer_of
 from hptransfer.report.cells_table import cells_section
 from hptransfer.report.charts import charts
 from hptransfer.report.markup import Markup, data_block, join, tag, text
 from hptransfer.report.remarks import cost_section, provenance_section, todo_section
 from hptransfer.report.sections import answer_section, number, regret_figure, verdict_section
-from hptransfer.results import Results
 
 __all__ = ["REFRESH_S", "render_report"]
 

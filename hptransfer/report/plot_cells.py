@@ -14,7 +14,7 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColor
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hptransfer.number_text import density_text, percent_text, power_text, regret_text
+from hptransfer.common.number_text import density_text, percent_text, power_text, regret_text
 from hptransfer.report.canvas import (
     caption,
     dashes,
@@ -26,8 +26,8 @@ from hptransfer.report.canvas import (
     share_axis,
     unit_axis,
 )
+from hptransfer.report.points import axis_text, cell_slices
 from hptransfer.report.style import INK, MUTED, SeriesStyle, look, order_series, series_styles, series_text
-from hptransfer.report.tidy import axis_text, cell_slices
 
 __all__ = [
     "REGRET_EDGES",

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hptransfer.number_text import power_text
+from hptransfer.common.number_text import power_text
 from hptransfer.report.canvas import caption, empty, key, panels, share_axis, unit_axis
 from hptransfer.report.style import MARKERS, look, order_series, sequence, series_text
-from hptransfer.scaling.coordjudge import module_kind
+from hptransfer.scaling.check.judge import module_kind
 
 __all__ = ["check_axes", "check_parts", "check_points", "plot_check", "some_steps"]
 

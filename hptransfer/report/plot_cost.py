@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hptransfer.number_text import flops_text, seconds_text
+from hptransfer.common.number_text import flops_text, seconds_text
 from hptransfer.report.canvas import caption, empty, panels
+from hptransfer.report.points import prepared
 from hptransfer.report.style import MUTED, look, order_series, series_styles, series_text
-from hptransfer.report.tidy import prepared
 
 __all__ = ["cost_table", "plot_cost"]
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from hptransfer.analysis.compute import LossCurve, fit_loss_curve
 from hptransfer.report.canvas import caption, dashes, empty, key, panels, quantity_axis
+from hptransfer.report.points import grid_rows, prepared
 from hptransfer.report.style import SeriesStyle, look, order_series, series_styles, series_text
-from hptransfer.report.tidy import grid_rows, prepared
 
 __all__ = ["plot_params", "sized_cells"]
 

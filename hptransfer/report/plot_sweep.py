@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hptransfer.number_text import power_text, value_text
+from hptransfer.common.number_text import power_text, value_text
 from hptransfer.report.canvas import caption, empty, key, octave_axis, panels, per_row
+from hptransfer.report.points import Lines, line_views, points, prepared, series_in, transferred
 from hptransfer.report.style import DIVERGED, INK, MARKERS, look, sequence, series_text
-from hptransfer.report.tidy import Lines, line_views, points, prepared, series_in, transferred
 
 __all__ = ["carried", "dotted_text", "fitted_optimum", "loss_limits", "plot_init", "plot_lr", "plot_sweep"]
 

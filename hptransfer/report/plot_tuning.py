@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hptransfer.number_text import power_text
+from hptransfer.common.number_text import power_text
 from hptransfer.report.canvas import caption, empty, octave_axis, panels
 from hptransfer.report.plot_sweep import NAMES
+from hptransfer.report.points import prepared
 from hptransfer.report.style import DIVERGED, INK, MUTED, look, sequence, series_styles
-from hptransfer.report.tidy import prepared
 
 __all__ = ["importances", "plot_tuning", "tune_limits", "tune_rows"]
 

@@ -10,18 +10,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hptransfer.errors import InputError
-from hptransfer.file_names import PLOTS_FOLDER
-from hptransfer.folders import Folder
+from hptransfer.analysis.results import Results
+from hptransfer.common.errors import InputError
 from hptransfer.report.plot_cells import plot_regret, plot_sparsity, plot_stability
 from hptransfer.report.plot_check import check_axes, check_points, plot_check
 from hptransfer.report.plot_cost import plot_cost
 from hptransfer.report.plot_params import plot_params, sized_cells
 from hptransfer.report.plot_sweep import plot_init, plot_lr
 from hptransfer.report.plot_tuning import plot_tuning, tune_rows
+from hptransfer.report.points import cell_slices, line_views, points, prepared
 from hptransfer.report.style import look
-from hptransfer.report.tidy import cell_slices, line_views, points, prepared
-from hptransfer.results import Results
+from hptransfer.store.file_names import PLOTS_FOLDER
+from hptransfer.store.folders import Folder
 
 __all__ = [
     "FORMATS",

@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
-from hptransfer.folders import is_local
-from hptransfer.number_text import density_text, flops_text, percent_text, power_text, seconds_text, value_text
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import density_text, flops_text, percent_text, power_text, seconds_text, value_text
 from hptransfer.report.answer import base_hps
 from hptransfer.report.markup import Markup, tag
 from hptransfer.report.plot_cost import cost_table
 from hptransfer.report.sections import colours, is_settled, number, study_path
 from hptransfer.report.style import order_series, series_text
-from hptransfer.results import Results
-from hptransfer.series import split_series
+from hptransfer.store.folders import is_local
+from hptransfer.study.series_name import split_series
 
 __all__ = ["add_command", "cost_section", "provenance_section", "todo_section"]
 

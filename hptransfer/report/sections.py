@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from hptransfer.file_names import STUDY_FILE
-from hptransfer.folders import is_local
-from hptransfer.number_text import density_text, flops_text, percent_text, regret_text, value_text
+from hptransfer.analysis.results import Results, tuned_base
+from hptransfer.common.number_text import density_text, flops_text, percent_text, regret_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
 from hptransfer.report.plot_cells import regret_edges
 from hptransfer.report.style import order_series, series_styles, series_text
-from hptransfer.results import Results, tuned_base
+from hptransfer.store.file_names import STUDY_FILE
+from hptransfer.store.folders import is_local
 
 __all__ = [
     "answer_section",

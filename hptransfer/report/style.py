@@ -14,7 +14,7 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-from hptransfer.series import series_name, split_series
+from hptransfer.study.series_name import series_name, split_series
 
 __all__ = [
     "DIVERGED",

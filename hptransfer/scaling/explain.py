@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 
 __all__ = ["MARK", "Build", "build_model", "build_wider", "shapes_only"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hptransfer.scaling.table import TensorScale
 from hptransfer.sparsity.masks import generator, make_mask
-from hptransfer.specs import SparsitySpec
+from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["initial_tensor", "mask_of"]
 

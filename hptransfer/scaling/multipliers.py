@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale
 

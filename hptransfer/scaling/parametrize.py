@@ -20,17 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import build_model
 from hptransfer.scaling.initialise import initial_tensor, mask_of
-from hptransfer.scaling.masking import attach_masks
+from hptransfer.scaling.mask_hooks import attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers
 from hptransfer.scaling.rules import Rule, get_rule
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import empty_rows
-from hptransfer.specs import DecayMode, OptimizerName, SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DecayMode, SparsitySpec
 
 __all__ = ["EmptyRowWarning", "Parametrized", "parametrize", "parametrize_target", "set_lr"]
 
@@ -59,7 +59,7 @@ def parametrize(
     density: float = 1.0,
     base: BaseHPs | None = None,
     seed: int = 0,
-    optimizer: OptimizerName = "adamw",
+    optimizer: str = "adamw",
     decay: DecayMode = "independent",
     sparsity: SparsitySpec | None = None,
     eps: float = 1e-8,
@@ -149,7 +149,7 @@ def _warn_of_empty_rows(table: Sequence[TensorScale], masks: Mapping[str, Tensor
         warnings.warn(f"outputs without any weight left: {named}", EmptyRowWarning, stacklevel=4)
 
 
-def _groups(model: nn.Module, table: Sequence[TensorScale], optimizer: OptimizerName) -> list[dict[str, Any]]:
+def _groups(model: nn.Module, table: Sequence[TensorScale], optimizer: str) -> list[dict[str, Any]]:
     """Tensors of one setting together: a few large groups keep the optimizer's fused path fast."""
     settings: dict[tuple[float, float, float], list[TensorScale]] = {}
     for scale in table:

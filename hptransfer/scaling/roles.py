@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.factory import Build, build_model, build_wider
 from hptransfer.scaling.facts import Survey, TensorFacts, Use

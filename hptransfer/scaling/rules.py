@@ -23,8 +23,9 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from hptransfer.errors import InputError
-from hptransfer.specs import OptimizerName, parse_number
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import OPTIMIZERS, is_outside
+from hptransfer.study.pieces import parse_number
 
 __all__ = [
     "NO_CHANGE",
@@ -49,7 +50,8 @@ Quantity = Literal["init_std", "lr", "weight_decay", "eps", "multiplier"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-_OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
+_TABLES = tuple(OPTIMIZERS.built_in)
+"""Tables by name; an outside optimizer may have its own, under its qualified name."""
 _RESIDUAL_INITS = ("gpt2", "none")
 # A forward multiplier on a hidden matrix or a vector is the same as another init and LR, so it has no place of its own.
 _MULTIPLIED: tuple[Role, ...] = ("embedding", "residual", "readout")
@@ -174,17 +176,19 @@ def rule_from_table(name: str, table: Mapping[str, Any]) -> Rule:
     `like` fills whole roles that are not written; a `residual` role that neither writes otherwise is as `hidden`.
     """
     where = f"rules.{name}"
-    _mapping(table, where, (*_OPTIMIZERS, "attention", "residual_init", "like", "note"))
+    own = tuple(key for key in table if is_outside(str(key))) if isinstance(table, Mapping) else ()
+    named = (*_TABLES, *own)
+    _mapping(table, where, (*named, "attention", "residual_init", "like", "note"))
     like = get_rule(table["like"]) if "like" in table else None
     tables: dict[str, dict[Role, dict[Quantity, Exponents]]] = {}
-    for optimizer in _OPTIMIZERS:
+    for optimizer in named:
         if optimizer in table:
             start = like.tables.get(optimizer, {}) if like else {}
             tables[optimizer] = _read_roles(table[optimizer], f"{where}.{optimizer}", start)
         elif like and optimizer in like.tables:
             tables[optimizer] = {role: dict(cells) for role, cells in like.tables[optimizer].items()}
     if not tables:
-        raise InputError("a rule needs a table for an optimizer", where=where, allowed=", ".join(_OPTIMIZERS))
+        raise InputError("a rule needs a table for an optimizer", where=where, allowed=", ".join(_TABLES))
     residual_init = table.get("residual_init", like.residual_init if like else "gpt2")
     if residual_init not in _RESIDUAL_INITS:
         raise InputError(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.rules import Exponents, Quantity, Role, Rule, get_rule
 
 __all__ = ["BEGIN", "DOCUMENTED", "END", "main", "rule_table_markdown", "with_table"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.facts import Survey, TensorFacts, Use
@@ -18,7 +18,7 @@ from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import Exponents, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count
-from hptransfer.specs import SparsitySpec
+from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["TensorScale", "TiedUse", "expected_empty_rows", "scale_table"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from hptransfer.scaling.rules import Rule
-from hptransfer.specs import DecayMode, OptimizerName, SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DecayMode, SparsitySpec
 
 __all__ = ["Target"]
 
@@ -24,7 +24,7 @@ class Target:
     rule: Rule
     depth: int | None = None
     base_depth: int | None = None
-    optimizer: OptimizerName = "adamw"
+    optimizer: str = "adamw"
     decay: DecayMode = "independent"
     density: float = 1.0
     sparsity: SparsitySpec = field(default_factory=SparsitySpec)

@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
-from hptransfer.cache import cache_dir as users_cache
+from hptransfer.common.cache import cache_dir as users_cache
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.products import sparse_linear
-from hptransfer.specs import Precision
+from hptransfer.study.pieces import Precision
 
 __all__ = ["LayerShape", "Timing", "choose_products", "measure_layer"]
 

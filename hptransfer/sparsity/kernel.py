@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hptransfer.cache import cache_dir
+from hptransfer.common.cache import cache_dir
 from hptransfer.sparsity.indices import SparseIndices
 
 __all__ = [

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 
 __all__ = ["empty_rows", "generator", "layer_densities", "make_mask", "nonzero_count"]
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hptransfer.data import Corpus, open_corpus
-from hptransfer.errors import InputError, WorkError
-from hptransfer.models import resolve_factory
+from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.seams import MODELS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor, mask_of
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
@@ -20,9 +19,11 @@ from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
-from hptransfer.specs import BUILT_IN_MODELS, ModelSpec
+from hptransfer.study.pieces import ModelSpec
+from hptransfer.study.trial import Trial
+from hptransfer.tasks.data import Corpus, open_corpus
+from hptransfer.tasks.models import resolve_factory
 from hptransfer.training.layout import Layout, TensorShape
-from hptransfer.trial import Trial
 
 __all__ = [
     "TrialTensors",
@@ -97,7 +98,7 @@ def make_skeleton(trial: Trial, table: Sequence[TensorScale], as_values: Mapping
     The parameters are on the meta device. A model of ours holds no other tensor; a user's own may compute tables when
     it is built, so it is built for real and only its parameters are dropped.
     """
-    built_in = trial.model.factory in BUILT_IN_MODELS
+    built_in = trial.model.factory in MODELS.built_in
     model = build_model(factory_of(trial), trial.width, trial.depth, device="meta" if built_in else device)
     _drop_parameters(model)
     swap_linear(model, as_values)

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import torch
 
-from hptransfer.errors import OutOfMemoryError
-from hptransfer.number_text import quantity
-from hptransfer.specs import Precision
+from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.number_text import quantity
+from hptransfer.study.pieces import Precision
+from hptransfer.study.trial import Trial
 from hptransfer.training.build import corpus_of, initial_state, table_of
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
 from hptransfer.training.memory import MEMORY_SHARE, memory_of, micro_batches
-from hptransfer.training.optimizers import step_numbers
 from hptransfer.training.process import prepare_process
 from hptransfer.training.program import CannotStackError, Program
-from hptransfer.training.programs import forget_programs, memory_errors, program_for
+from hptransfer.training.program_cache import forget_programs, memory_errors, program_for
 from hptransfer.training.settings import BUCKETS, WorkerSettings
-from hptransfer.trial import Trial
+from hptransfer.training.step_numbers import step_numbers
 
 __all__ = ["calibrate_precision", "seconds_per_step", "stack_size", "time_program"]
 
@@ -110,7 +110,7 @@ def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:
     t = trial.training
     batch = corpus_of(trial).batch(trial.data_seed, 0, t.batch_size, t.sequence_length)
     batches = batch.expand(program.stack, *batch.shape)
-    numbers = torch.tensor([step_numbers(t, 0)] * program.stack, device=program.device)
+    numbers = torch.tensor([list(step_numbers(t, 0).values())] * program.stack, device=program.device)
     step = functools.partial(program.step, batches, numbers)
     return _median_seconds(step, str(program.device), repeats) / program.stack
 

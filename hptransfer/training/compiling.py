@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from hptransfer.errors import HptransferError, WorkError
+from hptransfer.common.errors import HptransferError, WorkError
 from hptransfer.training.gelu import DECOMPOSITIONS
 from hptransfer.training.settings import WorkerSettings
 

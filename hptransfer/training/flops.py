@@ -13,11 +13,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hptransfer.common.seams import OPTIMIZERS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
+from hptransfer.study.trial import Trial
 from hptransfer.training.build import factory_of, table_of
-from hptransfer.training.optimizers import momenta_of
-from hptransfer.trial import Trial
 
 __all__ = ["TrialCost", "cost_of"]
 
@@ -78,7 +78,7 @@ def _attention(build: Build, width: int, depth: int) -> tuple[int, bool]:
 
 def _state(trial: Trial, table: Sequence[TensorScale], *, sparse: bool) -> int:
     """fp32 weights, gradients and momenta, and a byte of mask a weight or, held as non-zeros, three 4-byte indices."""
-    state = 4 * (2 + momenta_of(trial.training.optimizer))
+    state = 4 * (2 + OPTIMIZERS.get(trial.training.optimizer).moments)
     return sum(
         row.nonzeros * (state + 12) if sparse and row.density < 1 else math.prod(row.shape) * (state + 1)
         for row in table

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from hptransfer.study.trial import Trial
 from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.training.process import workers_here
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Trial
 
 __all__ = ["MEMORY_SHARE", "cut_smaller", "memory_of", "micro_batches", "micro_batches_for", "room_for_a_trial"]
 

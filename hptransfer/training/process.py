@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["device_of", "fast_matmul", "hand_back_memory", "prepare_process", "workers_here"]

@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
-from hptransfer.errors import InputError, WorkError
+from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.study.trial import Trial
 from hptransfer.training.build import TrialTensors
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
-from hptransfer.training.optimizers import STEP_NUMBERS, momenta_of
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.step import Named, make_micro_step, make_step, next_token_loss
-from hptransfer.trial import Trial
+from hptransfer.training.step_numbers import step_numbers
 
 __all__ = ["CannotStackError", "Program"]
 
@@ -70,13 +71,15 @@ class Program:
             return torch.zeros((stack, *x.shape), dtype=x.dtype, device=device)
 
         self.sheets = tuple(room(s) for s in example.sheets)
-        self.momenta = tuple(tuple(room(s) for _ in range(momenta_of(t.optimizer))) for s in example.sheets)
+        optimizer = OPTIMIZERS.get(t.optimizer)
+        numbers = tuple(step_numbers(t, 0))
+        self.momenta = tuple(tuple(room(s) for _ in range(optimizer.moments)) for s in example.sheets)
         self.masks = tuple(room(m) for m in example.masks)
         self.hyper = tuple(tuple(room(c) for c in columns) for columns in example.hyper)
         self.buffers = {name: room(b) for name, b in example.buffers.items()}
         for name, value in example.buffers.items():
             self.buffers[name].copy_(value)  # a first run may come before any trial, and indices must be some
-        self.numbers = torch.zeros(stack, len(STEP_NUMBERS), device=device)
+        self.numbers = torch.zeros(stack, len(numbers), device=device)
         self.ceiling = torch.zeros(stack, device=device)
         self.alive = torch.zeros(stack, dtype=torch.bool, device=device)
         held = t.batch_size // micro_batches
@@ -85,7 +88,7 @@ class Program:
         self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
         self.note = f"{micro_batches} micro-batches a step, for memory" if micro_batches > 1 else ""
         precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")
-        what = (self.model, layout, t.optimizer, vocab_size, precision)
+        what = (self.model, layout, optimizer, numbers, vocab_size, precision)
         bind = functools.partial(self._bind, settings=settings, compiled=compiled)
         self._finish: Callable[[], None] | None = None
         if micro_batches == 1:
@@ -113,7 +116,7 @@ class Program:
         self.alive[slot] = True
 
     def step(self, batch: Tensor, numbers: Tensor) -> Tensor:
-        """One step on `batch` (K, B, T + 1) with `numbers` (K, 6); the losses (K,) before the update."""
+        """One step on `batch` (K, B, T + 1) with `numbers` (K, …); the losses (K,) before the update."""
         self.numbers.copy_(numbers)
         self.loss.zero_()
         for total in self.gradients:

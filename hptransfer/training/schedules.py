@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hptransfer.specs import ScheduleName
+from hptransfer.study.pieces import ScheduleName
 
 __all__ = ["lr_factor"]
 

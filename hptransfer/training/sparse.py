@@ -13,10 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
+from hptransfer.study.trial import Trial
 from hptransfer.training.build import factory_of
 from hptransfer.training.layout import Layout
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Trial
 
 __all__ = ["products_of", "swappable", "values_layers"]
 

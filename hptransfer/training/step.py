@@ -7,7 +7,7 @@ micro-batches `gradients` too, a sheet for each sheet. A trial that is no longer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-from hptransfer.specs import OptimizerName
 from hptransfer.training.build import check_logits
 from hptransfer.training.layout import Layout
-from hptransfer.training.optimizers import STEP_NUMBERS, Hyper, adamw, sgd
+from hptransfer.training.optimizers.base import Optimizer
 
 __all__ = ["Named", "Sheets", "make_micro_step", "make_step", "next_token_loss"]
 
@@ -52,23 +51,22 @@ def _gradient(
     return gradient
 
 
-def _update(layout: Layout, optimizer: OptimizerName) -> Callable[[Named, Tensor, Sheets], Named]:
+def _update(layout: Layout, optimizer: Optimizer, numbers: Sequence[str]) -> Callable[[Named, Tensor, Sheets], Named]:
     """New `alive`, `sheets` and `momenta` by a loss and its gradient."""
-    one_sheet = adamw if optimizer == "adamw" else sgd
 
     def update(t: Named, loss: Tensor, gradients: Sheets) -> Named:
         masks = iter(t["masks"])
         masked = [g * next(masks) if has else g for g, has in zip(gradients, layout.masked, strict=True)]
-        n = dict(zip(STEP_NUMBERS, t["numbers"].unbind(), strict=True))
+        n = dict(zip(numbers, t["numbers"].unbind(), strict=True))
         norm = torch.stack([g.square().sum() for g in masked]).sum().sqrt()
         shrink = (n["clip"] / (norm + CLIP_EPS)).clamp(max=1.0)
         alive = t["alive"] & (loss < t["ceiling"])
         sheets, momenta = [], []
         for sheet, gradient, old, (lr, decay, eps) in zip(t["sheets"], masked, t["momenta"], t["hyper"], strict=True):
-            now = Hyper(lr * n["lr_factor"], decay, eps, n["beta1"], n["beta2"], n["unbias1"], n["unbias2"])
+            now = {**n, "lr": lr * n["lr_factor"], "decay": decay, "eps": eps}
             # A row without LR does not gather momentum either. One clip a row, not a scalar, also keeps this loop in
             # the shape of the next, so that the compiler makes one pass over weights and momenta of the two.
-            new, *moments = one_sheet(sheet, gradient * (shrink * (lr > 0)), old, now)
+            new, *moments = optimizer.update(sheet, gradient * (shrink * (lr > 0)), old, now)
             sheets.append(torch.where(alive, new, sheet))
             momenta.append(tuple(moments))
         return {"alive": alive, "sheets": tuple(sheets), "momenta": tuple(momenta)}
@@ -77,10 +75,15 @@ def _update(layout: Layout, optimizer: OptimizerName) -> Callable[[Named, Tensor
 
 
 def make_step(
-    model: nn.Module, layout: Layout, optimizer: OptimizerName, vocab_size: int, autocast: Callable[[], Any]
+    model: nn.Module,
+    layout: Layout,
+    optimizer: Optimizer,
+    numbers: Sequence[str],
+    vocab_size: int,
+    autocast: Callable[[], Any],
 ) -> Callable[[Named], Named]:
     """A whole step at once: new `loss`, `alive`, `sheets` and `momenta`."""
-    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer)
+    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer, numbers)
 
     def step(t: Named) -> Named:
         loss, gradients = gradient(t)
@@ -92,14 +95,15 @@ def make_step(
 def make_micro_step(
     model: nn.Module,
     layout: Layout,
-    optimizer: OptimizerName,
+    optimizer: Optimizer,
+    numbers: Sequence[str],
     vocab_size: int,
     autocast: Callable[[], Any],
     micro_batches: int,
 ) -> tuple[Callable[[Named], Named], Callable[[Named], Named]]:
     """The same step in parts: the first runs on every micro-batch and adds to `loss` and `gradients`, which are zero
     before; the second ends the step."""
-    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer)
+    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer, numbers)
 
     def accumulate(t: Named) -> Named:
         loss, gradients = gradient(t)

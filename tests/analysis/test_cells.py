@@ -10,7 +10,7 @@ from surfaces import frame
 
 from hptransfer.analysis.cells import DESCRIBED_BY, REQUIRED_COLUMNS, read_cells
 from hptransfer.analysis.verdict import judge
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 
 
 def refusal(rows: pd.DataFrame) -> str:

@@ -18,7 +18,7 @@ from hptransfer.analysis.compute import (
     tuning_cost,
 )
 from hptransfer.analysis.verdict import judge
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 
 
 def test_the_law_at_a_billion_parameters_by_hand():

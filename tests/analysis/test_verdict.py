@@ -13,9 +13,9 @@ from rich.console import Console
 from surfaces import cell, frame, lopsided, quadratic
 
 from hptransfer.analysis.cells import CellKey, CellRows, Cells
-from hptransfer.analysis.table import verdict_table
 from hptransfer.analysis.verdict import judge, judge_prepared
-from hptransfer.study import VerdictSpec
+from hptransfer.cli.verdict_table import verdict_table
+from hptransfer.study.study import VerdictSpec
 
 DRAWS = 500
 CONTRACT = {"rule", "axis", "verdict", "regret", "regret_low", "regret_high", "slope", "slope_low", "slope_high", "why"}

@@ -20,8 +20,8 @@ import click
 import pytest
 from markdown_pages import PAGES, ROOT, Block, blocks
 
-from hptransfer.cli import cli, main
-from hptransfer.starter import write_starter
+from hptransfer.cli.main import cli, main
+from hptransfer.study.starter import write_starter
 
 STUDY_COMMANDS = ("run", "tune", "fanout", "plan", "explain", "export", "check")
 TRAINING = ("run", "tune", "fanout")

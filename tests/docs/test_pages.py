@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import pytest
 from markdown_pages import PAGES, ROOT, anchors, blocks, links
 
-from hptransfer.strict_yaml import parse_yaml
-from hptransfer.study import Study
+from hptransfer.study.strict_yaml import parse_yaml
+from hptransfer.study.study import Study
 
 
 def load_generator() -> ModuleType:

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from trials_for_executors import SETTINGS, a_trial, quiet
 
-from hptransfer.errors import HptransferError
+from hptransfer.common.errors import HptransferError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Runner
-from hptransfer.store import Store
+from hptransfer.store.store import Store
 
 
 def main(folder: str, executor: str, trials: int, seconds: float) -> int:

@@ -13,11 +13,11 @@ from ray import exceptions
 from ray.cluster_utils import Cluster
 from trials_for_executors import SETTINGS, a_trial, quiet
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.ray import failure_of
 from hptransfer.execute.runner import Runner
-from hptransfer.store import Store
+from hptransfer.store.store import Store
 from hptransfer.training.settings import WorkerSettings
 
 

@@ -15,14 +15,14 @@ import pytest
 from ray import tune
 from trials_for_executors import BUDGET, SETTINGS, a_trial, one_pack, quiet, sweep
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.execute.base import Executor, PackReport
 from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.execute.pack import Pack
+from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.execute.runner import Runner
 from hptransfer.execute.tune import TuneExecutor
-from hptransfer.pruning import PastRun, Pruning
-from hptransfer.store import Store
-from hptransfer.trial import Pack
+from hptransfer.store.store import Store
 
 
 class Shared(Executor):

@@ -21,10 +21,10 @@ import ray
 from ray import tune
 from trials_for_executors import HERE, SETTINGS, a_trial, sweep
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.execute.executors import EXECUTORS, make_executor
 from hptransfer.execute.tune import TuneExecutor
-from hptransfer.store import Store
+from hptransfer.store.store import Store
 from hptransfer.training.settings import WorkerSettings
 
 MARK = "HPTRANSFER_TEST_MARK"

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from trials_for_executors import SETTINGS, a_trial, one_pack, quiet, sweep
 
-from hptransfer.errors import InputError, WorkError
+from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.number_text import duration
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.local import LocalExecutor
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.runner import Runner
-from hptransfer.number_text import duration
-from hptransfer.store import Store
-from hptransfer.trial import Pack
+from hptransfer.store.store import Store
 
 
 def local() -> Executor:

@@ -8,12 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from hptransfer.execute.base import Executor
+from hptransfer.execute.pack import Pack
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Row, Runner
-from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
-from hptransfer.store import Store
+from hptransfer.store.store import Store
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
+from hptransfer.study.trial import Phase, Trial
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import BaseHPs, Pack, Phase, Trial
 
 HERE = str(Path(__file__).parent)
 SETTINGS = WorkerSettings(device="cpu", compile="never", sys_path=(HERE,))

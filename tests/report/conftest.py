@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from fake_results import BASE, check_frame, grid_frame, tune_frame
 
-from hptransfer.results import Results, results_of
+from hptransfer.analysis.results import Results, results_of
 
 STUDY = {
     "name": "demo",

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from fake_results import BASE, check_frame, grid_frame, tune_frame
 
+from hptransfer.analysis.results import results_of
+from hptransfer.drive.load_study import apply_overrides, validate_study
 from hptransfer.report.page import render_report
 from hptransfer.report.remarks import add_command
-from hptransfer.results import results_of
-from hptransfer.study_file import apply_overrides, validate_study
 
 EVIL = '"><script>alert(1)</script>'
 

@@ -12,8 +12,8 @@ from fake_results import BASE, DRIFT, grid_frame
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from hptransfer.errors import InputError
-from hptransfer.folders import open_folder
+from hptransfer.analysis.results import results_of
+from hptransfer.common.errors import InputError
 from hptransfer.report.page import render_report
 from hptransfer.report.plot_cells import regret_edges
 from hptransfer.report.plot_tuning import tune_limits, tune_rows
@@ -30,7 +30,7 @@ from hptransfer.report.plots import (
     save_plots,
 )
 from hptransfer.report.style import DIVERGED
-from hptransfer.results import results_of
+from hptransfer.store.folders import open_folder
 
 
 def lines(ax, **wanted):

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import to_rgb
 
-from hptransfer.number_text import (
+from hptransfer.common.number_text import (
     density_text,
     flops_text,
     percent_text,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fake_results import grid_frame
 
-from hptransfer.report.tidy import cell_slices, line_views, points, prepared, transferred
+from hptransfer.report.points import cell_slices, line_views, points, prepared, transferred
 
 
 def rows(**columns) -> pd.DataFrame:

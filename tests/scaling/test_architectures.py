@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import find_roles, parametrize
-from hptransfer.scaling.masking import masked_parameters
-from hptransfer.trial import BaseHPs
+from hptransfer.scaling.mask_hooks import masked_parameters
+from hptransfer.study.base import BaseHPs
+from hptransfer.tasks.models import GPT
 
 
 def trains_and_keeps_zeros(p, *inputs, **named):

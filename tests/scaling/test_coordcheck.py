@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT, MLP
-from hptransfer.scaling.coordcheck import CheckSettings, assert_coordinates, coordinate_check, judge_check
-from hptransfer.scaling.coordjudge import module_kind
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.check.judge import module_kind
+from hptransfer.scaling.check.measure import CheckSettings, assert_coordinates, coordinate_check, judge_check
 from hptransfer.scaling.parametrize import parametrize
-from hptransfer.specs import SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import SparsitySpec
+from hptransfer.tasks.models import GPT, MLP
 
 DRAW = torch.Generator().manual_seed(0)
 TOKENS = torch.multinomial(1 / torch.arange(1, 65.0), 2 * 33, replacement=True, generator=DRAW).view(2, 33)

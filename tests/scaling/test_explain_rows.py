@@ -7,12 +7,12 @@ import pytest
 import torch
 import yaml
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import Target, get_rule, parametrize
 from hptransfer.scaling.explain import ROW_KEYS, cautions, explain_rows, explain_text, export_text
-from hptransfer.specs import SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import SparsitySpec
+from hptransfer.tasks.models import GPT
 
 BASE = BaseHPs(alpha_input=3.0)
 

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT, MLP
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import EmptyRowWarning, get_rule, parametrize, set_lr
-from hptransfer.scaling.masking import masked_parameters
+from hptransfer.scaling.mask_hooks import masked_parameters
 from hptransfer.scaling.multipliers import attach_multipliers
-from hptransfer.specs import SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import SparsitySpec
+from hptransfer.tasks.models import GPT, MLP
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16)
 small = partial(parametrize, gpt, width=64, base_width=32, depth=1, density=0.25)

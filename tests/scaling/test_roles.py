@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT, MLP
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import find_roles
+from hptransfer.tasks.models import GPT, MLP
 
 roles_at_16 = partial(find_roles, width=16, other_width=32)
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import Exponents, get_rule, known_rules, register_rule, rule_from_table
 from hptransfer.scaling.rules import QUANTITIES, ROLES, Rule
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.rules_doc import BEGIN, END, main, rule_table_markdown, with_table
 
 ROOT = Path(__file__).parents[2]

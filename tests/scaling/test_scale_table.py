@@ -6,14 +6,14 @@ from functools import partial
 import pytest
 import torch
 
-from hptransfer.errors import InputError
-from hptransfer.models import GPT
+from hptransfer.common.errors import InputError
 from hptransfer.scaling import Target, get_rule, rule_from_table, scale_table
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import multiplier_buffers
 from hptransfer.scaling.table import expected_empty_rows
-from hptransfer.specs import SparsitySpec
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import SparsitySpec
+from hptransfer.tasks.models import GPT
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16, bias=True)
 BASE = BaseHPs(lr=2.0**-7, init_std=0.08, alpha_input=3.0, alpha_output=2.0, weight_decay=0.1)

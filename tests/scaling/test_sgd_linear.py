@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hptransfer.scaling import parametrize
-from hptransfer.trial import BaseHPs
+from hptransfer.study.base import BaseHPs
 
 BASE = BaseHPs(lr=0.1, init_std=0.2, weight_decay=0.0)
 X = torch.randn(16, generator=torch.Generator().manual_seed(0))

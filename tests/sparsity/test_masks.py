@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hptransfer.errors import InputError
+from hptransfer.common.errors import InputError
 from hptransfer.sparsity.masks import empty_rows, layer_densities, make_mask, nonzero_count
 
 

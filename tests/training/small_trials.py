@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hptransfer.specs import DataSpec, ModelSpec, TrainingSpec
-from hptransfer.training.pack import train_pack
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
+from hptransfer.study.trial import Outcome, Trial
+from hptransfer.training.packs import train_pack
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import BaseHPs, Outcome, Trial
 
 EAGER = WorkerSettings(device="cpu", compile="never", products="dense")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_trials import EAGER, outcome_of, small_trial
 
-from hptransfer.errors import OutOfMemoryError
+from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.training import calibrate
 from hptransfer.training.calibrate import calibrate_precision, seconds_per_step, stack_size
 

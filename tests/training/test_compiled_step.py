@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from small_trials import EAGER, outcome_of, small_trial
 
-from hptransfer.specs import ModelSpec
-from hptransfer.training import compiling, programs
-from hptransfer.training.pack import train_pack
-from hptransfer.training.programs import forget_programs
+from hptransfer.study.pieces import ModelSpec
+from hptransfer.training import compiling, program_cache
+from hptransfer.training.packs import train_pack
+from hptransfer.training.program_cache import forget_programs
 
 MLP = ModelSpec(factory="mlp")
 
@@ -26,7 +26,7 @@ def test_one_compiled_program_serves_trials_that_differ_in_everything_but_shape(
         small_trial(2.0**-7, model=MLP, density=0.25, training={"beta1": 0.8, "warmup": 0.3, "clip": 0.5}),
     ]
     fast = list(train_pack(trials, compiled))
-    assert len(programs._programs) == 1
+    assert len(program_cache._programs) == 1
     assert [o.note for o in fast] == ["", "", ""]
     for trial, outcome in zip(trials, fast, strict=True):
         assert outcome.loss == pytest.approx(outcome_of(trial).loss, abs=1e-5)

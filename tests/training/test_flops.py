@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from small_trials import small_trial
 
-from hptransfer.specs import ModelSpec
+from hptransfer.study.pieces import ModelSpec
 from hptransfer.training.flops import cost_of
 
 BUDGET = {"steps": 3, "batch_size": 2, "sequence_length": 8}

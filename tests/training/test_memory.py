@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_trials import EAGER, outcome_of, small_trial
 
-from hptransfer.errors import OutOfMemoryError
-from hptransfer.specs import ModelSpec
+from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.study.pieces import ModelSpec
+from hptransfer.study.trial import Trial
 from hptransfer.training import memory
 from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.training.memory import micro_batches, micro_batches_for, room_for_a_trial
-from hptransfer.training.pack import train_pack
-from hptransfer.training.programs import forget_programs, program_for
+from hptransfer.training.packs import train_pack
+from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trial import Trial
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hptransfer.specs import ScheduleName
+from hptransfer.study.pieces import ScheduleName
 from hptransfer.training.schedules import lr_factor
 
 

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hptransfer.specs import DataSpec, SparsitySpec, TrainingSpec
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DataSpec, SparsitySpec, TrainingSpec
+from hptransfer.study.trial import Outcome, Trial
 from hptransfer.training.flops import cost_of
-from hptransfer.training.pack import train_pack
-from hptransfer.training.programs import forget_programs, program_for
+from hptransfer.training.packs import train_pack
+from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import swappable
-from hptransfer.trial import BaseHPs, Outcome, Trial
 
 SETTINGS = WorkerSettings(device="cpu", compile="never", products="dense")
 SPARSE = replace(SETTINGS, products="sparse")

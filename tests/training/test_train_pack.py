@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from small_trials import EAGER, outcome_of, small_trial
 from torch import nn
 
-from hptransfer.errors import InputError, OutOfMemoryError, WorkError
+from hptransfer.common.errors import InputError, OutOfMemoryError, WorkError
 from hptransfer.scaling.parametrize import parametrize_target
-from hptransfer.specs import DataSpec, ModelSpec
+from hptransfer.study.pieces import DataSpec, ModelSpec
+from hptransfer.study.trial import Outcome, Trial
 from hptransfer.training.build import corpus_of, target_of
-from hptransfer.training.pack import curve_steps, train_pack
-from hptransfer.training.programs import forget_programs
+from hptransfer.training.packs import curve_steps, train_pack
+from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
-from hptransfer.trial import Outcome, Trial
 
 STACKED = replace(EAGER, stack=4)
 

@@ -1,0 +1,107 @@
+"""The arguments and options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hptransfer.store.file_names import RESULTS_FOLDER
+
+__all__ = [
+    "BASE",
+    "JSON",
+    "RESULTS",
+    "RESULTS_DIR",
+    "SEARCH",
+    "SET",
+    "STORAGE",
+    "STUDY",
+    "YES",
+    "targeted",
+    "working",
+]
+
+Command = Callable[..., Any]
+
+STUDY = click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
+RESULTS = click.argument("results", metavar="RESULTS")
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the study, such as grid.widths=[64,128] (repeatable).",
+)
+RESULTS_DIR = click.option(
+    "--results",
+    "results_dir",
+    default=RESULTS_FOLDER,
+    show_default=True,
+    metavar="DIR",
+    help="Where results folders live, a path or a URI that pyarrow.fs knows. The study's own is DIR/<name>.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+BASE = click.option(
+    "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Take base HPs from this base.json."
+)
+SEARCH = click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+STORAGE = click.option(
+    "--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db."
+)
+YES = click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking.")
+
+
+def working(command: Command) -> Command:
+    """The options of every command that trains."""
+    for option in reversed(
+        [
+            SET,
+            RESULTS_DIR,
+            click.option(
+                "--executor",
+                type=click.Choice(["local", "ray", "tune"]),
+                default="ray",
+                show_default=True,
+                help="Where trials run: in this process, on Ray, or as Ray Tune trials.",
+            ),
+            click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
+            click.option(
+                "--workers", type=click.IntRange(min=1), metavar="N", help="Workers; by default one a core or GPU."
+            ),
+            click.option(
+                "--device",
+                type=click.Choice(["auto", "cpu", "cuda"]),
+                default="auto",
+                show_default=True,
+                help="What trials train on.",
+            ),
+            click.option(
+                "--products",
+                type=click.Choice(["auto", "dense", "sparse"]),
+                default="auto",
+                show_default=True,
+                help="How sparse layers multiply.",
+            ),
+            click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def targeted(command: Command) -> Command:
+    """The options that name a target: a rule applied at a width, depth and density."""
+    size = click.IntRange(min=1)
+    for option in reversed(
+        [
+            click.option("--rule", default="supar", show_default=True, metavar="RULE", help="Rule to apply."),
+            click.option("--width", type=size, metavar="N", help="Target width; by default the grid's largest."),
+            click.option("--depth", type=size, metavar="N", help="Target depth; by default the base depth."),
+            click.option("--density", metavar="D", help="Such as 0.0625 or 1/16; by default the grid's sparsest."),
+        ]
+    ):
+        command = option(command)
+    return command

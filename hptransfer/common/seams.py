@@ -1,0 +1,237 @@
+"""All that may vary, in one table: the seams, their built-in entries by name, and how any entry is found.
+
+Wherever a study file or the command line names an entry, `package.module:name` is allowed too. To add a built-in one:
+write its file, add its line here, document it, run its conformance suite (`hptransfer.testing`) on it.
+
+The lines are text, so that this table loads nothing: an entry is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from hptransfer.common.errors import InputError
+
+__all__ = [
+    "AXES",
+    "EXECUTORS",
+    "METHODS",
+    "MODELS",
+    "OBSERVERS",
+    "OPTIMIZERS",
+    "SCALED",
+    "TASKS",
+    "TRAINERS",
+    "Seam",
+    "import_entry",
+    "is_outside",
+    "source_digest",
+    "source_file",
+    "version_of",
+]
+
+OUTSIDE_FORM = "package.module:name"
+_OUTSIDE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name has the form of an entry outside this package. Nothing is imported."""
+    return _OUTSIDE.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class Seam:
+    """One thing that may vary."""
+
+    kind: str
+    """What an entry is, in a word or two: `optimizer`."""
+    where: str
+    """Where an entry is named: a key of the study file or an option."""
+    built_in: Mapping[str, str]
+    """Name → `package.module:attribute`."""
+    promises: tuple[str, ...] = ()
+    """Attributes that every entry has. What they mean its protocol says; its conformance suite holds it to that."""
+    adapt: str = ""
+    """`package.module:function` that makes an entry of a plain object, such as a function; empty: nothing to adapt."""
+    found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def knows(self, name: str) -> bool:
+        """Whether the name is a built-in entry or has the form of an outside one."""
+        return name in self.built_in or is_outside(name)
+
+    @property
+    def choices(self) -> str:
+        """What may stand there, in words."""
+        return f"{', '.join(self.built_in)} or {OUTSIDE_FORM}"
+
+    def refusal(self, name: object, where: str = "") -> InputError:
+        """The refusal of a name that is neither, with the nearest that is."""
+        close = next(iter(difflib.get_close_matches(str(name)[:100], self.built_in, n=1, cutoff=0.6)), "")
+        hint = f"did you mean '{close}'?" if close else ""
+        return InputError(
+            f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
+        )
+
+    def get(self, name: str) -> Any:
+        """The entry of that name, made once a process; one clear InputError where there is none or it breaks a rule.
+
+        An entry that is a class is called without arguments.
+        """
+        if name not in self.found:
+            self.found[name] = self._make(name)
+        return self.found[name]
+
+    def _make(self, name: str) -> Any:
+        if not self.knows(name):
+            raise self.refusal(name)
+        thing = import_entry(self.built_in.get(name, name), where=self.where, kind=self.kind)
+        file = source_file(thing)
+        if self.adapt:
+            thing = import_entry(self.adapt, where=self.where, kind=self.kind)(thing, name)
+        if isinstance(thing, type):
+            try:
+                thing = thing()
+            except TypeError as error:
+                raise InputError(
+                    f"breaks the contract of its seam: a class is called without arguments ({error})",
+                    where=self.where,
+                    found=f"{name}, from {file}",
+                ) from None
+        missing = [promise for promise in self.promises if not hasattr(thing, promise)]
+        if missing:
+            raise InputError(
+                f"breaks the contract of its seam: every {self.kind} has {', '.join(self.promises)}",
+                where=self.where,
+                found=f"{name}, from {file}, lacks {', '.join(missing)}",
+                hint="docs/extending.md describes them; hptransfer.testing checks them",
+            )
+        return thing
+
+
+def import_entry(path: str, *, where: str, kind: str = "entry") -> Any:
+    """What `package.module:name` names; the one place where such a name is resolved."""
+    module_name, _, attribute = path.partition(":")
+    try:
+        thing: Any = import_module(module_name)
+    except ImportError as error:
+        raise InputError(
+            f"cannot import the module '{module_name}' ({error})",
+            where=where,
+            found=path,
+            allowed=OUTSIDE_FORM,
+            hint="is its folder on the Python path?",
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(thing, part):
+            raise InputError(f"the module '{module_name}' has no {kind} '{attribute}'", where=where, found=path)
+        thing = getattr(thing, part)
+    return thing
+
+
+def version_of(name: str) -> str:
+    """The `version` that an outside entry carries, as text; empty for a built-in one and for one without."""
+    if not is_outside(name):
+        return ""
+    return str(getattr(import_entry(name, where=name), "version", "") or "")
+
+
+def source_file(thing: object) -> str:
+    """The file that an entry was written in; `an unknown file` where Python cannot tell."""
+    try:
+        target: Any = thing if inspect.isroutine(thing) or isinstance(thing, type) else type(thing)
+        return inspect.getsourcefile(target) or "an unknown file"
+    except TypeError:
+        return "an unknown file"
+
+
+@cache
+def source_digest(name: str) -> str:
+    """16 digits of the SHA-256 of the file that an outside entry was written in; empty where it cannot be read."""
+    try:
+        with open(source_file(import_entry(name, where=name)), "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()[:16]
+    except OSError:
+        return ""
+
+
+OPTIMIZERS = Seam(
+    "optimizer",
+    "training.optimizer",
+    {
+        "adamw": "hptransfer.training.optimizers.adamw:AdamW",
+        "sgd": "hptransfer.training.optimizers.sgd:SGD",
+    },
+    promises=("table", "moments", "numbers", "update", "torch_optimizer"),
+)
+TASKS = Seam(
+    "task",
+    "task",
+    {"language": "hptransfer.tasks.language:Language"},
+    promises=("unit", "open", "model_arguments", "batch", "held_out", "inputs", "loss", "chance", "tokens"),
+)
+MODELS = Seam(
+    "model",
+    "model.factory",
+    {"gpt": "hptransfer.tasks.models.gpt:GPT", "mlp": "hptransfer.tasks.models.mlp:MLP"},
+)
+METHODS = Seam(
+    "sparsity method",
+    "sparsity.method",
+    {"static": "hptransfer.sparsity.methods.static:Static"},
+    promises=("every", "first_mask", "next_mask", "rule_density"),
+)
+TRAINERS = Seam(
+    "trainer",
+    "trainer",
+    {"packs": "hptransfer.training.packs:Packs"},
+    promises=("train", "resources", "cost", "together"),
+    adapt="hptransfer.training.trainer:as_trainer",
+)
+AXES = Seam(
+    "swept axis",
+    "grid.sweep",
+    {
+        "lr": "hptransfer.study.axes:LR",
+        "init_std": "hptransfer.study.axes:INIT_STD",
+        "weight_decay": "hptransfer.study.axes:WEIGHT_DECAY",
+        "alpha_input": "hptransfer.study.axes:ALPHA_INPUT",
+        "alpha_output": "hptransfer.study.axes:ALPHA_OUTPUT",
+    },
+    promises=("name", "label", "at_base", "put"),
+)
+SCALED = Seam(
+    "scaled axis",
+    "grid",
+    {
+        "density": "hptransfer.study.axes:DENSITY",
+        "width": "hptransfer.study.axes:WIDTH",
+        "depth": "hptransfer.study.axes:DEPTH",
+    },
+    promises=("name", "label", "grid_key", "at_base"),
+)
+EXECUTORS = Seam(
+    "executor",
+    "--executor",
+    {
+        "local": "hptransfer.execute.local:LocalExecutor",
+        "ray": "hptransfer.execute.ray:RayExecutor",
+        "tune": "hptransfer.execute.tune:TuneExecutor",
+    },
+)
+OBSERVERS = Seam(
+    "observer",
+    "--observe",
+    {
+        "terminal": "hptransfer.execute.terminal:Terminal",
+        "page": "hptransfer.drive.page_observer:PageObserver",
+    },
+    promises=("started", "counted", "stored", "message", "finished"),
+)

@@ -1,0 +1,189 @@
+"""The coordinate check of a study: which cells it looks at, what it found, kept so that it runs once.
+
+The check itself is `hptransfer.scaling.check.measure`. Here a study says what to check: the rules expected to be
+stable, over the widths and densities of its grid, on one small batch of its own data. It guards a sweep: a rule
+whose activations already drift in ten steps will not have a stable optimum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import click
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
+from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
+from hptransfer.store.store import Store
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.series_name import split_series
+from hptransfer.study.study import Study
+from hptransfer.study.trial import NUMERICS_VERSION
+from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.models import resolve_factory
+from hptransfer.trials.grid import rule_of
+
+__all__ = ["CheckReport", "check_study", "print_check"]
+
+LEAST_NONZEROS = 8
+"""Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
+
+WIDEST = 1024
+"""Wider cells are left out by default: the check is plain eager CPU work, and three widths show a slope."""
+
+BATCH, LENGTH = 4, 64
+"""The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
+
+Axis = Literal["width", "density"]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the check came to. `slopes`: one dict a judged slope, with the keys of `judge_check`'s table and `axis`."""
+
+    passed: bool
+    sentences: tuple[str, ...]
+    slopes: tuple[dict[str, Any], ...]
+    digest: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """As check.json holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The widths, densities and rules a check looks at."""
+
+    widths: tuple[int, ...]
+    densities: tuple[float, ...]
+    rules: tuple[str, ...]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Axes with at least two points."""
+        named: tuple[tuple[Axis, int], ...] = (("density", len(self.densities)), ("width", len(self.widths)))
+        return tuple(axis for axis, points in named if points > 1)
+
+
+def scope_of(study: Study) -> Scope:
+    """What the study's check covers: what it names, else what of its grid the theory speaks of."""
+    check, shapes = study.check, study.grid.shapes(study.base.depth)
+    widths = check.widths or tuple(sorted({c.width for c in shapes if c.width <= WIDEST}))
+    if not widths:
+        widths = tuple(study.base.width * k for k in (1, 2, 4))
+    least = min(widths)
+    densities = check.densities or tuple(
+        sorted({c.density for c in shapes if least * c.density >= LEAST_NONZEROS}, reverse=True)
+    )
+    rules = check.rules or tuple(rule for rule in study.grid.rules if rule in _expected(study))
+    return Scope(tuple(sorted(widths)), densities or (1.0,), rules)
+
+
+def _expected(study: Study) -> set[str]:
+    """The rules of the series that are expected to be stable."""
+    return {split_series(name)[0] for name in study.verdict.expect_stable}
+
+
+def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> CheckReport:
+    """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
+    scope = scope_of(study)
+    digest = _digest(study, base, scope, data_id)
+    stored = store.read_json(CHECK_FILE)
+    if isinstance(stored, Mapping) and stored.get("digest") == digest:
+        return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
+    if not scope.axes or not scope.rules:
+        nothing = (
+            "the coordinate check has nothing to compare: one width and one density"
+            if scope.rules
+            else "no rule is expected to be stable, so no coordinate check was run"
+        )
+        return CheckReport(True, (nothing,), (), digest)
+    frame = _run(study, base, scope)
+    report = _judge(frame, study, scope, digest)
+    store.write_frame(CHECK_FRAME_FILE, frame)
+    store.write_json(CHECK_FILE, report.document())
+    return report
+
+
+def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
+    torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
+    corpus = open_corpus(study.data)
+    training = study.training
+    length = min(LENGTH, training.sequence_length)
+    build = resolve_factory(study.model, vocab_size=corpus.vocab_size, context=training.sequence_length)
+    return coordinate_check(
+        build,
+        corpus.batch(0, 0, BATCH, length),
+        widths=scope.widths,
+        densities=scope.densities,
+        rules=[rule_of(study, name) for name in scope.rules],
+        settings=CheckSettings(
+            base_width=study.base.width,
+            depth=study.base.depth,
+            base_depth=study.base.depth,
+            base=base.model_copy(update={"lr": study.check.lr or base.lr}),
+            steps=study.check.steps,
+            seeds=study.check.seeds,
+            optimizer=training.optimizer,
+            betas=(training.beta1, training.beta2),
+            momentum=training.momentum,
+            decay=training.decay,
+            eps=training.eps,
+            sparsity=study.sparsity,
+            roles=study.model.roles,
+        ),
+    )
+
+
+def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> CheckReport:
+    """Every axis judged; the check passes when the rules expected to be stable pass on each."""
+    sentences: list[str] = []
+    slopes: list[dict[str, Any]] = []
+    passed = True
+    for axis in scope.axes:
+        verdict = judge_check(
+            frame, axis=axis, first_tolerance=study.check.first_tolerance, last_tolerance=study.check.last_tolerance
+        )
+        sentences.append(verdict.sentence)
+        judged = verdict.slopes[verdict.slopes["tolerance"].notna()]
+        slopes += [{"axis": axis, **row} for row in json.loads(judged.to_json(orient="records"))]
+        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in _expected(study))
+    return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
+
+
+def _digest(study: Study, base: BaseHPs, scope: Scope, data_id: str) -> str:
+    parts = {"model", "training", "sparsity", "check", "base"}
+    what = [
+        study.model_dump(mode="json", include=parts),
+        base.model_dump(),
+        [scope.widths, scope.densities, [rule_of(study, name).digest() for name in scope.rules]],
+        [data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
+    ]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def print_check(report: CheckReport) -> None:
+    """The sentences, and where a slope is beyond its tolerance the slopes."""
+    for sentence in report.sentences:
+        click.echo(f"Coordinate check: {sentence}")
+    if report.passed:
+        return
+    table = Table("axis", "rule", "module", "kind", "step", "slope", "95% interval", "allowed", box=None)
+    for row in report.slopes:
+        if not row["passed"]:
+            interval = f"{_number(row['slope_low'])} … {_number(row['slope_high'])}"
+            cells = [row[k] for k in ("axis", "rule", "module", "kind")]
+            table.add_row(*cells, str(row["step"]), _number(row["slope"]), interval, f"{row['tolerance']:g}")
+    Console(stderr=True).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:+.3f}"

@@ -1,0 +1,73 @@
+"""What a study leaves besides its rows: verdict.json, plots/, report.html. All rebuilt from the store."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+from hptransfer.analysis.results import Results, load_results
+from hptransfer.execute.progress import Counts, Progress
+from hptransfer.report.page import render_report
+from hptransfer.report.plots import save_plots
+from hptransfer.store.file_names import (
+    BASE_FILE,
+    CHECK_FILE,
+    REPORT_FILE,
+    STAMP_FILE,
+    STUDY_FILE,
+    VERDICT_FILE,
+)
+from hptransfer.store.folders import open_folder
+from hptransfer.store.store import Store
+
+__all__ = ["ReportingProgress", "refresh_outputs", "write_outputs"]
+
+_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
+
+
+def refresh_outputs(store: Store) -> str:
+    """Write the outputs unless they already show what the store holds; the verdict's sentence."""
+    digest = hashlib.sha256()
+    for text in [*(store.read_text(name) or "" for name in _SOURCES), *sorted(store.ids())]:
+        digest.update(text.encode())
+    stamp = store.read_json(STAMP_FILE)
+    if stamp is None or stamp.get("made_of") != digest.hexdigest() or store.read_text(REPORT_FILE) is None:
+        results = write_outputs(store)
+        sentence = results.judgement.sentence if results.judgement else f"No verdict: {results.no_judgement}"
+        stamp = {"made_of": digest.hexdigest(), "sentence": sentence}
+        store.write_json(STAMP_FILE, stamp)
+    return str(stamp["sentence"])
+
+
+def write_outputs(store: Store) -> Results:
+    """Judge the stored rows and write the verdict, the pictures and the report."""
+    results = load_results(store.uri)
+    if results.judgement is not None:
+        store.write_text(VERDICT_FILE, results.judgement.to_json() + "\n")
+    else:
+        store.remove(VERDICT_FILE)  # of rows that can no longer be judged together
+    save_plots(results, open_folder(store.uri, create=False))
+    store.write_text(REPORT_FILE, render_report(results))
+    return results
+
+
+class ReportingProgress(Progress):
+    """Progress that also rewrites report.html now and then, so that an open page follows a running study."""
+
+    def __init__(self, store: Store, every_s: float = 60.0) -> None:
+        super().__init__()
+        self._store, self._every = store, every_s
+        self._written, self._stored = time.monotonic(), -1
+
+    def update(self, counts: Counts) -> None:
+        """Show where the sweep stands, and refresh the report when there is news and time has passed.
+
+        The pause grows with what writing takes, so that reporting stays below a fiftieth of the run.
+        """
+        super().update(counts)
+        now = time.monotonic()
+        if counts.stored == self._stored or now - self._written < self._every:
+            return
+        self._store.write_text(REPORT_FILE, render_report(load_results(self._store.uri)))
+        self._stored, self._written = counts.stored, time.monotonic()
+        self._every = max(self._every, 50 * (self._written - now))

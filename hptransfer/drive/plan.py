@@ -1,0 +1,287 @@
+"""A plan: what a study would run, what of it is stored, and what it costs. Trains nothing but a short timing, starts
+no Ray.
+
+A search decides its trials as it goes, so a phase that searches is planned by its expected number of trials, each
+standing for one of a known shape; the fixed grid is planned trial by trial.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.execute.packing import packs_of
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import Precision
+from hptransfer.study.study import Study
+from hptransfer.study.trial import Phase, Trial
+from hptransfer.training.flops import TrialCost, cost_of
+from hptransfer.training.memory import micro_batches_for
+from hptransfer.trials.bracket.search import expected_trials
+from hptransfer.trials.grid import trials_of
+from hptransfer.trials.proxy.space import Setting, check_tune, proxy_trial
+from hptransfer.trials.proxy.telescope import telescope_plan
+
+__all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "planned_work"]
+
+MOST_TIMED_S = 5.0
+"""Seconds a step that is still timed; a timing takes a few of them."""
+
+Costs = Mapping[str, TrialCost]
+Seconds = Callable[[Trial], float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trials of one phase: each of them once, or `expected` trials in all, of which `trials` are examples by shape."""
+
+    phase: Phase
+    trials: tuple[Trial, ...]
+    expected: float | None = None
+    together: int | None = None
+    """Trials that a search asks for at a time: a pack does not reach across its batches."""
+    instead_of: int = 0
+    """Trials of the fixed grid that a bracket search stands in for."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a share of the plan weighs. FLOPs count all planned trials; `est_seconds` only what is left to run."""
+
+    planned: int
+    stored: int
+    params: int
+    """Parameters of the largest model."""
+    params_nonzero: int
+    flops_dense: float
+    flops_nonzero: float
+    memory_bytes: int
+    """Most that one trial needs with its sparse layers held dense."""
+    memory_sparse_bytes: int
+    """The same with them held as their non-zeros, as `--products` decides."""
+    micro_batches: int
+    """Most parts that a batch is cut into so that a trial fits."""
+    est_seconds: float | None
+    """Wall time of training on all workers, without start-up and compiling; None where nothing was timed."""
+
+
+@dataclass(frozen=True)
+class PhasePlan(Load):
+    """One phase. `packs` are those left to run."""
+
+    phase: str
+    packs: int
+
+
+@dataclass(frozen=True)
+class CellPlan(Load):
+    """One (width, density, depth) of a phase."""
+
+    phase: str
+    width: int
+    density: float
+    depth: int
+
+
+@dataclass(frozen=True)
+class Plan(Load):
+    """The whole plan. Of the stored trials `diverged` diverged; `failed` have a log under failed/ and no row."""
+
+    study: str
+    diverged: int
+    failed: int
+    packs: int
+    workers: int
+    fixed_grid: int
+    """Trials the fixed grid would take where a bracket search is planned in its stead; else 0."""
+    phases: tuple[PhasePlan, ...]
+    cells: tuple[CellPlan, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`; times in seconds, memory in bytes."""
+        return asdict(self)
+
+
+def planned_work(
+    study: Study, base: BaseHPs, *, precision: Precision, data_id: str, tuned: bool, searched: bool = True
+) -> list[Work]:
+    """Every phase that `run` goes through. `tuned`: the base HPs come from a search, done or to be done;
+    without `searched` it is left out, as with `--base`."""
+    works = []
+    if study.tune is not None and searched:
+        works += _search_work(Setting(study, precision, data_id))
+    grid = tuple(trials_of(study, base, precision=precision, data_id=data_id))
+    if study.grid.search == "fixed":
+        return [*works, Work("grid", grid)]
+    expected, fixed = expected_trials(study, base, tuned=tuned)
+    shapes = {trial.shape_key: trial for trial in grid}
+    return [*works, Work("grid", tuple(shapes.values()), expected, instead_of=fixed)]
+
+
+def _search_work(setting: Setting) -> list[Work]:
+    tune = check_tune(setting.study)
+    finals = min(tune.finalists, tune.trials) * tune.finalist_seeds
+    if tune.strategy == "optuna":
+        proxy = (proxy_trial(setting, {}, seed=0),)
+        return [Work("tune", proxy, tune.trials, tune.batch), Work("tune", proxy, finals)]
+    works = [
+        Work("tune", (proxy_trial(setting, {}, seed=0, width=width),), points ** len(tune.space))
+        for width, points in telescope_plan(setting.study)
+    ]
+    return [*works, Work("tune", works[-1].trials, finals)]
+
+
+def make_plan(
+    study: Study,
+    works: Sequence[Work],
+    rows: Iterable[Mapping[Any, Any]] = (),
+    *,
+    failed: int = 0,
+    workers: int = 1,
+    seconds_per_step: Seconds | None = None,
+    room: int | None = None,
+    warnings: Sequence[str] = (),
+) -> Plan:
+    """Weigh `works` against the stored `rows` (of which trial_id, phase and status are read).
+
+    `room` is what a trial may take of a worker's memory in bytes; None: without limit.
+
+    `seconds_per_step` times a shape; it is asked for the cheapest and the dearest that is left, never more, and not
+    for one that would take too long or does not fit into memory.
+    """
+    rows = list(rows)
+    lots = _lots(works, {str(row["trial_id"]): str(row["phase"]) for row in rows})
+    shapes = {lot.trial.shape_key: lot.trial for lot in lots}
+    costs = {key: cost_of(trial) for key, trial in shapes.items()}
+    timing = None
+    try:
+        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step else None
+    except OutOfMemoryError as error:  # not even the smallest fits here; the plan still says what it takes
+        warnings = [*warnings, f"no time was estimated: {error}"]
+
+    def load(chosen: Sequence[_Lot]) -> Load:
+        return _load(chosen, costs, timing, workers, room)
+
+    phases = []
+    for phase in dict.fromkeys(lot.phase for lot in lots):
+        own = [lot for lot in lots if lot.phase == phase]
+        packs = sum(_packs(work, [lot for lot in own if lot.work is work], workers) for work in works)
+        phases.append(PhasePlan(**vars(load(own)), phase=phase, packs=packs))
+    cells = []
+    for place in dict.fromkeys(lot.place for lot in lots):
+        phase, width, density, depth = place
+        own = [lot for lot in lots if lot.place == place]
+        cells.append(CellPlan(**vars(load(own)), phase=phase, width=width, density=density, depth=depth))
+    return Plan(
+        **vars(load(lots)),
+        study=study.name,
+        diverged=sum(row["status"] == "diverged" for row in rows),
+        failed=failed,
+        packs=sum(phase.packs for phase in phases),
+        workers=workers,
+        fixed_grid=sum(work.instead_of for work in works),
+        phases=tuple(phases),
+        cells=tuple(cells),
+        warnings=tuple(warnings),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lot:
+    """`planned` trials like `trial`, of which `left` are still to run."""
+
+    work: Work
+    trial: Trial
+    planned: float
+    left: float
+
+    @property
+    def phase(self) -> Phase:
+        return self.work.phase
+
+    @property
+    def place(self) -> tuple[Phase, int, float, int]:
+        return (self.phase, self.trial.width, self.trial.density, self.trial.depth)
+
+
+def _lots(works: Sequence[Work], stored: Mapping[str, str]) -> list[_Lot]:
+    """Stored trials of the fixed grid are known by id; those of a search by their phase, and fill its parts in turn."""
+    named = {trial.id for work in works if work.expected is None for trial in work.trials}
+    found = Counter("grid" if phase == "probe" else phase for i, phase in stored.items() if i not in named)
+    lots = []
+    for work in works:
+        if work.expected is None:
+            lots += [_Lot(work, trial, 1, 0 if trial.id in stored else 1) for trial in work.trials]
+            continue
+        have = min(found[work.phase], work.expected)
+        found[work.phase] -= round(have)
+        share = 1 / len(work.trials)
+        lots += [_Lot(work, t, work.expected * share, (work.expected - have) * share) for t in work.trials]
+    return lots
+
+
+def _load(lots: Sequence[_Lot], costs: Costs, timing: Seconds | None, workers: int, room: int | None) -> Load:
+    weighed = [(lot, costs[lot.trial.shape_key]) for lot in lots]
+    parts = {
+        key: 1 if room is None else micro_batches_for(costs[key], trial.training.batch_size, room)
+        for key, trial in {lot.trial.shape_key: lot.trial for lot in lots}.items()
+    }
+    planned = round(sum(lot.planned for lot in lots))
+    return Load(
+        planned=planned,
+        stored=planned - round(sum(lot.left for lot in lots)),
+        params=max((cost.params for _, cost in weighed), default=0),
+        params_nonzero=max((cost.params_nonzero for _, cost in weighed), default=0),
+        flops_dense=sum(lot.planned * cost.flops_dense for lot, cost in weighed),
+        flops_nonzero=sum(lot.planned * cost.flops_nonzero for lot, cost in weighed),
+        memory_bytes=max((costs[key].memory_bytes(n) for key, n in parts.items()), default=0),
+        memory_sparse_bytes=max((costs[key].memory_bytes(n, sparse=True) for key, n in parts.items()), default=0),
+        micro_batches=max(parts.values(), default=1),
+        est_seconds=None if timing is None else sum(lot.left * timing(lot.trial) for lot in lots if lot.left) / workers,
+    )
+
+
+def _packs(work: Work, lots: Sequence[_Lot], workers: int) -> int:
+    """Packs still to run; those of a search are counted on trials like its examples."""
+    if work.expected is None:
+        return len(packs_of([lot.trial for lot in lots if lot.left], work.phase, workers=workers))
+    total = 0
+    for lot in lots:
+        left = round(lot.left)
+        batch = work.together or left
+        for first in range(0, left, max(1, batch)):
+            asked = [lot.trial.model_copy(update={"seed": seed}) for seed in range(first, min(first + batch, left))]
+            total += len(packs_of(asked, work.phase, workers=workers))
+    return total
+
+
+def _timing(lots: Sequence[_Lot], costs: Costs, seconds_per_step: Seconds) -> Seconds:
+    """Seconds of a whole trial, on the line through the cheapest and the dearest step that is left to run.
+
+    A small step is mostly overhead and a large one mostly arithmetic, so one timing alone misleads. Counted by dense
+    FLOPs: where sparse layers are multiplied as such the estimate errs on the long side. A step that can be expected
+    to take more than `MOST_TIMED_S` is not timed but reckoned from a cheaper one.
+    """
+
+    def flops_per_step(trial: Trial) -> float:
+        return costs[trial.shape_key].flops_dense / trial.training.steps
+
+    waiting = sorted((lot.trial for lot in lots if lot.left), key=flops_per_step)
+    if not waiting:
+        return lambda trial: 0.0
+    low, fast = flops_per_step(waiting[0]), seconds_per_step(waiting[0])
+    slope = fast / low
+    dear = [trial for trial in waiting if flops_per_step(trial) > low and slope * flops_per_step(trial) <= MOST_TIMED_S]
+    if dear:
+        with suppress(OutOfMemoryError):
+            slope = max(0.0, (seconds_per_step(dear[-1]) - fast) / (flops_per_step(dear[-1]) - low))
+
+    def seconds(trial: Trial) -> float:
+        return trial.training.steps * (fast + slope * (flops_per_step(trial) - low))
+
+    return seconds

@@ -1,0 +1,171 @@
+"""The coordinate check: does every module's activation, gradient and update keep its size over width and density?
+
+`coordinate_check` trains a few steps on one repeated batch and records; it knows nothing of what is good.
+`judge_check` fits a slope of log size against log width or log density to every kind of module and compares it with
+a tolerance (Yang et al. 2022, appendix D.1; Dey et al. 2024, figure 5). `assert_coordinates` is both, for a test of
+a user's own model.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hptransfer.scaling.check.judge import CheckVerdict, judge_check
+from hptransfer.scaling.check.recorder import Recorder
+from hptransfer.scaling.parametrize import EmptyRowWarning, Parametrized, parametrize_target
+from hptransfer.scaling.rules import Rule, get_rule
+from hptransfer.scaling.target import Target
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import DecayMode, SparsitySpec
+
+__all__ = ["CheckSettings", "CheckVerdict", "assert_coordinates", "coordinate_check", "judge_check", "next_token_loss"]
+
+Loss = Callable[[nn.Module, Any], Tensor]
+
+
+def next_token_loss(model: nn.Module, batch: Tensor) -> Tensor:
+    """Cross-entropy in fp32 of the next token; `batch` holds tokens (B, T + 1)."""
+    logits = model(batch[:, :-1])
+    return F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """How the few steps are trained. `base_width` of None is the smallest width."""
+
+    base_width: int | None = None
+    depth: int | None = None
+    base_depth: int | None = None
+    base: BaseHPs | None = None
+    steps: int = 10
+    seeds: tuple[int, ...] = (0, 1, 2)
+    optimizer: str = "adamw"
+    betas: tuple[float, float] = (0.9, 0.95)
+    momentum: float = 0.9
+    decay: DecayMode = "independent"
+    eps: float = 1e-8
+    sparsity: SparsitySpec | None = None
+    roles: Mapping[str, str] | None = None
+    queries: tuple[str, ...] = ()
+
+
+def coordinate_check(
+    build: Callable[..., nn.Module],
+    batch: Any,
+    *,
+    widths: Sequence[int],
+    densities: Sequence[float] = (1.0,),
+    rules: Sequence[str | Rule] = ("supar",),
+    settings: CheckSettings | None = None,
+    loss: Loss = next_token_loss,
+    progress: Callable[[str], None] | None = None,
+) -> pd.DataFrame:
+    """Sizes of activations, gradients and updates, one row each, for every rule, width, density and seed.
+
+    Columns: rule, width, density, seed, step, module, kind, value, features, role.
+
+    - `step` counts updates made before the forward pass: 0 … steps.
+    - `kind`: `activation`: mean |output|; `gradient`: mean |∂loss/∂output|; `input_gradient`: mean |∂loss/∂input|,
+      of the tensor handed in, with what its other readers send back; `update`: mean |change of the output, for the
+      same input, that one optimizer step makes|; `weight_update`: mean |change| of the non-zeros of the module's
+      matrix, for looking, not for judging. Modules with matrices have all, others the first two.
+    - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths.
+    - `role` of the module's matrix, empty without one. The model itself has the module name `(model)`.
+
+    Plain eager torch on the CPU. The batch is the same in every step and run; non-finite values are kept.
+    """
+    chosen = settings or CheckSettings()
+    rows: list[dict[str, Any]] = []
+    for rule, width, density, seed in product(rules, widths, densities, chosen.seeds):
+        named = get_rule(rule) if isinstance(rule, str) else rule
+        if progress:
+            progress(f"{named.name}: width {width}, density {density:g}, seed {seed}")
+        target = Target(
+            build=build,
+            width=width,
+            base_width=chosen.base_width or min(widths),
+            rule=named,
+            depth=chosen.depth,
+            base_depth=chosen.base_depth or chosen.depth,
+            optimizer=chosen.optimizer,
+            decay=chosen.decay,
+            density=density,
+            sparsity=chosen.sparsity or SparsitySpec(),
+            base=chosen.base or BaseHPs(),
+            eps=chosen.eps,
+            roles=chosen.roles or {},
+            queries=chosen.queries,
+        )
+        where = {"rule": named.name, "width": width, "density": density, "seed": seed}
+        rows.extend({**where, **row} for row in _run(target, seed, batch, loss, chosen))
+    return pd.DataFrame(rows)
+
+
+def assert_coordinates(
+    build: Callable[..., nn.Module],
+    batch: Any,
+    *,
+    axis: Literal["width", "density"],
+    widths: Sequence[int],
+    densities: Sequence[float] = (1.0,),
+    rule: str | Rule = "supar",
+    settings: CheckSettings | None = None,
+    loss: Loss = next_token_loss,
+    first_tolerance: float = 0.05,
+    last_tolerance: float = 0.35,
+) -> CheckVerdict:
+    """For a test of your own model: run the check and fail with its sentence and the worst slopes."""
+    frame = coordinate_check(
+        build, batch, widths=widths, densities=densities, rules=(rule,), settings=settings, loss=loss
+    )
+    verdict = judge_check(frame, axis=axis, first_tolerance=first_tolerance, last_tolerance=last_tolerance)
+    if not verdict.passed:
+        worst = verdict.failures().head(8).to_string(index=False)
+        raise AssertionError(f"{verdict.sentence}\n{worst}")
+    return verdict
+
+
+def _run(target: Target, seed: int, batch: Any, loss: Loss, settings: CheckSettings) -> list[dict[str, Any]]:
+    """All rows of one model: `steps` updates and one more forward and backward pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EmptyRowWarning)  # sizes are means: a dead output is part of them
+        parametrized = parametrize_target(target, seed)
+    _without_noise(parametrized.model)
+    optimizer = _optimizer(parametrized, settings)
+    recorder = Recorder(parametrized.model, parametrized.table)
+    rows: list[dict[str, Any]] = []
+    with recorder.attached():
+        for step in range(settings.steps + 1):
+            optimizer.zero_grad(set_to_none=True)
+            recorder.begin()
+            loss(parametrized.model, batch).backward()  # type: ignore[no-untyped-call]
+            recorder.end()
+            if step < settings.steps:
+                recorder.keep_weights()
+                optimizer.step()
+                recorder.measure_update()
+            rows.extend({"step": step, **row} for row in recorder.rows())
+    return rows
+
+
+def _without_noise(model: nn.Module) -> None:
+    """Switch dropout off: it would pass for an update, of the same size whatever the rule."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+
+
+def _optimizer(parametrized: Parametrized, settings: CheckSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parametrized.param_groups, betas=settings.betas)
+    return torch.optim.SGD(parametrized.param_groups, momentum=settings.momentum)

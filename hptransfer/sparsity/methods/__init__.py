@@ -1,0 +1,1 @@
+"""Ways in which masks come to be and change, a file each."""

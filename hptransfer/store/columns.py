@@ -1,0 +1,184 @@
+"""What a stored row holds: the columns, their types, units and meaning, in one explicit and versioned place.
+
+`docs/results-schema.md` is generated from here by `schema_markdown`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+
+from hptransfer import __version__
+from hptransfer.study.trial import Outcome, Phase, Trial
+
+__all__ = ["CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "row_of", "schema_markdown", "upgrade"]
+
+SCHEMA_VERSION = 1
+"""Raised whenever a column is added, renamed or changes its meaning. A newer file is refused, an older one is read."""
+
+_TEXT, _INT, _FLOAT, _TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+
+
+def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
+SCHEMA = pa.schema(
+    [
+        _field("schema_version", _INT, "Version of this schema that the row was written with."),
+        _field("study", _TEXT, "Name of the study."),
+        _field("phase", _TEXT, "What the trial was first run for: `tune`, `grid` or `check`."),
+        _field("trial_id", _TEXT, "20 hexadecimal digits; equal ids mean the same run. Unique after reading."),
+        _field("rule", _TEXT, "Name of the scaling rule."),
+        _field("variant", _TEXT, "Label of the grid's variant; empty for the plain series."),
+        _field("optimizer", _TEXT, "Optimizer."),
+        _field("model", _TEXT, "Model factory."),
+        _field("width", _INT, "Width."),
+        _field("depth", _INT, "Depth, in blocks."),
+        _field("base_width", _INT, "Width of the proxy, where every multiplier is 1."),
+        _field("base_depth", _INT, "Depth of the proxy, in blocks."),
+        _field("density", _FLOAT, "Share of non-zero weights in the sparse layers, in (0, 1]."),
+        _field("sparsity_kind", _TEXT, "Pattern of the zeros: `random`, `row` or `n:m`."),
+        _field("sparsity_distribution", _TEXT, "How the density is shared among layers: `uniform` or `erk`."),
+        _field("lr", _FLOAT, "Base learning rate (peak), before the rule scales it."),
+        _field("init_std", _FLOAT, "Base standard deviation of the initial weights, before the rule scales it."),
+        _field("alpha_input", _FLOAT, "Multiplier of the embedding's output."),
+        _field("alpha_output", _FLOAT, "Multiplier of the readout's input."),
+        _field("weight_decay", _FLOAT, "Base weight decay, before the rule scales it."),
+        _field("decay", _TEXT, "`independent` (lr × decay held) or `coupled`."),
+        _field("schedule", _TEXT, "Shape of the learning-rate schedule."),
+        _field("warmup", _FLOAT, "Share of the steps spent on linear warm-up."),
+        _field("beta1", _FLOAT, "Adam β₁."),
+        _field("beta2", _FLOAT, "Adam β₂."),
+        _field("precision", _TEXT, "`fp32` or `bf16`."),
+        _field("seed", _INT, "Seed of initial weights and masks, and of the batches unless those have their own."),
+        _field("steps", _INT, "Optimizer steps planned."),
+        _field("batch_size", _INT, "Sequences a step."),
+        _field("sequence_length", _INT, "Tokens a sequence."),
+        _field("tokens", _INT, "Training tokens seen; fewer than planned when the run diverged or was pruned."),
+        _field("status", _TEXT, "`ok`, `diverged` or `pruned`."),
+        _field("loss", _FLOAT, "Held-out loss at the end, in nats a token; NaN when diverged or pruned."),
+        _field("train_loss", _FLOAT, "Training loss at the end, in nats a token; may be NaN when diverged."),
+        _field("diverged_step", _INT, "Step at which the run diverged; null when it did not.", nullable=True),
+        _field("params", _INT, "Parameters, zeros included."),
+        _field("params_nonzero", _INT, "Parameters that are not masked."),
+        _field("flops_dense", _FLOAT, "FLOPs of the whole run, forward and backward, with zeros counted."),
+        _field("flops_nonzero", _FLOAT, "FLOPs of the whole run, forward and backward, of non-zero weights alone."),
+        _field("wall_s", _FLOAT, "Wall time of the trial in seconds; its share where trials trained together."),
+        _field("peak_memory_bytes", _INT, "Peak memory in bytes; null in rows older than version 1.", nullable=True),
+        _field("device", _TEXT, "Device the trial ran on."),
+        _field("products", _TEXT, "`dense`, or `sparse:k/n`: k of the n masked layers on their non-zeros."),
+        _field("data_id", _TEXT, "Fingerprint of the corpus."),
+        _field("code_version", _TEXT, "Version of this package."),
+        _field("versions", _TEXT, "Versions of Python and the main libraries, as a JSON object."),
+        _field("note", _TEXT, "Remark of the training program; mostly empty."),
+        _field("finished_at", _TIME, "When the row was made, UTC."),
+    ]
+)
+"""One row a trial (`trials/*.parquet`)."""
+
+CURVE_SCHEMA = pa.schema(
+    [
+        _field("trial_id", _TEXT, "The trial the point belongs to."),
+        _field("step", _INT, "Optimizer steps done."),
+        _field("train_loss", _FLOAT, "Training loss at that step, in nats a token."),
+        _field("validation_loss", _FLOAT, "Held-out loss, in nats a token; NaN where it was not measured."),
+    ]
+)
+"""One row a point of a learning curve (`curves/*.parquet`)."""
+
+_LIBRARIES = ("torch", "numpy", "pyarrow", "ray", "optuna")
+
+
+@cache
+def _versions() -> str:
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return json.dumps(found, sort_keys=True)
+
+
+def row_of(study_name: str, phase: Phase, trial: Trial, outcome: Outcome) -> dict[str, Any]:
+    """The stored row of a finished trial; keys are the columns of `SCHEMA`, in order."""
+    if outcome.trial_id != trial.id:
+        raise ValueError(f"outcome of {outcome.trial_id} handed in for trial {trial.id}")
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study_name,
+        "phase": phase,
+        "model": trial.model.factory,
+        "sparsity_kind": trial.sparsity.kind,
+        "sparsity_distribution": trial.sparsity.distribution,
+        "code_version": __version__,
+        "versions": _versions(),
+        "finished_at": datetime.now(UTC),
+    }
+    # First place that has the column wins: the outcome's tokens (seen) before the trial's (planned).
+    for name in SCHEMA.names:
+        for source in (outcome, trial, trial.base, trial.training):
+            if name not in values and hasattr(source, name):
+                values[name] = getattr(source, name)
+    return {name: values[name] for name in SCHEMA.names}
+
+
+def curves_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """The rows of `CURVE_SCHEMA` of one outcome."""
+    return [
+        {
+            "trial_id": outcome.trial_id,
+            "step": point.step,
+            "train_loss": point.train_loss,
+            "validation_loss": point.validation_loss,
+        }
+        for point in outcome.curve
+    ]
+
+
+def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """An older table with the columns of `schema`: text it lacks becomes "", floats NaN, the rest null."""
+    columns = []
+    for field in schema:
+        if field.name in table.column_names:
+            columns.append(table.column(field.name).cast(field.type))
+        else:
+            filler = 0 if field.name == "schema_version" else {_TEXT: "", _FLOAT: float("nan")}.get(field.type)
+            columns.append(pa.array([filler] * table.num_rows, field.type))
+    loose = pa.schema([field.with_nullable(True) for field in schema])
+    return pa.Table.from_arrays(columns, schema=loose)
+
+
+def schema_markdown() -> str:
+    """The schema as a page of the documentation."""
+    lines = [
+        "# Results schema",
+        "",
+        f"Version {SCHEMA_VERSION}. Generated from `hptransfer/store/columns.py`; do not edit by hand.",
+        "",
+        "A results folder holds `trials/*.parquet`, a row a trial, and `curves/*.parquet`, a row a point of a learning",
+        "curve. Every file is an ordinary Parquet file. A file is never changed once written: its name ends in the",
+        "first 16 digits of the SHA-256 of its bytes, so damage is noticed. When two files hold the same `trial_id`",
+        "(or `trial_id` and `step`) the first by file name counts.",
+        "",
+        'An older file is read with what it lacks filled in: text "", floats NaN, else null. A newer one is refused.',
+    ]
+    for title, schema in (("Trials", SCHEMA), ("Curves", CURVE_SCHEMA)):
+        lines += ["", f"## {title}", "", "| column | type | meaning |", "|---|---|---|", *_markdown_rows(schema)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rows(schema: pa.Schema) -> Sequence[str]:
+    rows = []
+    for field in schema:
+        kind = f"{field.type}, may be null" if field.nullable else str(field.type)
+        rows.append(f"| `{field.name}` | {kind} | {field.metadata[b'description'].decode()} |")
+    return rows

@@ -1,0 +1,339 @@
+"""The store: the only source of truth about what has run.
+
+Finished packs become immutable Parquet parts. A part's name carries the time it was made and the start of the
+SHA-256 of its bytes, so a truncated, empty or altered part is noticed on reading, set aside and named; its trials
+count as not stored and run again. Reading lets duplicates fall together by id: the first by part name counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.json_values import plain
+from hptransfer.store.columns import CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION, curves_of, row_of, schema_markdown, upgrade
+from hptransfer.store.folders import Folder, open_folder
+
+__all__ = [
+    "CURVE_SCHEMA",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Store",
+    "curves_of",
+    "read_results",
+    "row_of",
+    "schema_markdown",
+]
+
+log = logging.getLogger("hptransfer")
+
+_KEYS = {"trials": ["trial_id"], "curves": ["trial_id", "step"]}
+_SCHEMAS = {"trials": SCHEMA, "curves": CURVE_SCHEMA}
+_MOST_PARTS = 1000
+_SMALL_ROWS = 64
+_MERGED = "-merged"
+
+
+class _Damaged(Exception):
+    """A part whose bytes cannot be trusted."""
+
+
+class Store:
+    """The results folder of one study. Make one with `Store.open`.
+
+    Any number of readers may look while one writer, which holds the lock, appends.
+    """
+
+    def __init__(self, folder: Folder, study_name: str | None) -> None:
+        self._folder, self._study = folder, study_name
+        self._release: Callable[[], None] | None = None
+        self._small: dict[str, int] = {}
+        self.damaged: dict[str, str] = {}
+        """Parts found unreadable since opening, by name, and why."""
+
+    @classmethod
+    def open(cls, uri: str, study_name: str | None = None, create: bool = True) -> Store:
+        """Open the results folder at a local path or any `pyarrow.fs` URI.
+
+        Refuses a folder that holds another study's results (when `study_name` is given) and one written by a newer
+        schema. `create=False` refuses a folder that is not there.
+        """
+        store = cls(open_folder(str(uri), create=create), study_name)
+        for name in reversed(store._folder.names("trials")):
+            try:
+                store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
+                break
+            except _Damaged:
+                continue
+        return store
+
+    @property
+    def uri(self) -> str:
+        """Where the store lies."""
+        return self._folder.uri
+
+    def holder(self) -> str:
+        """The driver that is writing here, in words; empty when nobody is."""
+        return self._folder.holder()
+
+    @contextmanager
+    def lock(self) -> Iterator[Store]:
+        """Be the only writer. A second one is refused (InputError) with the first one's pid and host."""
+        self._release = self._folder.lock()
+        try:
+            self._folder.clean()
+            for kind in _KEYS:
+                self._small[kind] = len(self._small_parts(kind))
+                self._merge_if_many(kind)
+            yield self
+        finally:
+            release, self._release = self._release, None
+            release()
+
+    def append(self, rows: Sequence[Mapping[str, Any]], curves: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Store finished trials as one immutable part. Curves go first, so that a stored row always has its curve.
+
+        Raises WorkError on a full disk; what was stored before stays intact.
+        """
+        if self._release is None:
+            raise RuntimeError("only the holder of the store's lock may append")
+        if curves:
+            self._append_part("curves", list(curves))
+        if rows:
+            self._append_part("trials", list(rows))
+
+    def ids(self) -> set[str]:
+        """Ids of the stored trials."""
+        return set(self._table("trials").column("trial_id").to_pylist())
+
+    def table(self) -> pa.Table:
+        """Every stored trial once, as an Arrow table with the columns of `SCHEMA`."""
+        return self._table("trials")
+
+    def read(self) -> pd.DataFrame:
+        """Every stored trial once, a row each. Diverged and pruned trials have a NaN loss."""
+        return _frame(self._table("trials"))
+
+    def read_curves(self) -> pd.DataFrame:
+        """Every stored point of every learning curve once."""
+        return _frame(self._table("curves"))
+
+    def path_of(self, name: str) -> str:
+        """Full path or URI of a file inside the store."""
+        return self._folder.path_of(name)
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write a JSON document, whole or not at all. NaN and infinities become null: JSON has no word for them."""
+        self.write_text(name, json.dumps(plain(value), indent=1, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """A JSON document, or None when there is none. Refuses one that is not JSON."""
+        text = self.read_text(name)
+        if text is None:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise InputError("is not valid JSON", where=self.path_of(name), hint=str(error)) from None
+
+    def write_frame(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a dataframe that is no part of the trials, for example `check.parquet`, whole or not at all."""
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
+        self._folder.write(name, buffer.getvalue().to_pybytes())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file (UTF-8), whole or not at all."""
+        self._folder.write(name, text.encode())
+
+    def read_text(self, name: str) -> str | None:
+        """A text file, or None when there is none."""
+        try:
+            return self._folder.read(name).decode(errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def names(self, subfolder: str) -> list[str]:
+        """Files in a subfolder, for example `failed`, by their names inside the store."""
+        return self._folder.names(subfolder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is no part, for example the log of a failure that has since been mended."""
+        if name.partition("/")[0] in _KEYS:
+            raise ValueError("parts are immutable")
+        self._folder.remove(name)
+
+    def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self._write_part(kind, pa.Table.from_pylist(rows, schema=_SCHEMAS[kind]), stamp)
+        self._small[kind] += 1
+        self._merge_if_many(kind)
+
+    def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
+        sink = pa.BufferOutputStream()
+        # Plain encoding without statistics: a part holds a few rows, and reading thousands of parts must be quick.
+        large = table.num_rows > _SMALL_ROWS
+        pq.write_table(
+            table,
+            sink,
+            compression="zstd" if large else "snappy",
+            use_dictionary=large,
+            write_statistics=False,
+            store_schema=False,
+        )
+        data = sink.getvalue().to_pybytes()
+
+        def check(found: bytes) -> None:
+            if found != data or pq.read_metadata(pa.BufferReader(found)).num_rows != table.num_rows:
+                raise WorkError(f"{self.uri}: a new part of {kind} did not read back as it was written")
+
+        self._folder.write(f"{kind}/{stamp}-{_digest(data)}.parquet", data, check)
+
+    def _load(self, name: str) -> pa.Table:
+        """One part, checked and upgraded to the present schema."""
+        kind = name.partition("/")[0]
+        data = self._folder.read(name)
+        digest = name.removesuffix(".parquet").rpartition("-")[2]
+        if len(digest) == 16 and digest != _digest(data):
+            raise _Damaged("is empty" if not data else "its bytes do not match the digest in its name")
+        try:
+            table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+            version, study = _provenance(table)
+            self._refuse_strange(name, version, study)
+            schema = _SCHEMAS[kind]
+            return table if table.schema.equals(schema) else upgrade(table, schema)
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise _Damaged(f"is no readable Parquet file: {str(error).splitlines()[0]}") from None
+
+    def _refuse_strange(self, name: str, version: int, study: str) -> None:
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                "was written by a newer hptransfer",
+                where=self.path_of(name),
+                found=f"schema version {version}",
+                allowed=f"up to {SCHEMA_VERSION}",
+                hint="upgrade hptransfer to read it",
+            )
+        if self._study and study and study != self._study:
+            raise InputError(
+                "this results folder belongs to another study",
+                where=self.uri,
+                found=study,
+                allowed=self._study,
+                hint="choose another folder with --results",
+            )
+
+    def _small_parts(self, kind: str) -> list[str]:
+        return [name for name in self._folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
+
+    def _parts(self, kind: str) -> dict[str, pa.Table]:
+        """Every readable part by name, in order."""
+        for _ in range(5):
+            names = [name for name in self._folder.names(kind) if name.endswith(".parquet")]
+            try:
+                return self._load_all(names)
+            except FileNotFoundError:
+                continue  # the writer merged small parts between our listing and our reading; list again
+        raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
+
+    def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
+        def load(name: str) -> pa.Table | _Damaged:
+            try:
+                return self._load(name)
+            except _Damaged as error:
+                return error
+
+        tables = {}
+        with ThreadPoolExecutor(4) as pool:
+            for name, found in zip(names, pool.map(load, names), strict=True):
+                if isinstance(found, _Damaged):
+                    self._set_aside(name, str(found))
+                else:
+                    tables[name] = found
+        return tables
+
+    def _set_aside(self, name: str, why: str) -> None:
+        if name not in self.damaged:
+            log.warning("%s %s; set aside, its trials will run again", self.path_of(name), why)
+        self.damaged[name] = why
+        if self._release is not None:  # only the writer may move files
+            self._folder.move(name, f"set-aside/{name.replace('/', '-')}")
+
+    def _table(self, kind: str) -> pa.Table:
+        return _joined(self._parts(kind).values(), kind)
+
+    def _merge_if_many(self, kind: str) -> None:
+        """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
+
+        The merged part takes the time of its oldest member, so that the order of parts stays as it was.
+        """
+        if self._small[kind] > _MOST_PARTS:
+            self._merge(kind)
+
+    def merge(self) -> None:
+        """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
+        for kind in _KEYS:
+            self._merge(kind)
+
+    def _merge(self, kind: str) -> None:
+        parts = self._load_all(self._small_parts(kind))
+        if parts:
+            stamp = min(parts).partition("/")[2].removesuffix(".parquet").partition("-")[0]
+            self._write_part(kind, _joined(parts.values(), kind), f"{stamp}{_MERGED}")
+        for name in parts:
+            self._folder.remove(name)
+        self._small[kind] = 0
+
+
+def read_results(uri: str) -> pd.DataFrame:
+    """The one call: every stored trial of a results folder (path or URI) as a dataframe, a row each.
+
+    Columns are described in `docs/results-schema.md`. Diverged and pruned trials have a NaN loss.
+    """
+    return Store.open(uri, create=False).read()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _provenance(table: pa.Table) -> tuple[int, str]:
+    """Newest schema version and the study of a part's rows; these two columns keep their names in every version."""
+    columns = table.column_names
+    version = pc.max(table.column("schema_version")).as_py() if "schema_version" in columns else 0
+    study = table.column("study")[0].as_py() if "study" in columns and table.num_rows else ""
+    return int(version or 0), study or ""
+
+
+def _joined(parts: Iterable[pa.Table], kind: str) -> pa.Table:
+    """Parts as one table, each key once, with the columns in order."""
+    loose = pa.schema([field.with_nullable(True) for field in _SCHEMAS[kind]])
+    return _first_of_each(pa.concat_tables([loose.empty_table(), *(part.cast(loose) for part in parts)]), _KEYS[kind])
+
+
+def _first_of_each(table: pa.Table, keys: list[str]) -> pa.Table:
+    if table.num_rows < 2:
+        return table
+    duplicate = table.select(keys).to_pandas().duplicated(keep="first").to_numpy()
+    return table.filter(pa.array(~duplicate)) if duplicate.any() else table
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Pandas with plain types; the one integer column that is mostly empty keeps its integers as `Int64`."""
+    frame: pd.DataFrame = table.to_pandas()
+    for field in table.schema:
+        if pa.types.is_integer(field.type) and field.name == "diverged_step":
+            frame[field.name] = frame[field.name].astype("Int64")
+    return frame

@@ -1,0 +1,180 @@
+"""A trial: one training run, fully described; and its outcome.
+
+A trial's id is a hash of what determines its numbers and of nothing else: not of the study it was planned in, its
+phase, the pack it rides in, the executor or the host. Two trials with one id are the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hptransfer.common.seams import TASKS, TRAINERS
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import (
+    DataSpec,
+    Fraction,
+    ModelSpec,
+    SparsitySpec,
+    Spec,
+    TrainingSpec,
+    named_by,
+)
+
+__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial"]
+
+NUMERICS_VERSION = 1
+"""Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
+
+Phase = Literal["tune", "probe", "grid", "check"]
+Status = Literal["ok", "diverged", "pruned"]
+
+
+class Trial(Spec):
+    """One training run with every choice made. Frozen; equal trials have equal ids."""
+
+    task: Annotated[str, named_by(TASKS)] = "language"
+    trainer: Annotated[str, named_by(TRAINERS)] = "packs"
+    model: ModelSpec = ModelSpec()
+    data: DataSpec = DataSpec()
+    data_id: str = ""
+    training: TrainingSpec = TrainingSpec(precision="fp32")
+    sparsity: SparsitySpec = SparsitySpec()
+    rule: str = "supar"
+    rule_digest: str = ""
+    rule_table: dict[str, Any] = Field(default_factory=dict, description="The table of a rule of the study's own.")
+    base_width: int = Field(default=64, ge=1)
+    base_depth: int = Field(default=2, ge=1)
+    width: int = Field(default=64, ge=1)
+    depth: int = Field(default=2, ge=1)
+    density: Fraction = 1.0
+    base: BaseHPs = BaseHPs()
+    seed: int = Field(default=0, ge=0)
+    axes: dict[str, float] = Field(default_factory=dict, description="Values of swept axes that are no base HPs.")
+    versions: dict[str, str] = Field(
+        default_factory=dict,
+        description="Versions of the outside entries that the trial names, for those that have one.",
+    )
+    variant: str = Field(default="", description="Label of the grid's variant; not part of the id.")
+
+    def canonical(self) -> dict[str, Any]:
+        """What determines the numbers, as plain JSON values. Paths and labels are left out.
+
+        With a fingerprint the data's spec says nothing further: the same tokens are the same data, wherever they lie.
+        """
+        tree = self.model_dump(mode="json")
+        for key in ("variant", "rule_table"):  # a label, and what `rule_digest` already says
+            tree.pop(key)
+        if self.data_id:
+            tree.pop("data")
+        # The first pattern that matches wins, so their order counts; that of other keys does not.
+        tree["model"]["roles"] = list(tree["model"]["roles"].items())
+        tree["numerics"] = NUMERICS_VERSION
+        for path, default in _SINCE.items():
+            _drop(tree, path.split("."), default)
+        return tree
+
+    @cached_property
+    def id(self) -> str:
+        """20 hexadecimal digits of the SHA-256 of the canonical description."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trial:
+        """A copy with changes, not validated. The original's cached id and shape do not come along."""
+        copied = super().model_copy(update=update, deep=deep)
+        for cached in ("id", "shape_key"):
+            copied.__dict__.pop(cached, None)
+        return copied
+
+    @property
+    def data_seed(self) -> int:
+        """Seed of the batch stream: the study's fixed one, else the trial's own."""
+        return self.seed if self.training.data_seed is None else self.training.data_seed
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of the whole run."""
+        return self.training.steps * self.training.batch_size * self.training.sequence_length
+
+    @cached_property
+    def shape_key(self) -> str:
+        """Hash of what fixes the compiled program: trials with one key may train in one pack.
+
+        LR, init, multipliers, seed, rule and decay are data to the program and so are not in it. The density is:
+        a layer held as its non-zeros has their number as its shape.
+        """
+        t = self.training
+        what = [
+            [self.task, self.trainer, self.axes, self.versions],
+            self.model.model_dump(mode="json"),
+            self.data_id,
+            self.width,
+            self.depth,
+            self.density,
+            self.sparsity.model_dump(mode="json"),
+            [t.steps, t.batch_size, t.sequence_length, t.optimizer, t.precision, t.eval_tokens, t.schedule],
+        ]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+_SINCE: dict[str, Any] = {
+    "task": "language",
+    "trainer": "packs",
+    "axes": {},
+    "versions": {},
+    "sparsity.method": "static",
+    "data.options": {},
+}
+"""Fields that came after ids were first given, and what they say of a trial of before: left out of an id where they say
+just that, so that a study which uses nothing new keeps its ids."""
+
+
+def _drop(tree: dict[str, Any], path: Sequence[str], default: object) -> None:
+    *sections, key = path
+    for section in sections:
+        tree = tree.get(section, {})
+    if tree.get(key) == default:
+        del tree[key]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of a run's learning curve. `validation_loss` is NaN where it was not measured."""
+
+    step: int
+    train_loss: float
+    validation_loss: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trial came to. An infrastructure failure is not an outcome.
+
+    `loss` is the held-out loss at the end in nats a token; NaN when the run diverged or was pruned before its end.
+    FLOPs count training (forward and backward) over the whole run; `flops_nonzero` counts only the non-zeros.
+    """
+
+    trial_id: str
+    status: Status
+    loss: float
+    train_loss: float
+    diverged_step: int | None
+    params: int
+    params_nonzero: int
+    flops_dense: float
+    flops_nonzero: float
+    tokens: int
+    wall_s: float
+    peak_memory_bytes: int
+    device: str
+    products: str = "dense"
+    note: str = ""
+    curve: tuple[CurvePoint, ...] = ()

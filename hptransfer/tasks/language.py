@@ -1,0 +1,71 @@
+"""The task `language`: predict the next token at every place of a window of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hptransfer.common.errors import InputError
+from hptransfer.study.pieces import DataSpec, TrainingSpec
+from hptransfer.tasks.data import Corpus, open_corpus
+
+__all__ = ["Language", "next_token_loss"]
+
+
+class Language:
+    """Batches are windows (B, T + 1) of tokens, the model maps (B, T) to logits (B, T, vocabulary)."""
+
+    unit = "nats per token"
+
+    def open(self, spec: DataSpec, expected: str = "") -> Corpus:
+        """The corpus; the same object again while its files are unchanged."""
+        return open_corpus(spec, expected)
+
+    def model_arguments(self, data: Corpus, training: TrainingSpec) -> Mapping[str, int]:
+        """Vocabulary and longest context."""
+        return {"vocab_size": data.vocab_size, "context": training.sequence_length}
+
+    def batch(self, data: Corpus, seed: int, step: int, training: TrainingSpec) -> Tensor:
+        """Windows (B, T + 1), drawn by (seed, step)."""
+        return data.batch(seed, step, training.batch_size, training.sequence_length)
+
+    def held_out(self, data: Corpus, training: TrainingSpec) -> list[Tensor]:
+        """Windows spread evenly over the held-out part."""
+        return data.validation_batches(training.eval_tokens, training.batch_size, training.sequence_length)
+
+    def inputs(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """Every token but the last."""
+        return (batch[:, :-1],)
+
+    def loss(self, output: Any, batch: Tensor) -> Tensor:
+        """Mean cross-entropy of the next token."""
+        return next_token_loss(output, batch[:, 1:])
+
+    def check_output(self, model: nn.Module, output: Any, batch: Tensor, data: Corpus) -> None:
+        """One logit a token of the vocabulary at every place."""
+        expected = (batch.shape[0], batch.shape[1] - 1, data.vocab_size)
+        if not isinstance(output, Tensor) or tuple(output.shape) != expected:
+            found = tuple(output.shape) if isinstance(output, Tensor) else type(output)
+            raise InputError(
+                "the model returns the wrong shape",
+                where="model.factory",
+                found=f"{type(model).__name__} gave {found}",
+                allowed=f"logits of shape (batch, time, vocabulary) = {expected}",
+            )
+
+    def chance(self, data: Corpus) -> float:
+        """ln(vocabulary), the loss of a uniform guess."""
+        return math.log(data.vocab_size)
+
+    def tokens(self, training: TrainingSpec) -> int:
+        """Tokens of a step."""
+        return training.batch_size * training.sequence_length
+
+
+def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats per token, in fp32 whatever the logits are."""
+    return F.cross_entropy(logits.float().flatten(0, -2), targets.flatten())

@@ -1,0 +1,246 @@
+"""What must fit together in a study: rules that exist, widths the model takes, densities an n:m pattern can have.
+
+`check_study` refuses what cannot run; `study_warnings` names what runs but may not answer the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.factory import shapes_only
+from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.refusals import nearest
+from hptransfer.study.series_name import split_series
+from hptransfer.study.study import Study
+from hptransfer.tasks.models import resolve_factory
+from hptransfer.trials.grid import series_of
+
+__all__ = ["check_study", "study_warnings", "unknown_rule"]
+
+VARIED = ("training", "model", "sparsity", "base")
+FEW_NONZEROS = 8
+
+
+def check_study(study: Study) -> None:
+    """Refuse, by one `InputError`, a study whose parts do not fit together."""
+    _check_data(study)
+    _check_own_rules(study)
+    _check_rule_names(study)
+    _check_shapes(study)
+    for name, overrides in study.grid.variants.items():
+        _check_variant(study, name, tuple(overrides))
+    _refuse_equal_variants(study)
+    for prefix, variant in _variants(study):
+        try:
+            _check_model(variant)
+            _check_pattern(variant)
+        except InputError as error:
+            raise (error.at(prefix) if prefix else error) from None
+
+
+def study_warnings(study: Study) -> list[str]:
+    """What will run but may not answer the question, each in a sentence or two that says why."""
+    shapes = study.grid.shapes(study.base.depth)
+    narrowest = min(shape.width for shape in shapes)
+    few = sorted({s.width * s.density for s in shapes if s.density < 1 and s.width * s.density < FEW_NONZEROS})
+    points = max(len(axis) for axis in (study.grid.lr or (), study.grid.lr_multiples or (), study.grid.init_multiples))
+    found = []
+    if study.base.width > narrowest:
+        found.append(
+            f"base.width {study.base.width} is wider than the target width {narrowest}: base HPs are tuned where"
+            " training is dearer than where they are used, and a rule's width correction is then applied backwards."
+        )
+    if few:
+        found.append(
+            f"some cells leave {few[0]:g} weights a neuron: below about {FEW_NONZEROS} the averages that every rule"
+            " rests on no longer hold; `grid.min_nonzeros` leaves such cells out."
+        )
+    if study.grid.search == "fixed" and points < 5:
+        found.append(
+            f"the grid has {points} point(s) on its swept axis: the optimum needs two finite points on either side,"
+            " so the verdict will be INCONCLUSIVE; give `grid.lr_multiples` at least five."
+        )
+    if len(study.grid.seeds) < 2:
+        found.append("one seed: the noise cannot be told from the effect; give `grid.seeds` two or more.")
+    missing = [name for name in study.verdict.expect_stable if split_series(name)[0] not in study.grid.rules]
+    if missing:
+        found.append(
+            f"verdict.expect_stable names {', '.join(missing)}, which grid.rules does not run:"
+            " `hptransfer verdict` cannot exit 0."
+        )
+    return found
+
+
+def _check_data(study: Study) -> None:
+    for key, path in (("path", study.data.path), ("validation_path", study.data.validation_path)):
+        if path is None or study.data.source not in ("text", "tokens"):
+            continue
+        try:
+            there = Path(path).is_file()
+        except (OSError, ValueError):  # a name the file system refuses
+            there = False
+        if not there:
+            raise InputError("no such file", where=f"data.{key}", found=path, allowed="an existing file")
+
+
+def _check_own_rules(study: Study) -> None:
+    for name, table in study.rules.items():
+        if name in known_rules():
+            raise InputError(
+                "is the name of a rule that ships", where=f"rules.{name}", hint="give your table a name of its own"
+            )
+        if not isinstance(table, dict):
+            raise InputError("is not a table", where=f"rules.{name}", found=table, allowed="a table of exponents")
+        if "like" in table and table["like"] not in list(known_rules()):
+            raise unknown_rule(str(table["like"]), f"rules.{name}.like", known_rules())
+        rule_from_table(name, table)
+
+
+def _check_rule_names(study: Study) -> None:
+    known = (*known_rules(), *study.rules)
+    named = [(f"grid.rules[{i}]", name) for i, name in enumerate(study.grid.rules)]
+    named += [(f"check.rules[{i}]", name) for i, name in enumerate(study.check.rules)]
+    named += [
+        (f"verdict.expect_stable[{i}]", split_series(name)[0]) for i, name in enumerate(study.verdict.expect_stable)
+    ]
+    if study.tune is not None:
+        named.append(("tune.rule", study.tune.rule))
+    for where, name in named:
+        if name not in known:
+            raise unknown_rule(name, where, known)
+
+
+def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
+    """The refusal of a rule that nobody named, with the nearest known one."""
+    close = nearest(name, known)
+    hint = f"did you mean '{close}'?" if close else "a rule of your own is a table under `rules`"
+    return InputError("unknown rule", where=where, found=name, allowed=", ".join(known), hint=hint)
+
+
+def _check_shapes(study: Study) -> None:
+    if not study.grid.shapes(study.base.depth):
+        raise InputError(
+            "leaves no cell of the grid",
+            where="grid.min_nonzeros",
+            found=study.grid.min_nonzeros,
+            allowed="at most the largest width × density of the grid",
+        )
+    widths = study.tune.telescope_widths if study.tune is not None else ()
+    if list(widths) != sorted(widths):
+        raise InputError("must rise", where="tune.telescope_widths", found=list(widths))
+    for pattern, role in study.model.roles.items():
+        if role not in ROLES:
+            close = nearest(role, ROLES)
+            raise InputError(
+                "is not a role",
+                where=f"model.roles.{pattern}",
+                found=role,
+                allowed=", ".join(ROLES),
+                hint=f"did you mean '{close}'?" if close else "",
+            )
+
+
+def _check_variant(study: Study, name: str, keys: tuple[str, ...]) -> None:
+    where = f"grid.variants.{name}"
+    for key in keys:
+        if key.split(".")[0] not in VARIED or "." not in key:
+            raise InputError(
+                "a variant cannot set this",
+                where=where,
+                found=key,
+                allowed="dotted keys under " + ", ".join(VARIED),
+            )
+        if key.split(".")[0] == "base" and key.removeprefix("base.") not in BaseHPs.model_fields:
+            raise InputError(
+                "a variant has the study's own proxy; of `base` it can set the HPs",
+                where=where,
+                found=key,
+                allowed=", ".join(f"base.{field}" for field in BaseHPs.model_fields),
+            )
+    only = study.model_copy(
+        update={"grid": study.grid.model_copy(update={"variants": {name: study.grid.variants[name]}})}
+    )
+    try:
+        series_of(only, study.base.hps)
+    except InputError as error:
+        raise error.at(where) from None
+
+
+def _refuse_equal_variants(study: Study) -> None:
+    """Two names for the same settings would share their trials, and one of them have none."""
+    seen: dict[str, str] = {}
+    for series in series_of(study, study.base.hps):
+        if series.rule == study.grid.rules[0]:
+            settings = series.study.model_dump_json(exclude={"grid"}) + series.base.model_dump_json()
+            if settings in seen:
+                raise InputError(
+                    f"has the settings of '{seen[settings]}'", where=f"grid.variants.{series.variant}", hint="drop one"
+                )
+            seen[settings] = series.variant
+
+
+def _variants(study: Study) -> Iterator[tuple[str, Study]]:
+    """The study, and as each of its variants has it, with the place that says so."""
+    yield "", study
+    if study.grid.variants:
+        seen = {series.variant: series.study for series in series_of(study, study.base.hps)}
+        for name, variant in seen.items():
+            yield f"grid.variants.{name}", variant
+
+
+def _check_model(study: Study) -> None:
+    """Build a model of this package's own at every width, without memory. A factory of the user's own is left alone:
+    reading a study runs no code of theirs."""
+    if ":" in study.model.factory:
+        return
+    build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
+    for where, width in dict.fromkeys(_widths(study)):
+        try:
+            with shapes_only():
+                build(width=width, depth=1)
+        except InputError as error:
+            raise InputError(
+                f"{where} = {width} does not fit the model: {error.problem}",
+                where=error.where or where,
+                found=error.found,
+                allowed=error.allowed,
+                hint=error.hint,
+            ) from None
+        except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            # Whatever a nonsensical option makes of the constructor is the option's fault.
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"the model cannot be built at {where} = {width}: {first}",
+                where="model.options",
+                found=study.model.options,
+            ) from None
+
+
+def _widths(study: Study) -> Iterator[tuple[str, int]]:
+    yield "base.width", study.base.width
+    yield from (("grid.cells" if study.grid.cells else "grid.widths", s.width) for s in study.grid.shapes(1))
+    yield from (("check.widths", width) for width in study.check.widths)
+    if study.tune is not None and study.tune.strategy == "telescope":
+        yield from (("tune.telescope_widths", width) for width in study.telescope_widths)
+
+
+def _check_pattern(study: Study) -> None:
+    """An n:m pattern has one density only."""
+    if ":" not in study.sparsity.kind:
+        return
+    n, m = (int(part) for part in study.sparsity.kind.split(":"))
+    if n > m:
+        raise InputError("keeps more than there is", where="sparsity.kind", found=study.sparsity.kind, allowed="n ≤ m")
+    densities = [("grid.densities", s.density) for s in study.grid.shapes(1)]
+    densities += [("check.densities", density) for density in study.check.densities or ()]
+    for where, density in densities:
+        if density not in (1.0, n / m):
+            raise InputError(
+                f"a {n}:{m} pattern cannot have this density",
+                where=where,
+                found=density,
+                allowed=f"{n / m:g} ({n}/{m}) or 1",
+            )

@@ -1,0 +1,124 @@
+"""What base.json says beyond the winner: the basin around it, its edges, and the search run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import numpy as np
+
+from hptransfer.study.study import Range
+from hptransfer.trials.proxy.finalists import Finalist
+from hptransfer.trials.proxy.fit import LocalQuadratic, flat_interval, local_quadratic
+from hptransfer.trials.proxy.space import HPs, coordinate, tidy, value_at
+from hptransfer.trials.proxy.tried import Tried
+
+__all__ = ["Basin", "basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
+
+FLAT = 0.005
+"""The flat range holds the LRs whose loss is within this of the best, relative."""
+
+EDGE = 0.05
+"""A winner within this share of a searched range from its end may have its optimum outside."""
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """The run with the least loss among those that reached their end."""
+    return min((t for t in tried if t.status == "ok"), key=lambda t: (t.loss, t.number))
+
+
+def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[LocalQuadratic | None, HPs | None]:
+    """The local quadratic around the best run, and its minimum when that lies among the runs near the best."""
+    ended, best = [t for t in tried if t.status == "ok"], best_of(tried)
+    places = np.array([[coordinate(t.hps[name], axis) for name, axis in space.items()] for t in ended])
+    centre = np.array([coordinate(best.hps[name], axis) for name, axis in space.items()])
+    fit = local_quadratic(places, np.array([t.loss for t in ended]), centre)
+    vertex = None if fit is None else fit.vertex
+    if fit is None or vertex is None or (vertex < fit.low).any() or (vertex > fit.high).any():
+        return fit, None
+    return fit, {
+        name: tidy(value_at(float(place), axis), axis)
+        for (name, axis), place in zip(space.items(), vertex, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Basin:
+    """The loss along the LR through the winner: curvature in nats per octave², and the LRs within half a percent.
+
+    All None when the LR was not searched; the curvature alone is None when the runs show no upward curve.
+    """
+
+    low: float | None
+    high: float | None
+    curvature: float | None
+
+
+def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> Basin:
+    """The basin around the winner, from a local quadratic over all searched axes, sliced along the LR.
+
+    The range is cut to the searched one and always holds the winner. Without an upward curve it spans the LRs whose
+    runs were measured within half a percent of the best.
+    """
+    if "lr" not in space:
+        return Basin(None, None, None)
+    names, lr = list(space), winner.hps["lr"]
+    ended = [t for t in tried if t.status == "ok"]
+    places = np.array([_place(t.hps, space, names) for t in ended])
+    losses = np.array([t.loss for t in ended])
+    fit = local_quadratic(places, losses, np.array(_place(winner.hps, space, names)))
+    axis = names.index("lr")
+    flat = None if fit is None else flat_interval(fit, axis, FLAT)
+    ends = log2(space["lr"].low), log2(space["lr"].high)
+    if fit is None or flat is None or flat[0] > ends[1] or flat[1] < ends[0]:
+        level = [t.hps["lr"] for t in ended if t.loss <= losses.min() * (1 + FLAT)]
+        return Basin(min([*level, lr]), max([*level, lr]), None)
+    low = space["lr"].low if flat[0] <= ends[0] else 2.0 ** flat[0]
+    high = space["lr"].high if flat[1] >= ends[1] else 2.0 ** flat[1]
+    return Basin(
+        min(low, lr),
+        max(high, lr),
+        float(fit.hessian[axis, axis]),
+    )
+
+
+def _place(hps: HPs, space: Mapping[str, Range], names: Sequence[str]) -> list[float]:
+    """Coordinates of a point; the LR always in octaves, whatever axis it was searched on."""
+    return [log2(hps[name]) if name == "lr" else coordinate(hps[name], space[name]) for name in names]
+
+
+def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:
+    """A sentence for every winning value that sits at an end of its range."""
+    found = []
+    for name, axis in space.items():
+        low, high = coordinate(axis.low, axis), coordinate(axis.high, axis)
+        share = (coordinate(hps[name], axis) - low) / (high - low)
+        if not EDGE < share < 1 - EDGE:
+            end = "low" if share <= EDGE else "high"
+            found.append(
+                f"the best {name} ({hps[name]:.3g}) lies at the {end} end of the searched range"
+                f" ({axis.low:.3g} to {axis.high:.3g}); the true optimum may lie beyond: widen tune.space.{name}"
+            )
+    return found
+
+
+def history(tried: Sequence[Tried], finalists: Sequence[Finalist]) -> list[dict[str, Any]]:
+    """Every run in the order it was asked, as plain values: the search first, then the finalists."""
+    again = [run for finalist in finalists for run in finalist.runs]
+    return [
+        {
+            "number": t.number,
+            "stage": stage,
+            "trial_id": t.trial.id,
+            "width": t.trial.width,
+            "seed": t.trial.seed,
+            "status": t.status,
+            "loss": t.loss,
+            "told": t.told,
+            **t.hps,
+        }
+        for stage, runs in (("search", tried), ("finalist", again))
+        for t in runs
+    ]

@@ -1,6 +1,0 @@
-"""Tune: search base hyperparameters on the small dense proxy, and say how sure and how flat the winner is."""
-
-from hptransfer.tuning.driver import tune, untuned_base
-from hptransfer.tuning.space import check_tune, planned_trials, tune_warnings
-
-__all__ = ["check_tune", "planned_trials", "tune", "tune_warnings", "untuned_base"]

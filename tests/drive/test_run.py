@@ -1,0 +1,97 @@
+"""A study run twice: the second time nothing is left to do, and nothing is started."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hptransfer import read_results
+from hptransfer.drive.options import Options, results_uri
+from hptransfer.drive.run import Phases, run_study
+
+STUDY = """
+name: twice
+model: {options: {head_size: 8}}
+data: {source: synthetic, max_bytes: 20000}
+training: {steps: 6, batch_size: 2, sequence_length: 8, precision: fp32, eval_tokens: 64}
+base: {width: 16, depth: 1}
+tune: {trials: 4, batch: 2, finalists: 1, finalist_seeds: 2}
+grid: {rules: [supar], widths: [16, 32], lr: {octaves: [-10, -3]}, seeds: 2, search: SEARCH}
+check: {enabled: false}
+"""
+
+
+def options(tmp_path: Path, search: str) -> Options:
+    study = tmp_path / "twice.yaml"
+    study.write_text(STUDY.replace("SEARCH", search))
+    given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+    return Options.from_command_line(given)
+
+
+@pytest.mark.parametrize("search", ["fixed", "bracket"])
+def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path, monkeypatch, search):
+    everything = Phases(tune=True, check=True, grid=True)
+    assert run_study(options(tmp_path, search), everything) == 0
+    rows = read_results(str(tmp_path / "results" / "twice"))
+    page = (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns
+
+    def no_executor(*args: object, **kwargs: object) -> None:
+        raise AssertionError("an executor was started")
+
+    monkeypatch.setattr("hptransfer.drive.run.make_executor", no_executor)
+    start = time.process_time()
+    assert run_study(options(tmp_path, search), everything) == 0
+    assert time.process_time() - start < 3
+    assert set(read_results(str(tmp_path / "results" / "twice"))["trial_id"]) == set(rows["trial_id"])
+    assert (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns == page
+
+
+def test_a_lost_row_of_a_finished_search_is_run_again(tmp_path):
+    grid = Phases(grid=True)
+    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    folder = tmp_path / "results" / "twice"
+    before = set(read_results(str(folder))["trial_id"])
+    next((folder / "trials").iterdir()).unlink()
+    assert set(read_results(str(folder))["trial_id"]) < before
+    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    assert set(read_results(str(folder))["trial_id"]) >= before
+
+
+def test_an_untuned_study_has_the_last_word_on_its_base(tmp_path):
+    """base.json of a study without a search is a copy of the study's own base, and no more than that."""
+    text = STUDY.replace("tune: {trials: 4, batch: 2, finalists: 1, finalist_seeds: 2}\n", "").replace(
+        "lr: {octaves: [-10, -3]}", "lr: [2^-7]"
+    )
+    study = tmp_path / "twice.yaml"
+    for init in (0.02, 0.08):
+        study.write_text(text.replace("SEARCH", "fixed").replace("depth: 1}", f"depth: 1, init_std: {init}}}"))
+        given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+        assert run_study(Options.from_command_line(given), Phases(tune=True, grid=True)) == 0
+    rows = read_results(str(tmp_path / "results" / "twice"))
+    assert sorted(rows["init_std"].unique()) == [0.02, 0.08]
+
+
+def test_a_verdict_does_not_outlive_the_rows_it_was_given_on(tmp_path):
+    """Rows of two batch sizes cannot be judged together: the old verdict goes."""
+    study, verdict = tmp_path / "twice.yaml", tmp_path / "results" / "twice" / "verdict.json"
+    for batch in (2, 4):
+        text = STUDY.replace("SEARCH", "fixed").replace("batch_size: 2", f"batch_size: {batch}")
+        study.write_text(text)
+        given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+        assert run_study(Options.from_command_line(given), Phases(grid=True)) == 0
+        assert verdict.exists() == (batch == 2)
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"),
+    [
+        ("results", "results/s"),
+        ("results/", "results/s"),
+        ("s3://bucket/deep", "s3://bucket/deep/s"),
+        ("s3://bucket/deep?region=x&scheme=http", "s3://bucket/deep/s?region=x&scheme=http"),
+    ],
+)
+def test_a_study_lies_below_its_folder_whatever_follows_in_a_uri(folder, found):
+    assert results_uri(folder, "s") == found

@@ -1,0 +1,87 @@
+"""What the stored studies came to before the house was rebuilt, held to the last digit.
+
+Each file holds, for one folder under `results/`, its verdicts and cells, the data of the page's charts, and the ids of
+its trials, as they were at schema version 1. Words may be put better since then; numbers and ids may not move.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hptransfer.analysis.results import load_results
+from hptransfer.drive.load_study import validate_study
+from hptransfer.report.charts import charts
+from hptransfer.store.store import Store
+from hptransfer.trials.grid import trials_of, tuned_study
+from hptransfer.trials.proxy.space import Setting, proxy_trial, space_of
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / "results"
+STUDIES = sorted(path.name.removesuffix(".json.gz") for path in HERE.glob("*.json.gz"))
+WORDS = {"why", "title", "lead", "note", "label", "sentence", "suggest", "notes"}
+"""Keys whose text may be put better."""
+
+
+@pytest.fixture(params=STUDIES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def golden(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress((HERE / f"{name}.json.gz").read_bytes()))
+    return found
+
+
+def numbers(node: Any, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every value of a document that is no mere wording, with its place."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in WORDS:
+                yield from numbers(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for place, value in enumerate(node):
+            yield from numbers(value, f"{path}[{place}]")
+    elif not isinstance(node, str) or " " not in node:  # a text of several words is a wording too
+        yield path, node
+
+
+def test_there_is_a_golden_file_for_every_committed_study() -> None:
+    assert len(STUDIES) == 14
+
+
+def test_the_verdict_and_every_cell_are_what_they_were(name: str) -> None:
+    judgement = load_results(str(RESULTS / name)).judgement
+    assert judgement is not None
+    now, before = judgement.to_dict(), golden(name)["whole"]
+    assert list(numbers(now)) == list(numbers(before))
+    assert [v["verdict"] for v in json.loads(judgement.to_json())] == [v["verdict"] for v in golden(name)["verdict"]]
+
+
+def test_the_charts_hold_what_they_held(name: str) -> None:
+    now = json.loads(json.dumps(charts(load_results(str(RESULTS / name)))))
+    assert list(numbers(now)) == list(numbers(golden(name)["charts"]))
+
+
+def test_trial_ids_are_what_they_were(name: str) -> None:
+    folder = RESULTS / name
+    study = validate_study(yaml.safe_load((folder / "study.yaml").read_text()))
+    (data_id,) = Store.open(str(folder), create=False).read()["data_id"].unique()
+    precision = study.training.precision
+    assert precision != "auto"
+    changed, hps = tuned_study(study, json.loads((folder / "base.json").read_text()))
+    assert [t.id for t in trials_of(changed, hps, precision=precision, data_id=data_id)] == golden(name)["grid_ids"]
+    if study.tune is not None:
+        setting = Setting(study, precision, data_id)
+        runs = json.loads((folder / "tune.json").read_text()) if golden(name)["tune_ids"] else []
+        again = [
+            proxy_trial(setting, {hp: run[hp] for hp in space_of(study.tune)}, seed=run["seed"], width=run["width"]).id
+            for run in runs
+        ]
+        assert again == golden(name)["tune_ids"]

@@ -1,0 +1,24 @@
+"""The numbers that all tensors share at one step."""
+
+from __future__ import annotations
+
+import math
+
+from hptransfer.study.pieces import TrainingSpec
+from hptransfer.training.step_numbers import step_numbers
+
+
+def test_no_clip_is_an_infinite_one() -> None:
+    assert step_numbers(TrainingSpec(clip=0), 0)["clip"] == math.inf
+    assert step_numbers(TrainingSpec(clip=0.5), 0)["clip"] == 0.5
+
+
+def test_names_and_their_order_are_the_same_at_every_step() -> None:
+    training = TrainingSpec(steps=10)
+    assert {tuple(step_numbers(training, step)) for step in range(10)} == {
+        ("lr_factor", "clip", "beta1", "beta2", "unbias1", "unbias2")
+    }
+
+
+def test_an_optimizer_brings_its_own() -> None:
+    assert tuple(step_numbers(TrainingSpec(optimizer="sgd", momentum=0.8), 3)) == ("lr_factor", "clip", "momentum")
