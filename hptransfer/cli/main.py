@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 import click
 
-from hptransfer import __version__
 from hptransfer.cli.options import BASE, JSON, RESULTS, RESULTS_DIR, SEARCH, SET, STORAGE, STUDY, YES, targeted, working
 from hptransfer.common.errors import HptransferError
+from hptransfer.common.version import __version__
 
 __all__ = ["cli", "main"]
 

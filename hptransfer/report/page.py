@@ -13,9 +13,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from hptransfer import __version__
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import seconds_text
+from hptransfer.common.version import __version__
 from hptransfer.report.answer import answer_of
 from hptransfer.report.cells_table import cells_section
 from hptransfer.report.charts import charts

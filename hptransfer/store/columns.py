@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hptransfer import __version__
+from hptransfer.common.version import __version__
 from hptransfer.study.trial import Outcome, Phase, Trial
 
 __all__ = ["CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "row_of", "schema_markdown", "upgrade"]
