@@ -53,6 +53,8 @@ class Options:
     address: str | None = None
     workers: int | None = None
     settings: WorkerSettings = field(default_factory=WorkerSettings)
+    observe: tuple[str, ...] = ()
+    """Observers beside those that are always there."""
     yes: bool = False
     storage: str | None = None
     command: str = ""
@@ -87,6 +89,7 @@ class Options:
                 compile="never" if given.get("no_compile") else "auto",
                 sys_path=folders,
             ),
+            observe=tuple(given.get("observe", ())),
             yes=bool(given.get("yes")),
             storage=given.get("storage"),
             command=shlex.join(["hptransfer", *sys.argv[1:]]),

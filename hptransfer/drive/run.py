@@ -7,7 +7,7 @@ worker. What is still running when the driver dies is the only thing lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,12 @@ import click
 
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import OBSERVERS
 from hptransfer.drive.check import check_study, print_check
 from hptransfer.drive.load_study import dump_study
 from hptransfer.drive.options import Options, stored_base, stored_precision
-from hptransfer.drive.outputs import ReportingProgress, refresh_outputs
+from hptransfer.drive.outputs import refresh_outputs
+from hptransfer.execute.base import Executor, Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
 from hptransfer.store.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
@@ -50,19 +52,32 @@ class Phases:
 
 def run_study(options: Options, phases: Phases) -> int:
     """Run `phases` of a study and write its outputs; the exit status. A Ctrl-C is 130 and says how to resume."""
+    observers = [OBSERVERS.make(name) for name in dict.fromkeys(("terminal", "page", *options.observe))]
     store = Store.open(options.results, options.study.name)
-    with store.lock(), ReportingProgress(store) as progress:
-        runner = Runner(store, _executor(options, store), progress, options.study.name)
-        try:
-            with runner:
-                passed = _run_phases(options, phases, store, runner)
-        except KeyboardInterrupt as stop:
-            kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
-            click.echo(f"hptransfer: {kept}; continue with: {options.command}", err=True)
-            return 130
-        sentence = refresh_outputs(store)
-    _say_goodbye(options, store, runner, sentence if phases.grid and passed else "", checked=passed)
+    runner = Runner(store, _executor(options, store), observers, options.study.name)
+    try:
+        with store.lock():
+            passed, sentence = _run_observed(options, phases, store, runner)
+    except KeyboardInterrupt as stop:
+        kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
+        click.echo(f"hptransfer: {kept}; continue with: {options.command}", err=True)
+        return 130
+    _say_goodbye(options, store, runner, sentence, checked=passed)
     return 1 if runner.failed or not passed else 0
+
+
+def _run_observed(options: Options, phases: Phases, store: Store, runner: Runner) -> tuple[bool, str]:
+    """Whether the coordinate check passed, and the verdict's sentence if the grid ran; observers hear of every end."""
+    sentence = ""
+    runner.observers.started(options.study, store.uri)
+    try:
+        with runner:
+            passed = _run_phases(options, phases, store, runner)
+        judged = refresh_outputs(store)
+        sentence = judged if phases.grid and passed else ""
+        return passed, sentence
+    finally:
+        runner.observers.finished(runner.counts, sentence)
 
 
 def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) -> bool:
@@ -172,16 +187,10 @@ def _settle_precision(options: Options, store: Store) -> Precision:
     return precision
 
 
-def _executor(options: Options, store: Store) -> Any:
+def _executor(options: Options, store: Store) -> Callable[[], Executor]:
     folder = store.uri if is_local(store.uri) else None
-    return partial(
-        make_executor,
-        options.executor,
-        _settings(options, store),
-        address=options.address,
-        workers=options.workers,
-        folder=folder,
-    )
+    launch = Launch(_settings(options, store), address=options.address, workers=options.workers, folder=folder)
+    return partial(make_executor, options.executor, launch)
 
 
 def _settings(options: Options, store: Store) -> WorkerSettings:

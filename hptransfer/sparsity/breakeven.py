@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from hptransfer.common.cache import cache_dir as users_cache
+from hptransfer.common.choices import Products
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
@@ -76,7 +76,7 @@ class Timing:
 
 def choose_products(
     layers: Mapping[str, LayerShape],
-    products: Literal["auto", "dense", "sparse"],
+    products: Products,
     device: torch.device,
     cache_dir: str | None = None,
 ) -> frozenset[str]:

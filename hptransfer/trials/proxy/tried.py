@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import log, nan
 from typing import Any, Literal, Protocol
 
+from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
-from hptransfer.execute.pruning import PastRun, PrunerName, Pruning
+from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.tasks.data import open_corpus
