@@ -22,7 +22,8 @@ from common import CORES, Row, bound, show, write
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Runner
-from hptransfer.store.store import Store, row_of
+from hptransfer.store.columns import row_of
+from hptransfer.store.store import Store
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.study.trial import Outcome, Trial
