@@ -15,6 +15,7 @@ __all__ = [
     "RUNNING_FILE",
     "STAMP_FILE",
     "STUDY_FILE",
+    "TENSORS_FILE",
     "VERDICT_FILE",
 ]
 
@@ -26,6 +27,8 @@ BASE_FILE = "base.json"
 """The base HPs, and what finding them cost."""
 HISTORY_FILE = "tune.json"
 """Every run of the search, in order."""
+TENSORS_FILE = "tensors.json"
+"""What each rule does to every tensor of the largest, sparsest model of the grid."""
 CHECK_FILE = "check.json"
 """What the coordinate check came to."""
 CHECK_FRAME_FILE = "check.parquet"
