@@ -324,9 +324,9 @@ def status(**options: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> Any:
-    from hptransfer.drive.options import Options
+    from hptransfer.drive.request import Request
 
-    return Options.from_command_line(given)
+    return Request.from_command_line(given)
 
 
 class _OnTerminal(logging.Handler):

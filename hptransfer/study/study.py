@@ -1,7 +1,7 @@
 """A study: one question about hyperparameter transfer, as a YAML file says it.
 
 The classes here are the file's schema; `docs/study-file.md` is generated from their descriptions. Reading, merging
-`--set` overrides and turning every refusal into one clear message is `hptransfer.drive.load_study`.
+`--set` overrides and turning every refusal into one clear message is `hptransfer.study.file`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
     "CheckSpec",
     "GridSpec",
     "Range",
-    "Searched",
+    "SearchedName",
     "Study",
     "Sweep",
     "TuneSpec",
@@ -105,7 +105,7 @@ class Range(Spec):
         return self
 
 
-Searched = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
+SearchedName = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
 """What a proxy search may vary."""
 
 
@@ -130,7 +130,7 @@ class TuneSpec(Spec):
     )
     steps: int | None = Field(default=None, ge=1, description="Steps of a proxy trial; by default as in training.")
     rule: str = Field(default="supar", description="Rule of the proxy; at the base size every μP-like rule agrees.")
-    space: dict[Searched, Range] = Field(
+    space: dict[SearchedName, Range] = Field(
         default={"lr": Range(low=2.0**-10, high=2.0**-3)},
         description="What is searched, and where.",
     )
@@ -141,7 +141,7 @@ class TuneSpec(Spec):
 
     @field_validator("space")
     @classmethod
-    def _something(cls, value: dict[Searched, Range]) -> dict[Searched, Range]:
+    def _something(cls, value: dict[SearchedName, Range]) -> dict[SearchedName, Range]:
         if not value:
             raise ValueError("nothing to search: name at least one hyperparameter")
         return value

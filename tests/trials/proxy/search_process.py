@@ -13,7 +13,8 @@ from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.proxy import tune
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.settled import Settled
 
 
 def small_study(sampler: str, pruner: str = "none") -> Study:
@@ -54,7 +55,8 @@ def search(folder: str, sampler: str, pruner: str = "none", most: int = 4) -> di
             pack_trials=lambda trials, phase: packs_of(trials, phase, most=most),
         ) as runner,
     ):
-        return tune(study, runner, precision="fp32", data_id=open_corpus(study.data).fingerprint)
+        data_id = open_corpus(study.data).fingerprint
+        return tune(Settled(study, study.base.hps, "fp32", data_id), runner).document()
 
 
 if __name__ == "__main__":
