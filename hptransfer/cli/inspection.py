@@ -17,69 +17,62 @@ from rich.console import Console
 
 from hptransfer.cli.plan_table import plan_table
 from hptransfer.common.errors import InputError
-from hptransfer.drive.options import Options, existing_store, stored_base, stored_precision
 from hptransfer.drive.plan import Plan, make_plan, planned_work
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
 from hptransfer.scaling.rules import known_rules
 from hptransfer.store.file_names import FAILED_FOLDER
 from hptransfer.store.store import Store
 from hptransfer.study.pieces import parse_number
+from hptransfer.study.study import Cell
 from hptransfer.study.trial import Trial
 from hptransfer.training.build import target_of
 from hptransfer.training.calibrate import seconds_per_step
 from hptransfer.training.memory import room_for_a_trial
 from hptransfer.training.process import device_of, workers_here
 from hptransfer.trials.checks import study_warnings, unknown_rule
-from hptransfer.trials.grid import make_trial, tuned_study
 
 __all__ = ["run_check", "show_explanation", "show_plan", "write_export"]
 
 
 def show_plan(given: Mapping[str, Any]) -> None:
     """Print what `run` would do."""
-    options = Options.from_command_line(given)
-    plan = plan_of(options, calibrate=not given["no_calibrate"])
+    request = Request.from_command_line(given)
+    plan = plan_of(request, calibrate=not given["no_calibrate"])
     if given["as_json"]:
         click.echo(json.dumps(plan.to_json(), indent=2))
     else:
         Console().print(plan_table(plan))
         for warning in plan.warnings:
-            if warning not in study_warnings(options.study):  # those were told when the study was read
+            if warning not in study_warnings(request.study):  # those were told when the study was read
                 click.echo(f"hptransfer: warning: {warning}", err=True)
 
 
-def plan_of(options: Options, *, calibrate: bool) -> Plan:
+def plan_of(request: Request, *, calibrate: bool) -> Plan:
     """The plan of a study against what its results folder holds."""
-    store = existing_store(options)
-    base, _ = stored_base(options, store)
-    study, hps = tuned_study(options.study, base)
-    searched = options.base is None and study.tune is not None
-    precision = stored_precision(study, store) or "fp32"
-    works = planned_work(
-        study,
-        hps,
-        precision=precision,
-        data_id=options.data_id,
-        tuned=searched or base.get("trials") != 0,
-        searched=searched,
-    )
+    store = existing_store(request)
+    settled, base, _ = settled_by(request, store)
+    study = settled.study
+    searched = request.base is None and study.tune is not None
+    works = planned_work(settled, tuned=searched or base.tuned, searched=searched)
     rows = store.read()[["trial_id", "phase", "status"]].to_dict("records") if store else []
     return make_plan(
         study,
         works,
         rows,
         failed=len(store.names(FAILED_FOLDER)) if store else 0,
-        workers=options.workers or workers_here(options.settings),
-        seconds_per_step=partial(seconds_per_step, settings=options.settings) if calibrate else None,
-        room=room_for_a_trial(options.settings, device_of(options.settings)),
+        workers=request.workers or workers_here(request.settings),
+        seconds_per_step=partial(seconds_per_step, settings=request.settings) if calibrate else None,
+        room=room_for_a_trial(request.settings, device_of(request.settings)),
         warnings=study_warnings(study),
     )
 
 
 def show_explanation(given: Mapping[str, Any]) -> None:
     """Print what a rule does to every tensor of a target."""
-    options = Options.from_command_line(given)
-    trial, source = _target_trial(options, given)
+    request = Request.from_command_line(given)
+    trial, source = _target_trial(request, given)
     target = target_of(trial)
     rows = explain_rows(target)
     if given["as_json"]:
@@ -97,8 +90,8 @@ def show_explanation(given: Mapping[str, Any]) -> None:
 
 def write_export(given: Mapping[str, Any]) -> None:
     """Write the per-tensor settings of a target for another trainer."""
-    options = Options.from_command_line(given)
-    trial, _ = _target_trial(options, given)
+    request = Request.from_command_line(given)
+    trial, _ = _target_trial(request, given)
     kind = trial.sparsity.kind
     if given["form"] == "python" and kind != "random" and trial.density < 1:
         raise InputError(
@@ -119,11 +112,10 @@ def write_export(given: Mapping[str, Any]) -> None:
     click.echo(f"Wrote {given['output']}.")
 
 
-def _target_trial(options: Options, given: Mapping[str, Any]) -> tuple[Trial, str]:
+def _target_trial(request: Request, given: Mapping[str, Any]) -> tuple[Trial, str]:
     """The trial that stands for the asked-for target, and where its base HPs came from."""
-    store = existing_store(options)
-    base, source = stored_base(options, store)
-    study, hps = tuned_study(options.study, base)
+    settled, _, source = settled_by(request, existing_store(request))
+    study = settled.study
     shapes = study.grid.shapes(study.base.depth)
     density = parse_number(given["density"]) if given["density"] is not None else min(c.density for c in shapes)
     if not isinstance(density, float) or not 0 < density <= 1:
@@ -131,18 +123,10 @@ def _target_trial(options: Options, given: Mapping[str, Any]) -> tuple[Trial, st
     known = (*known_rules(), *study.rules)
     if given["rule"] not in known:
         raise unknown_rule(given["rule"], "--rule", known)
-    trial = make_trial(
-        study,
-        base=hps,
-        width=given["width"] or max(c.width for c in shapes),
-        density=density,
-        depth=given["depth"] or study.base.depth,
-        rule=given["rule"],
-        seed=0,
-        precision=stored_precision(study, store) or "fp32",
-        data_id=options.data_id,
+    cell = Cell(
+        width=given["width"] or max(c.width for c in shapes), density=density, depth=given["depth"] or study.base.depth
     )
-    return trial, source
+    return settled.trial(cell, rule=given["rule"], seed=0), source
 
 
 def run_check(given: Mapping[str, Any]) -> int:
@@ -150,16 +134,15 @@ def run_check(given: Mapping[str, Any]) -> int:
     # Imported here: of the commands in this file this one alone trains and draws, and loading what that takes costs
     # the others most of a second.
     from hptransfer.analysis.results import load_results
-    from hptransfer.drive.check import check_study, print_check
+    from hptransfer.drive.check import coordinate_check_of, print_check
     from hptransfer.report.plots import save_plots
     from hptransfer.store.folders import open_folder
 
-    options = Options.from_command_line(given)
-    store = Store.open(options.results, options.study.name)
+    request = Request.from_command_line(given)
+    store = Store.open(request.results, request.study.name)
     with store.lock():
-        base, _ = stored_base(options, store)
-        study, hps = tuned_study(options.study, base)
-        report = check_study(study, hps, store, options.data_id)
+        settled, _, _ = settled_by(request, store)
+        report = coordinate_check_of(settled, store)
     if given["as_json"]:
         click.echo(json.dumps(report.document(), indent=2))
     else:

@@ -15,21 +15,20 @@ from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.execute.packing import packs_of
-from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import Precision
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.training.memory import micro_batches_for
 from hptransfer.trials.bracket.search import expected_trials
 from hptransfer.trials.grid import trials_of
-from hptransfer.trials.proxy.space import Setting, check_tune, proxy_trial
+from hptransfer.trials.proxy.space import check_tune, proxy_trial
 from hptransfer.trials.proxy.telescope import telescope_plan
+from hptransfer.trials.settled import Settled
 
 __all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "planned_work"]
 
 MOST_TIMED_S = 5.0
-"""Seconds a step that is still timed; a timing takes a few of them."""
+"""Seconds per step that is still timed; a timing takes a few of them."""
 
 Costs = Mapping[str, TrialCost]
 Seconds = Callable[[Trial], float]
@@ -107,31 +106,28 @@ class Plan(Load):
         return asdict(self)
 
 
-def planned_work(
-    study: Study, base: BaseHPs, *, precision: Precision, data_id: str, tuned: bool, searched: bool = True
-) -> list[Work]:
+def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> list[Work]:
     """Every phase that `run` goes through. `tuned`: the base HPs come from a search, done or to be done;
     without `searched` it is left out, as with `--base`."""
-    works = []
-    if study.tune is not None and searched:
-        works += _search_work(Setting(study, precision, data_id))
-    grid = tuple(trials_of(study, base, precision=precision, data_id=data_id))
+    study = settled.study
+    works = _search_work(settled) if study.tune is not None and searched else []
+    grid = tuple(trials_of(settled))
     if study.grid.search == "fixed":
         return [*works, Work("grid", grid)]
-    expected, fixed = expected_trials(study, base, tuned=tuned)
+    expected, fixed = expected_trials(settled, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
     return [*works, Work("grid", tuple(shapes.values()), expected, instead_of=fixed)]
 
 
-def _search_work(setting: Setting) -> list[Work]:
-    tune = check_tune(setting.study)
+def _search_work(settled: Settled) -> list[Work]:
+    tune = check_tune(settled.study)
     finals = min(tune.finalists, tune.trials) * tune.finalist_seeds
     if tune.strategy == "optuna":
-        proxy = (proxy_trial(setting, {}, seed=0),)
+        proxy = (proxy_trial(settled, {}, seed=0),)
         return [Work("tune", proxy, tune.trials, tune.batch), Work("tune", proxy, finals)]
     works = [
-        Work("tune", (proxy_trial(setting, {}, seed=0, width=width),), points ** len(tune.space))
-        for width, points in telescope_plan(setting.study)
+        Work("tune", (proxy_trial(settled, {}, seed=0, width=width),), points ** len(tune.space))
+        for width, points in telescope_plan(settled.study)
     ]
     return [*works, Work("tune", works[-1].trials, finals)]
 

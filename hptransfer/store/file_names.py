@@ -15,6 +15,7 @@ __all__ = [
     "RUNNING_FILE",
     "STAMP_FILE",
     "STUDY_FILE",
+    "TENSORS_FILE",
     "VERDICT_FILE",
 ]
 
@@ -26,12 +27,16 @@ BASE_FILE = "base.json"
 """The base HPs, and what finding them cost."""
 HISTORY_FILE = "tune.json"
 """Every run of the search, in order."""
+TENSORS_FILE = "tensors.json"
+"""What each rule does to every tensor of the largest, sparsest model of the grid."""
 CHECK_FILE = "check.json"
 """What the coordinate check came to."""
 CHECK_FRAME_FILE = "check.parquet"
 """The rows of the coordinate check."""
 BRACKET_FILE = "bracket.json"
 """Where a bracket search spent its trials, and why each cell stopped."""
+TENSORS_FILE = "tensors.json"
+"""What each rule does to every tensor of the largest, sparsest cell of the planned grid."""
 RUNNING_FILE = "running.json"
 """How far a running study is."""
 FAILED_FOLDER = "failed"

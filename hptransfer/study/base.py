@@ -39,14 +39,14 @@ class TunedBase:
     hps: BaseHPs
     training: Mapping[str, float] = field(default_factory=dict)
     """Of `TUNED_TRAINING` what was tuned too."""
-    trials: int | None = None
-    """What the search ran; 0: nothing was tuned; None: the file does not say, as one written by hand."""
-    flops: float | None = None
     loss: float | None = None
     loss_spread: float | None = None
     flat_low: float | None = None
     flat_high: float | None = None
     curvature: float | None = None
+    trials: int | None = None
+    """What the search ran; 0: nothing was tuned; None: the file does not say, as one written by hand."""
+    flops: float | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
     """What else the file holds: finalists, importances, levels, warnings, provenance."""
 
@@ -54,6 +54,10 @@ class TunedBase:
     def tuned(self) -> bool:
         """Whether something chose these HPs. Otherwise each series' own optimum at its base cell is what transfers."""
         return self.trials != 0
+
+    def transferred(self) -> Mapping[str, float] | None:
+        """The values whose transfer is judged, by name; None where nothing was tuned."""
+        return self.hps.model_dump() if self.tuned else None
 
     @classmethod
     def untuned(cls, hps: BaseHPs) -> TunedBase:

@@ -6,17 +6,17 @@ phase, the pack it rides in, the executor or the host. Two trials with one id ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hptransfer.common.seams import TASKS, TRAINERS
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import TASKS, TRAINERS, is_outside
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import (
     DataSpec,
@@ -28,7 +28,7 @@ from hptransfer.study.pieces import (
     named_by,
 )
 
-__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial"]
+__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since"]
 
 NUMERICS_VERSION = 1
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
@@ -77,15 +77,13 @@ class Trial(Spec):
         # The first pattern that matches wins, so their order counts; that of other keys does not.
         tree["model"]["roles"] = list(tree["model"]["roles"].items())
         tree["numerics"] = NUMERICS_VERSION
-        for path, default in _SINCE.items():
-            _drop(tree, path.split("."), default)
-        return tree
+        return drop_since(tree)
 
     @cached_property
     def id(self) -> str:
         """20 hexadecimal digits of the SHA-256 of the canonical description."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return digest_of(text, 20)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trial:
         """A copy with changes, not validated. The original's cached id and shape do not come along."""
@@ -103,6 +101,12 @@ class Trial(Spec):
     def tokens(self) -> int:
         """Training tokens of the whole run."""
         return self.training.steps * self.training.batch_size * self.training.sequence_length
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the entries from outside the package that the trial names, each once."""
+        named = (self.task, self.trainer, self.training.optimizer, self.sparsity.method, *self.axes)
+        return tuple(name for name in dict.fromkeys(named) if is_outside(name))
 
     @cached_property
     def shape_key(self) -> str:
@@ -122,7 +126,7 @@ class Trial(Spec):
             self.sparsity.model_dump(mode="json"),
             [t.steps, t.batch_size, t.sequence_length, t.optimizer, t.precision, t.eval_tokens, t.schedule],
         ]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
 _SINCE: dict[str, Any] = {
@@ -137,12 +141,16 @@ _SINCE: dict[str, Any] = {
 just that, so that a study which uses nothing new keeps its ids."""
 
 
-def _drop(tree: dict[str, Any], path: Sequence[str], default: object) -> None:
-    *sections, key = path
-    for section in sections:
-        tree = tree.get(section, {})
-    if tree.get(key) == default:
-        del tree[key]
+def drop_since(tree: dict[str, Any]) -> dict[str, Any]:
+    """A trial's or a study's tree without the fields of `_SINCE` that say nothing new; changed in place."""
+    for path, default in _SINCE.items():
+        *sections, key = path.split(".")
+        node = tree
+        for section in sections:
+            node = node.get(section, {})
+        if node.get(key) == default:
+            del node[key]
+    return tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from hptransfer.cli.main import cli, main
 from hptransfer.drive.load_study import load_study
 from hptransfer.study.starter import starter_text, write_starter
 from hptransfer.trials.grid import trials_of
+from hptransfer.trials.settled import Settled
 
 ROOT = Path(__file__).parents[2]
 HPTRANSFER = str(Path(sys.executable).with_name("hptransfer"))
@@ -391,7 +392,7 @@ def test_a_starter_loads_and_plans(factory: str, here: Path, capsys: pytest.Capt
     study = load_study(here / "new.yaml")
     assert study.name == "new"
     assert study.tune is not None
-    trials = trials_of(study, study.base.hps, precision="fp32", data_id="d")
+    trials = trials_of(Settled(study, study.base.hps, "fp32", "d"))
     assert len(trials) == 3 * 5 * 7 * 3  # rules, cells with at least 8 weights a neuron, LRs, seeds
     assert status_of("plan", "new.yaml", "--no-calibrate", "--json") == 0
     said = capsys.readouterr()

@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hptransfer.common.errors import InputError
-from hptransfer.drive.load_study import apply_overrides, dump_study, load_study, study_warnings
+from hptransfer.drive.load_study import load_study
+from hptransfer.study.file import apply_overrides, dump_study
 from hptransfer.study.strict_yaml import parse_yaml, write_yaml
 from hptransfer.study.study import Study
+from hptransfer.trials.checks import study_warnings
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 Load = Callable[..., Study]

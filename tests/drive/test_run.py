@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hptransfer import read_results
-from hptransfer.drive.options import Options, results_uri
+from hptransfer.drive.request import Request, results_uri
 from hptransfer.drive.run import Phases, run_study
 
 STUDY = """
@@ -23,17 +23,17 @@ check: {enabled: false}
 """
 
 
-def options(tmp_path: Path, search: str) -> Options:
+def request_of(tmp_path: Path, search: str) -> Request:
     study = tmp_path / "twice.yaml"
     study.write_text(STUDY.replace("SEARCH", search))
     given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-    return Options.from_command_line(given)
+    return Request.from_command_line(given)
 
 
 @pytest.mark.parametrize("search", ["fixed", "bracket"])
 def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path, monkeypatch, search):
     everything = Phases(tune=True, check=True, grid=True)
-    assert run_study(options(tmp_path, search), everything) == 0
+    assert run_study(request_of(tmp_path, search), everything) == 0
     rows = read_results(str(tmp_path / "results" / "twice"))
     page = (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns
 
@@ -42,7 +42,7 @@ def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path,
 
     monkeypatch.setattr("hptransfer.drive.run.make_executor", no_executor)
     start = time.process_time()
-    assert run_study(options(tmp_path, search), everything) == 0
+    assert run_study(request_of(tmp_path, search), everything) == 0
     assert time.process_time() - start < 3
     assert set(read_results(str(tmp_path / "results" / "twice"))["trial_id"]) == set(rows["trial_id"])
     assert (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns == page
@@ -50,12 +50,12 @@ def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path,
 
 def test_a_lost_row_of_a_finished_search_is_run_again(tmp_path):
     grid = Phases(grid=True)
-    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    assert run_study(request_of(tmp_path, "bracket"), grid) == 0
     folder = tmp_path / "results" / "twice"
     before = set(read_results(str(folder))["trial_id"])
     next((folder / "trials").iterdir()).unlink()
     assert set(read_results(str(folder))["trial_id"]) < before
-    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    assert run_study(request_of(tmp_path, "bracket"), grid) == 0
     assert set(read_results(str(folder))["trial_id"]) >= before
 
 
@@ -68,7 +68,7 @@ def test_an_untuned_study_has_the_last_word_on_its_base(tmp_path):
     for init in (0.02, 0.08):
         study.write_text(text.replace("SEARCH", "fixed").replace("depth: 1}", f"depth: 1, init_std: {init}}}"))
         given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-        assert run_study(Options.from_command_line(given), Phases(tune=True, grid=True)) == 0
+        assert run_study(Request.from_command_line(given), Phases(tune=True, grid=True)) == 0
     rows = read_results(str(tmp_path / "results" / "twice"))
     assert sorted(rows["init_std"].unique()) == [0.02, 0.08]
 
@@ -80,7 +80,7 @@ def test_a_verdict_does_not_outlive_the_rows_it_was_given_on(tmp_path):
         text = STUDY.replace("SEARCH", "fixed").replace("batch_size: 2", f"batch_size: {batch}")
         study.write_text(text)
         given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-        assert run_study(Options.from_command_line(given), Phases(grid=True)) == 0
+        assert run_study(Request.from_command_line(given), Phases(grid=True)) == 0
         assert verdict.exists() == (batch == 2)
 
 

@@ -15,9 +15,10 @@ import pytest
 from fake_results import BASE, check_frame, grid_frame, tune_frame
 
 from hptransfer.analysis.results import results_of
-from hptransfer.drive.load_study import apply_overrides, validate_study
+from hptransfer.drive.load_study import validate_study
 from hptransfer.report.page import render_report
 from hptransfer.report.remarks import add_command
+from hptransfer.study.file import apply_overrides
 
 EVIL = '"><script>alert(1)</script>'
 

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from hptransfer.common.errors import InputError
 from hptransfer.execute.pruning import PastRun
 from hptransfer.study.study import Range, TuneSpec
-from hptransfer.trials.proxy.space import mesh, mesh_points, space_of, tidy
+from hptransfer.trials.proxy.space import mesh, mesh_points, rounded, space_of
 
 __all__ = ["Search", "make_sampler", "startup_trials"]
 
@@ -113,7 +113,7 @@ class Search:
     def _params(self, trial: optuna.trial.Trial) -> dict[str, float]:
         if self._tune.sampler == "grid":
             return dict(trial.params)
-        return {name: tidy(trial.params[name], axis) for name, axis in self._space.items()}
+        return {name: rounded(trial.params[name], axis) for name, axis in self._space.items()}
 
     def _enqueue_grid(self) -> int:
         """Queue the largest full mesh within the budget, shuffled so that a batch spans the space."""

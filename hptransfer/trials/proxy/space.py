@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import exp2, isfinite, log2
 from typing import Any
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import OPTIMIZERS
 from hptransfer.study.base import TUNED_TRAINING
-from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Range, Study, TuneSpec
+from hptransfer.study.study import Cell, Range, Study, TuneSpec
 from hptransfer.study.trial import Trial
-from hptransfer.trials.grid import make_trial, tuned_study
+from hptransfer.trials.settled import Settled
 
 __all__ = [
     "HPs",
-    "Setting",
     "check_tune",
     "coordinate",
     "finite",
@@ -25,9 +23,10 @@ __all__ = [
     "mesh_points",
     "planned_trials",
     "proxy_trial",
+    "rounded",
     "seed_offset",
     "space_of",
-    "tidy",
+    "tune_of",
     "tune_warnings",
     "value_at",
 ]
@@ -35,29 +34,16 @@ __all__ = [
 HPs = Mapping[str, float]
 """Searched hyperparameters by name, in the units of a study file."""
 
-ADAM_ONLY = ("beta1", "beta2")
+BETAS = ("beta1", "beta2")
+"""What some optimizers have and others do not."""
 SEED_BLOCK = 100_000
 """Tune seeds start at a multiple of this above every seed of the grid, so that no search trial is a grid trial."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What every trial of one search shares."""
-
-    study: Study
-    precision: Precision
-    data_id: str
-
-    @property
-    def tune(self) -> TuneSpec:
-        """The study's search. Only built for studies that have one."""
-        assert self.study.tune is not None
-        return self.study.tune
-
-    @property
-    def space(self) -> dict[str, Range]:
-        """What is searched, by name, in the order of the study file."""
-        return space_of(self.tune)
+def tune_of(study: Study) -> TuneSpec:
+    """The search of a study that has one."""
+    assert study.tune is not None
+    return study.tune
 
 
 def space_of(tune: TuneSpec) -> dict[str, Range]:
@@ -74,7 +60,7 @@ def check_tune(study: Study) -> TuneSpec:
         where = f"tune.space.{name}"
         if name in TUNED_TRAINING and axis.high >= 1:
             raise InputError("must stay below 1", where=f"{where}.high", found=axis.high, allowed="0 ≤ value < 1")
-        if name in ADAM_ONLY and study.training.optimizer != "adamw":
+        if name in BETAS and name not in OPTIMIZERS.get(study.training.optimizer).numbers(study.training, 0):
             raise InputError(
                 f"{study.training.optimizer} has no {name}", where=where, hint="search it with optimizer: adamw"
             )
@@ -126,24 +112,14 @@ def seed_offset(study: Study) -> int:
     return SEED_BLOCK * (max(study.grid.seeds) // SEED_BLOCK + 1)
 
 
-def proxy_trial(setting: Setting, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
+def proxy_trial(settled: Settled, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
     """A dense trial of the proxy with `hps` in place of the study's own values."""
-    study, base = tuned_study(setting.study, setting.study.base.hps.model_dump() | dict(hps))
-    return make_trial(
-        study,
-        base=base,
-        width=study.base.width if width is None else width,
-        density=1.0,
-        depth=study.base.depth,
-        rule=setting.tune.rule,
-        seed=seed,
-        precision=setting.precision,
-        data_id=setting.data_id,
-        steps=setting.tune.steps,
-    )
+    study, tune = settled.study, tune_of(settled.study)
+    size = Cell(width=width or study.base.width, depth=study.base.depth)
+    return settled.with_hps(hps).trial(size, rule=tune.rule, seed=seed, steps=tune.steps)
 
 
-def tidy(value: float, axis: Range) -> float:
+def rounded(value: float, axis: Range) -> float:
     """Five significant digits, inside the range.
 
     A proposal is a result of linear algebra and may differ in its last bits between machines; rounded, it names the

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log, nan
+from math import inf, isfinite, isnan, nan
 from typing import Any, Literal, Protocol
 
+from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
-from hptransfer.execute.pruning import PastRun, PrunerName, Pruning
+from hptransfer.common.seams import TASKS
+from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.tasks.data import open_corpus
-from hptransfer.trials.proxy.space import HPs, Setting, finite, proxy_trial
+from hptransfer.trials.proxy.space import HPs, finite, proxy_trial
+from hptransfer.trials.settled import Settled
 
 __all__ = ["RunsTrials", "Tried", "ceiling", "diverged_everywhere", "run_points", "spent_flops"]
 
@@ -46,17 +48,20 @@ class Tried:
 
 
 def ceiling(study: Study) -> float:
-    """What a diverged run is told as, in nats a token: ln(vocabulary), the loss of a uniform guess.
+    """What a diverged run is told as: the loss of a guess that has learned nothing, such as ln(vocabulary).
 
     Fixed before the search, so that a replay tells the same, and no larger than it must be: a Gaussian process would
     spend its scale on it. A finite loss above it is told as the ceiling too: such a run ended worse than a model that
-    never learned, and a diverged one must not look better than it.
+    never learned, and a diverged one must not look better than it. Infinite where the task knows no such loss: there
+    a diverged run says nothing to the sampler, as one that failed.
     """
-    return log(open_corpus(study.data).vocab_size)
+    task = TASKS.get(study.task)
+    chance = float(task.chance(task.open(study.data)))
+    return inf if isnan(chance) else chance
 
 
 def run_points(
-    setting: Setting,
+    settled: Settled,
     runner: RunsTrials,
     points: Mapping[int, HPs],
     *,
@@ -70,7 +75,7 @@ def run_points(
 
     `pruner` may end runs early; it goes by the `past` runs of the search.
     """
-    trials = {number: proxy_trial(setting, hps, seed=seed, width=width) for number, hps in sorted(points.items())}
+    trials = {number: proxy_trial(settled, hps, seed=seed, width=width) for number, hps in sorted(points.items())}
     different = {trial.id: trial for trial in trials.values()}
     pruning = None
     if pruner is not None:
@@ -90,8 +95,8 @@ def _tried(number: int, hps: HPs, trial: Trial, row: Mapping[str, Any] | None, w
         return Tried(number, hps, trial, "ok", loss, min(loss, worst), row, planned)
     if row["status"] == "pruned":
         return Tried(number, hps, trial, "pruned", nan, None, row, planned)
-    step = row.get("diverged_step")
-    return Tried(number, hps, trial, "diverged", nan, worst, row, planned if step is None else min(planned, step + 1))
+    step, told = row.get("diverged_step"), worst if isfinite(worst) else None
+    return Tried(number, hps, trial, "diverged", nan, told, row, planned if step is None else min(planned, step + 1))
 
 
 def spent_flops(tried: Iterable[Tried]) -> float:

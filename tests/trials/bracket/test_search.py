@@ -18,6 +18,7 @@ from hptransfer.drive.load_study import validate_study
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
 from hptransfer.trials.bracket.search import HORIZON_SHIFT, bracket_study, expected_trials
+from hptransfer.trials.settled import Settled
 
 Truth = Callable[[Trial], float]
 
@@ -84,8 +85,12 @@ def a_study(**grid: Any) -> Study:
     return validate_study(tree)
 
 
+def settled(study: Study) -> Settled:
+    return Settled(study, study.base.hps, "fp32", "d")
+
+
 def run(study: Study, surface: Surface, *, tuned: bool = True) -> list[Any]:
-    return list(bracket_study(study, study.base.hps, surface, precision="fp32", data_id="d", tuned=tuned).cells)
+    return list(bracket_study(settled(study), surface, tuned=tuned).cells)
 
 
 def drifting(octaves_per_octave: float, best: float = -7.0) -> Truth:
@@ -193,13 +198,13 @@ def test_it_ends_within_its_cap_and_its_axis_whatever_the_surface(low, span, bes
 
 def test_the_plan_knows_what_to_expect():
     study = a_study()
-    expected, fixed = expected_trials(study, study.base.hps, tuned=True)
+    expected, fixed = expected_trials(settled(study), tuned=True)
     assert fixed == 3 * 12 * 3
     assert expected == 3 * (6 + study.grid.bracket.max_trials) / 2
     clean = Surface(drifting(0.0))
     run(study, clean)
     assert 3 * 6 <= clean.full_trials < expected  # a curved basin and quiet runs need less
-    stricter, _ = expected_trials(a_study(bracket={"min_seeds": 3}), study.base.hps, tuned=True)
+    stricter, _ = expected_trials(settled(a_study(bracket={"min_seeds": 3})), tuned=True)
     assert stricter == expected + 3 * 4 / 2
 
 

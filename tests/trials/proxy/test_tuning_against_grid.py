@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.proxy import tune
+from hptransfer.trials.proxy.driver import tune
 from hptransfer.trials.proxy.fit import local_quadratic
-from hptransfer.trials.proxy.space import Setting, mesh, proxy_trial
+from hptransfer.trials.proxy.space import mesh, proxy_trial, space_of, tune_of
+from hptransfer.trials.settled import Settled
 
 LRS, GRID_SEEDS = 17, 4
 SEARCH, FINALISTS, FINALIST_SEEDS = 11, 2, 3  # 11 + 2 × 3 = 17, a quarter of 17 × 4
@@ -46,11 +45,11 @@ def study(seed: int) -> Study:
     )
 
 
-def grid_optimum(setting: Setting, runner: Runner) -> float:
+def grid_optimum(settled: Settled, runner: Runner) -> float:
     """log2 of the LR at the minimum of a parabola through the grid's mean losses near the best."""
     trials = {
-        point["lr"]: [proxy_trial(setting, point, seed=seed) for seed in range(GRID_SEEDS)]
-        for point in mesh(setting.space, LRS)
+        point["lr"]: [proxy_trial(settled, point, seed=seed) for seed in range(GRID_SEEDS)]
+        for point in mesh(space_of(tune_of(settled.study)), LRS)
     }
     rows = runner.run([trial for group in trials.values() for trial in group], "tune")
     places = np.array([[log2(lr)] for lr in trials])
@@ -66,9 +65,9 @@ def test_five_searches_land_within_half_an_octave_of_the_grid_in_a_quarter_of_it
     store = Store.open(str(tmp_path), "against-grid")
     settings = WorkerSettings(device="cpu", compile="never")
     data_id = open_corpus(study(0).data).fingerprint
-    quiet = Progress(Console(file=io.StringIO()))
-    with store.lock(), Runner(store, lambda: make_executor("local", settings), quiet, "against-grid") as runner:
-        optimum = grid_optimum(Setting(study(0), "fp32", data_id), runner)
-        bases = [tune(study(seed), runner, precision="fp32", data_id=data_id) for seed in range(5)]
+    with store.lock(), Runner(store, lambda: make_executor("local", Launch(settings)), (), "against-grid") as runner:
+        searches = [Settled(study(seed), study(seed).base.hps, "fp32", data_id) for seed in range(5)]
+        optimum = grid_optimum(searches[0], runner)
+        bases = [tune(search, runner).document() for search in searches]
     assert all(base["trials"] <= LRS * GRID_SEEDS / 4 for base in bases)
     assert [abs(log2(base["lr"]) - optimum) < 0.5 for base in bases] == [True] * 5

@@ -8,16 +8,15 @@ from math import isnan, log, log2, nan
 import pytest
 
 from hptransfer.common.errors import InputError, WorkError
-from hptransfer.study.base import BaseHPs
-from hptransfer.study.study import Study
-from hptransfer.trials.proxy import tune, tune_warnings, untuned_base
-from hptransfer.trials.proxy.space import seed_offset
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.proxy.space import seed_offset, tune_warnings
+from hptransfer.trials.settled import Settled
 
 BOTH = {"lr": {"low": 2.0**-10, "high": 2.0**-3}, "init_std": {"low": 2.0**-8, "high": 2.0**-1}}
 
 
 def run(study, runner):
-    return tune(study, runner, precision="fp32", data_id="")
+    return tune(Settled(study, study.base.hps, "fp32", ""), runner).document()
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc", "random", "grid"])
@@ -221,9 +220,3 @@ def test_a_search_that_cannot_mean_anything_is_refused_by_the_name_of_its_field(
 ):
     with pytest.raises(InputError, match=problem):
         run(make_study(space, **changes), surface_runner(bowl_surface))
-
-
-def test_a_study_without_a_search_keeps_its_base(make_study):
-    study = Study(name="plain")
-    base = untuned_base(study)
-    assert (base["lr"], base["trials"], base["flops"], base["loss"]) == (BaseHPs().lr, 0, 0, None)
