@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.scaling.rules import ROLES
 from hptransfer.study.pieces import TrainingSpec
 from hptransfer.testing.contract import entry_of, expect, hold
 from hptransfer.training.optimizers.base import Moments, Optimizer
@@ -24,10 +25,19 @@ OURS = {"lr", "decay", "eps", "lr_factor", "clip"}
 
 
 def check_optimizer(
-    optimizer: object, training: TrainingSpec | None = None, *, shapes: Sequence[tuple[int, ...]] = ((6, 4), (5,))
+    optimizer: object, training: TrainingSpec | None = None, *, shapes: Sequence[tuple[int, ...]] = ()
 ) -> None:
-    """Hold an optimizer, by name or as it is, to every rule; raises ContractError. It is tried on these `shapes`."""
-    hold(entry_of(OPTIMIZERS, optimizer), RULES, Case(training or TrainingSpec(), tuple(shapes)))
+    """Hold an optimizer, by name or as it is, to every rule; raises ContractError.
+
+    It is tried on these `shapes`, by default a matrix and a vector, or two matrices where it needs them `whole`.
+    """
+    entry = entry_of(OPTIMIZERS, optimizer)
+    usual = ((6, 4), (4, 6)) if _whole(entry.thing) else ((6, 4), (5,))
+    hold(entry, RULES, Case(training or TrainingSpec(), tuple(shapes) or usual))
+
+
+def _whole(optimizer: Optimizer) -> bool:
+    return bool(getattr(optimizer, "whole", False))
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,15 @@ def it_says_its_table_and_moments(optimizer: Optimizer, case: Case) -> None:
     """`table` is a name and `moments` a whole number from 0."""
     expect(isinstance(optimizer.table, str) and optimizer.table, f"table = {optimizer.table!r}")
     expect(isinstance(optimizer.moments, int) and optimizer.moments >= 0, f"moments = {optimizer.moments!r}")
+
+
+def it_says_which_roles_it_takes(optimizer: Optimizer, case: Case) -> None:
+    """`roles`, where an entry has them, are roles of tensors, and `others` is an optimizer for the remaining ones."""
+    roles = getattr(optimizer, "roles", None)
+    if roles is not None:
+        expect(roles and set(roles) <= set(ROLES), f"roles = {roles!r}, allowed: {', '.join(ROLES)}")
+    if others := getattr(optimizer, "others", ""):
+        expect(OPTIMIZERS.knows(others), f"others = {others!r}")
 
 
 def numbers_have_the_same_names(optimizer: Optimizer, case: Case) -> None:
@@ -123,8 +142,26 @@ def without_a_learning_rate_nothing_moves(optimizer: Optimizer, case: Case) -> N
         expect(float(moved) == 0.0, f"the parameter moved by {float(moved):.2g}")
 
 
+def it_works_number_by_number(optimizer: Optimizer, case: Case) -> None:
+    """Unless it is `whole`, tensors below one another with LRs of their own come to what each comes to alone."""
+    if _whole(optimizer):
+        return
+    parameters, gradients = _draw((4, 3), 0), _draw((4, 3), 1)
+    moments = _zeros(optimizer, (4, 3))
+    column = torch.tensor([[1e-3], [1e-3], [1e-1], [1e-1]])
+    now = {**_now(optimizer, case.training, 0), "lr": column}
+    together = optimizer.update(parameters, gradients, moments, now)
+    for rows in (slice(0, 2), slice(2, 4)):
+        alone_now = {**now, "lr": column[rows]}
+        part = optimizer.update(parameters[rows], gradients[rows], tuple(m[rows] for m in moments), alone_now)
+        gap = max(float((tensor[rows] - one).abs().max()) for tensor, one in zip(together, part, strict=True))
+        expect(gap <= TOLERANCE, f"rows {rows.start} to {rows.stop} of 4 differ by {gap:.2g}")
+
+
 def a_masked_weight_stays_zero(optimizer: Optimizer, case: Case) -> None:
-    """A weight that is zero and never has a gradient stays zero: masks rest on it."""
+    """Unless it is `whole`, a weight that is zero and never has a gradient stays zero: masks rest on it."""
+    if _whole(optimizer):
+        return
     for shape in case.shapes:
         mask = (_draw(shape, 7) > 0).float()
         parameter, moments = _draw(shape, 0) * mask, _zeros(optimizer, shape)
@@ -168,6 +205,7 @@ def it_equals_its_torch_optimizer(optimizer: Optimizer, case: Case) -> None:
 
 RULES = (
     it_says_its_table_and_moments,
+    it_says_which_roles_it_takes,
     numbers_have_the_same_names,
     update_gives_parameter_and_moments,
     update_is_pure,
@@ -175,5 +213,6 @@ RULES = (
     without_a_learning_rate_nothing_moves,
     finite_in_finite_out,
     a_masked_weight_stays_zero,
+    it_works_number_by_number,
     it_equals_its_torch_optimizer,
 )

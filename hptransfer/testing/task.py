@@ -61,7 +61,7 @@ class Case:
         """A model of the size asked for, on the data's own arguments."""
         arguments = self.entry.thing.model_arguments(self.data, self.training)
         torch.manual_seed(0)
-        return resolve_factory(self.model_spec, **arguments)(width=self.width)
+        return resolve_factory(self.model_spec, arguments)(width=self.width)
 
     def batch(self, seed: int = 0, step: int = 0) -> Batch:
         """A training batch."""
@@ -210,6 +210,7 @@ def chance_is_what_silence_costs(task: Task, case: Case) -> None:
     chance = task.chance(case.data)
     if math.isnan(chance):
         return
+    expect(chance > 0, f"chance {chance!r}, which divergence cannot be measured by")
     held = task.held_out(case.data, case.training)
     with torch.no_grad():
         found = sum(float(task.loss(_silent(case.output(batch)), batch)) for batch in held) / len(held)

@@ -65,7 +65,7 @@ class Backwards(Moving):
 
 class Losing(Moving):
     def next_mask(self, weight: Tensor, mask: Tensor, gradient: Tensor, **told: Any) -> Tensor:
-        return mask & (weight.abs() > weight.abs().median())
+        return mask & (weight.abs() < weight.abs().max())
 
 
 class InPlace(Moving):

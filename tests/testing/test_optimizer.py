@@ -55,6 +55,20 @@ class Spreading(SGD):
         return super().update(parameter, gradient - gradient.mean(), moments, now)
 
 
+class Normed(SGD):
+    """Divides each gradient by its norm, so that a tensor's update depends on what lies below it."""
+
+    def update(self, parameter: Tensor, gradient: Tensor, moments: Moments, now: Now) -> Moments:
+        return super().update(parameter, gradient / (gradient.norm() + now["eps"]), moments, now)
+
+    def torch_optimizer(self, groups: list[dict[str, Any]], training: TrainingSpec) -> Any:
+        raise NotImplementedError
+
+
+class Ruled(SGD):
+    roles = ("hidden", "bias")
+
+
 class Dividing(SGD):
     def update(self, parameter: Tensor, gradient: Tensor, moments: Moments, now: Now) -> Moments:
         return super().update(parameter, gradient * (gradient.abs() / gradient.abs()), moments, now)
@@ -87,7 +101,9 @@ class Unhinged(SGD):
         (Forgetful, "as many moments as `moments` says", "1 tensors, with moments = 1"),
         (Branching, "Under `torch.func.vmap`", "data-dependent control flow"),
         (Restless, "An LR of zero, without decay, leaves the parameter", "the parameter moved by"),
-        (Spreading, "A weight that is zero and never has a gradient stays zero", "after three steps"),
+        (Spreading, "a weight that is zero and never has a gradient stays zero", "after three steps"),
+        (Normed, "tensors below one another with LRs of their own", "rows 0 to 2 of 4 differ by"),
+        (Ruled, "`roles`, where an entry has them, are roles of tensors", "roles = ('hidden', 'bias')"),
         (Dividing, "Finite tensors give finite tensors", "from gradients of about 0"),
         (Drifting, "Over 20 steps `update` comes to what `torch_optimizer`", "after 1 steps on a parameter (6, 4)"),
         (Changeable, "same names in the same order at every step", "['momentum', 'later'] at step 1"),
@@ -100,3 +116,23 @@ def test_a_broken_one_is_told_which_rule_it_breaks(optimizer: type[SGD], rule: s
     assert rule in error.rule
     assert found in error.found
     assert error.name.endswith(f":{optimizer.__name__}")
+
+
+def test_one_that_needs_matrices_whole_is_tried_on_matrices_and_may_mix_their_numbers() -> None:
+    class Whole(Normed):
+        roles, others, whole = ("hidden",), "adamw", True
+
+        def torch_optimizer(self, groups: list[dict[str, Any]], training: TrainingSpec) -> Any:
+            return Loop(groups)
+
+    class Loop(torch.optim.SGD):
+        def __init__(self, groups: list[dict[str, Any]]) -> None:
+            super().__init__(groups, momentum=0.9)
+
+        def step(self, closure: Any = None) -> Any:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = parameter.grad / (parameter.grad.norm() + 1e-8)
+            return super().step(closure)
+
+    check_optimizer(Whole)
