@@ -1,4 +1,4 @@
-"""An open page follows a running study: rewritten when there is news and time has passed, the dearer the more seldom."""
+"""An open page follows a running study: rewritten when there is news and time has passed, seldom where it is dear."""
 
 from __future__ import annotations
 
