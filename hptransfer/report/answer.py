@@ -51,16 +51,14 @@ class Answer:
 
 def base_hps(results: Results) -> BaseHPs | None:
     """The base HPs in force: tuned ones, else the study's own; None for a foreign folder without either."""
-    sources = [results.base, (results.study or {}).get("base")]
-    for source in sources:
-        if source:
-            known = {k: float(v) for k, v in source.items() if k in BaseHPs.model_fields and isinstance(v, int | float)}
-            if "lr" in known:
-                try:
-                    return BaseHPs(**known)
-                except ValueError:
-                    continue
-    return None
+    if results.base is not None:
+        return results.base.hps
+    given = (results.study or {}).get("base") or {}
+    known = {k: float(v) for k, v in given.items() if k in BaseHPs.model_fields and isinstance(v, int | float)}
+    try:
+        return BaseHPs(**known) if "lr" in known else None
+    except ValueError:
+        return None
 
 
 def answer_of(results: Results) -> Answer | None:

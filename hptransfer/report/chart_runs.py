@@ -110,7 +110,7 @@ def tuning_chart(results: Results) -> Chart | None:
             continue
         line = kit.line("trial", style.colour, style.dark) | {"dots": 1}
         line["points"], line["lost"] = _dots(rows, axis)
-        value = (results.base or {}).get(axis)
+        value = results.base_values.get(axis)
         known = isinstance(value, int | float) and value > 0
         panel = {
             "title": "learning rate" if axis == "lr" else "init std",
@@ -124,7 +124,8 @@ def tuning_chart(results: Results) -> Chart | None:
         "id": "tuning",
         "title": "The proxy search",
         "lead": "Every trial on the small dense model, in the order they finished, and as slices.",
-        "note": "Trials far above the best lie outside the panels. Cross: diverged." + _importances(results.base),
+        "note": "Trials far above the best lie outside the panels. Cross: diverged."
+        + _importances(results.base_values),
         "views": [{"name": "", "key": [], "dotted": "chosen" if results.base else "", "panels": panels}],
     }
 

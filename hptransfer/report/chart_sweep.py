@@ -24,10 +24,10 @@ MAX_VIEWS = 12
 
 def sweep_chart(results: Results, cells: pd.DataFrame, axis: str) -> Chart | None:
     rows = prepared(results.frame)
-    table = points(rows, axis, results.base)
+    table = points(rows, axis, results.base_values)
     if table["x"].nunique() < 2:
         return None
-    values = carried(cells, series_in(rows), rows, results.base, axis)
+    values = carried(cells, series_in(rows), rows, results.base_values, axis)
     views = [_sweep_view(table, cells, rows, view, axis, values) for view in line_views(table)[:MAX_VIEWS]]
     word = "learning rate" if axis == "lr" else "init std"
     return {

@@ -47,7 +47,7 @@ Named = Iterator[tuple[str, Figure]]
 def _sweep(results: Results, axis: str, name: str) -> Named:
     """One picture for each axis that lines can run along, named `lr`, then `lr-width`, `lr-depth`."""
     rows = prepared(results.frame)
-    table = points(rows, axis, results.base)
+    table = points(rows, axis, results.base_values)
     if table["x"].nunique() < 2:
         return
     cells = results.judgement.cells if results.judgement else None
@@ -55,7 +55,10 @@ def _sweep(results: Results, axis: str, name: str) -> Named:
     seen: set[str] = set()
     for view in line_views(table):
         if view.by not in seen:
-            yield (name if not seen else f"{name}-{view.by}"), plot(results.frame, cells, base=results.base, view=view)
+            yield (
+                (name if not seen else f"{name}-{view.by}"),
+                plot(results.frame, cells, base=results.base_values, view=view),
+            )
             seen.add(view.by)
 
 
@@ -99,7 +102,7 @@ def _check(results: Results) -> Named:
 
 def _tuning(results: Results) -> Named:
     if len(tune_rows(results.frame)):
-        yield "tuning", plot_tuning(results.frame, results.base)
+        yield "tuning", plot_tuning(results.frame, results.base_values)
 
 
 def _cost(results: Results) -> Named:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from hptransfer.analysis.results import Results, tuned_base
+from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, flops_text, percent_text, regret_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
@@ -168,7 +168,7 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
     base = base_hps(results)
     if base is None:
         return None
-    tuned = tuned_base(results.base) is not None
+    tuned = results.transferred is not None
     source = (
         "as the proxy search found them"
         if tuned
@@ -195,7 +195,7 @@ def answer_section(results: Results, answer: Answer | None) -> Markup | None:
 
 
 def _base_lead(results: Results, source: str) -> Markup:
-    base = results.base or {}
+    base = results.base_values
     words: list[object] = [f"Base values, {source}"]
     low, high = number(base.get("flat_low")), number(base.get("flat_high"))
     if 0 < low < high:
