@@ -85,6 +85,11 @@ def working(command: Command) -> Command:
                 show_default=True,
                 help="How sparse layers multiply.",
             ),
+            click.option(
+                "--same-numbers",
+                is_flag=True,
+                help="Keep the rows of an entry of your own whose source has changed; it comes to the same numbers.",
+            ),
             click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
         ]
     ):

@@ -7,7 +7,6 @@ whose activations already drift in ten steps will not have a stable optimum.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
@@ -173,7 +173,7 @@ def _digest(settled: Settled, scope: Scope) -> str:
     ]
     if versions := settled.versions:
         what.append(versions)
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(json.dumps(what, sort_keys=True), 16)
 
 
 def print_check(report: CheckReport) -> None:

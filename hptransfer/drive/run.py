@@ -6,7 +6,6 @@ worker. What is still running when the driver dies is the only thing lost.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,7 +16,9 @@ import click
 
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
+from hptransfer.common.files import digest_of
 from hptransfer.drive.check import coordinate_check_of, print_check
+from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.outputs import ReportingProgress, refresh_outputs
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import stored_base, stored_precision
@@ -74,6 +75,8 @@ def run_study(request: Request, phases: Phases) -> int:
 def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
     study, data_id = request.study, request.data_id
+    if not request.same_numbers:
+        refuse_changed_sources(study, store)
     if phases.grid:
         _hold_cap(request)
     else:
@@ -135,7 +138,7 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
 def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
     """16 digits that name what a bracket search is asked."""
     said = [settled.study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+    return digest_of("\n".join(said), 16)
 
 
 def _answered(store: Store, question: str) -> bool:

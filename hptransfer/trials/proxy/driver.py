@@ -6,7 +6,6 @@ that was killed asks for the same trials again and finds the finished ones store
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hptransfer import __version__
+from hptransfer.common.files import digest_of
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.study.base import TUNED_TRAINING, TunedBase
@@ -122,7 +122,7 @@ def search_digest(settled: Settled) -> str:
     what += [settled.precision, settled.data_id]
     if versions := settled.versions:
         what.append(versions)
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
 def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
