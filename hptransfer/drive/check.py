@@ -29,7 +29,7 @@ from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.settled import Settled, rule_of
 
-__all__ = ["CheckReport", "coordinate_check_of", "print_check"]
+__all__ = ["CheckReport", "check_digest", "coordinate_check_of", "print_check", "scope_of"]
 
 LEAST_NONZEROS = 8
 """Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
@@ -94,7 +94,7 @@ def _expected(study: Study) -> set[str]:
 def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
     scope = scope_of(settled.study)
-    digest = _digest(settled, scope)
+    digest = check_digest(settled, scope)
     stored = store.read_json(CHECK_FILE)
     if isinstance(stored, Mapping) and stored.get("digest") == digest:
         return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
@@ -162,7 +162,8 @@ def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> Chec
     return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
 
 
-def _digest(settled: Settled, scope: Scope) -> str:
+def check_digest(settled: Settled, scope: Scope) -> str:
+    """16 digits of what decides the outcome of a check, and of nothing else."""
     study = settled.study
     parts = {"task", "model", "training", "sparsity", "check", "base"}
     what = [
