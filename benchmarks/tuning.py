@@ -10,7 +10,6 @@ Two questions, one command (`python benchmarks/tuning.py`), answers in results/b
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 from math import log2, nan
 from pathlib import Path
@@ -20,11 +19,10 @@ from typing import Any
 import numpy as np
 import optuna
 from common import CORES, Row, bound, row, show, write
-from rich.console import Console
 
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
@@ -82,8 +80,8 @@ class Bench:
         settings = WorkerSettings(device="cpu")
         return Runner(
             self.store,
-            lambda: make_executor(self._executor, settings, workers=CORES),
-            Progress(Console(file=io.StringIO())),
+            lambda: make_executor(self._executor, Launch(settings, workers=CORES)),
+            (),
             f"tuning-{self.source}",
             pack_trials=lambda trials, phase: packs_of(trials, phase, workers=CORES),
         )

@@ -20,6 +20,8 @@ from rich.table import Table
 
 from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS, is_outside
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
@@ -29,7 +31,7 @@ from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.settled import Settled, rule_of
 
-__all__ = ["CheckReport", "check_digest", "coordinate_check_of", "print_check", "scope_of"]
+__all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
 
 LEAST_NONZEROS = 8
 """Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
@@ -89,6 +91,14 @@ def scope_of(study: Study) -> Scope:
 def _expected(study: Study) -> set[str]:
     """The rules of the series that are expected to be stable."""
     return {split_series(name)[0] for name in study.verdict.expect_stable}
+
+
+def check_study(request: Request) -> CheckReport:
+    """The coordinate check by itself, kept in the study's results folder."""
+    store = Store.open(request.results, request.study.name)
+    with store.lock():
+        settled, _, _ = settled_by(request, store)
+        return coordinate_check_of(settled, store)
 
 
 def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:

@@ -37,6 +37,8 @@ class Request:
     address: str | None = None
     workers: int | None = None
     settings: WorkerSettings = field(default_factory=WorkerSettings)
+    observe: tuple[str, ...] = ()
+    """Observers beside those that are always there."""
     yes: bool = False
     same_numbers: bool = False
     """Whether rows stay although the source of an entry of the user's own has changed since."""
@@ -72,6 +74,7 @@ class Request:
                 compile="never" if given.get("no_compile") else "auto",
                 sys_path=folders,
             ),
+            observe=tuple(given.get("observe", ())),
             yes=bool(given.get("yes")),
             same_numbers=bool(given.get("same_numbers")),
             storage=given.get("storage"),

@@ -17,13 +17,14 @@ import click
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
 from hptransfer.common.files import digest_of
+from hptransfer.common.seams import OBSERVERS
 from hptransfer.drive.check import coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
-from hptransfer.drive.outputs import ReportingProgress, refresh_outputs
+from hptransfer.drive.outputs import refresh_outputs
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import stored_base, stored_precision
 from hptransfer.drive.tensors import store_tensors
-from hptransfer.execute.base import Executor
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
 from hptransfer.store.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
@@ -56,20 +57,37 @@ class Phases:
 
 def run_study(request: Request, phases: Phases) -> int:
     """Run `phases` of a study and write its outputs; the exit status. A Ctrl-C is 130 and says how to resume."""
+    observers = [OBSERVERS.make(name) for name in dict.fromkeys(("terminal", "page", *request.observe))]
     store = Store.open(request.results, request.study.name)
     settings = _settings_here(request.settings, store)
-    with store.lock(), ReportingProgress(store) as progress:
-        runner = Runner(store, partial(_executor, request, settings, store), progress, request.study.name)
-        try:
-            with runner:
-                passed = _run_phases(request, phases, settings, store, runner)
-        except KeyboardInterrupt as stop:
-            kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
-            click.echo(f"hptransfer: {kept}; continue with: {request.command}", err=True)
-            return 130
-        sentence = refresh_outputs(store)
-    _say_goodbye(request, store, runner, sentence if phases.grid and passed else "", checked=passed)
+    folder = store.uri if is_local(store.uri) else None
+    launch = Launch(settings, address=request.address, workers=request.workers, folder=folder)
+    runner = Runner(store, partial(make_executor, request.executor, launch), observers, request.study.name)
+    try:
+        with store.lock():
+            passed, sentence = _run_observed(request, phases, settings, store, runner)
+    except KeyboardInterrupt as stop:
+        kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
+        click.echo(f"hptransfer: {kept}; continue with: {request.command}", err=True)
+        return 130
+    _say_goodbye(request, store, runner, sentence, checked=passed)
     return 1 if runner.failed or not passed else 0
+
+
+def _run_observed(
+    request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner
+) -> tuple[bool, str]:
+    """Whether the coordinate check passed, and the verdict's sentence if the grid ran; observers hear of every end."""
+    sentence = ""
+    runner.observers.started(request.study, store.uri)
+    try:
+        with runner:
+            passed = _run_phases(request, phases, settings, store, runner)
+        judged = refresh_outputs(store)
+        sentence = judged if phases.grid and passed else ""
+        return passed, sentence
+    finally:
+        runner.observers.finished(runner.counts, sentence)
 
 
 def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
@@ -165,16 +183,6 @@ def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precisi
     exact = Settled(study, study.base.hps, "fp32", data_id)
     dense = Cell(width=widest.width, depth=widest.depth)
     return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
-
-
-def _executor(request: Request, settings: WorkerSettings, store: Store) -> Executor:
-    return make_executor(
-        request.executor,
-        settings,
-        address=request.address,
-        workers=request.workers,
-        folder=store.uri if is_local(store.uri) else None,
-    )
 
 
 def _settings_here(settings: WorkerSettings, store: Store) -> WorkerSettings:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
@@ -128,7 +129,7 @@ def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str 
         text: str = yaml.safe_dump([dict(row) for row in rows], sort_keys=False, allow_unicode=True)
         return text
     if form != "python":
-        raise InputError("unknown export format", where="format", found=form, allowed="json, yaml, python")
+        raise InputError("unknown export format", where="format", found=form, allowed=", ".join(get_args(ExportForm)))
     # A tied name is no parameter of its own: it appears for its multiplier only.
     tensors = "".join(
         f"    {row['name']!r}: ({row['init']!r}, {row['init_std'] or 0.0!r}, {row['density']!r}, {row['lr_scale']!r},"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from hptransfer.common.choices import GridSearch, PrunerName
 from hptransfer.common.seams import AXES, TASKS, TRAINERS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import (
@@ -123,7 +124,7 @@ class TuneSpec(Spec):
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
     finalists: int = Field(default=3, ge=1, description="Best trials that are run again with fresh seeds.")
     finalist_seeds: int = Field(default=3, ge=1, description="Fresh seeds for each finalist.")
-    pruner: Literal["none", "median", "hyperband", "successive_halving"] = Field(
+    pruner: Literal["none", PrunerName] = Field(
         default="none",
         description="Optuna pruner, off by default: the best LR falls as the horizon grows, so early rank misleads.",
     )
@@ -220,7 +221,7 @@ class GridSpec(Spec):
         default=0,
         description="Leave out cells with fewer weights a neuron (width × density) than this.",
     )
-    search: Literal["fixed", "bracket"] = Field(
+    search: GridSearch = Field(
         default="fixed",
         description="`fixed`: every LR; `bracket`: only as many as the optimum's interval needs.",
     )

@@ -198,7 +198,7 @@ FAULTS = [
         ("export", "tiny.yaml", "--set", "sparsity.kind='1:2'", "--density", "1/2", "--format", "python"),
         "unstructured random masks alone",
     ),
-    (("run", "tiny.yaml", "--executor", "nope"), "'nope' is not one of"),
+    (("run", "tiny.yaml", "--executor", "nope"), "no such executor; found 'nope'; allowed: local, ray, tune or"),
     (("run", "tiny.yaml", "--workers", "0"), "Invalid value for '--workers'"),
     (("run", "tiny.yaml", "--results", "prose.txt", "--executor", "local"), "cannot be created; Not a directory"),
     (("run", "tiny.yaml", "--set", "grid.max_trials=3", "--executor", "local"), "the grid is larger than its cap"),
@@ -231,7 +231,7 @@ def test_bad_input_is_one_message_and_status_2(
 
 
 def test_a_fault_of_this_package_stays_a_traceback(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hptransfer.cli.inspection.make_plan", None)
+    monkeypatch.setattr("hptransfer.drive.plan.make_plan", None)
     with pytest.raises(TypeError):
         main(["plan", "tiny.yaml", "--no-calibrate"])
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan, nan
 from typing import Any, Literal, Protocol
 
+from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
 from hptransfer.common.seams import TASKS
-from hptransfer.execute.pruning import PastRun, PrunerName, Pruning
+from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.trials.proxy.space import HPs, finite, proxy_trial

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
-from rich.console import Console
-
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
@@ -48,13 +45,12 @@ def search(folder: str, sampler: str, pruner: str = "none", most: int = 4) -> di
     study = small_study(sampler, pruner)
     store = Store.open(folder, study.name)
     settings = WorkerSettings(device="cpu", compile="never")
-    quiet = Progress(Console(file=io.StringIO()))
     with (
         store.lock(),
         Runner(
             store,
-            lambda: make_executor("local", settings),
-            quiet,
+            lambda: make_executor("local", Launch(settings)),
+            (),
             study.name,
             pack_trials=lambda trials, phase: packs_of(trials, phase, most=most),
         ) as runner,

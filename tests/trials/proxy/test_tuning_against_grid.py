@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
@@ -67,8 +65,7 @@ def test_five_searches_land_within_half_an_octave_of_the_grid_in_a_quarter_of_it
     store = Store.open(str(tmp_path), "against-grid")
     settings = WorkerSettings(device="cpu", compile="never")
     data_id = open_corpus(study(0).data).fingerprint
-    quiet = Progress(Console(file=io.StringIO()))
-    with store.lock(), Runner(store, lambda: make_executor("local", settings), quiet, "against-grid") as runner:
+    with store.lock(), Runner(store, lambda: make_executor("local", Launch(settings)), (), "against-grid") as runner:
         searches = [Settled(study(seed), study(seed).base.hps, "fp32", data_id) for seed in range(5)]
         optimum = grid_optimum(searches[0], runner)
         bases = [tune(search, runner).document() for search in searches]
