@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.seams import TASKS
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
@@ -26,7 +27,7 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.study.trial import NUMERICS_VERSION
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.grid import rule_of
 
@@ -115,13 +116,12 @@ def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> Chec
 
 def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
     torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
-    corpus = open_corpus(study.data)
-    training = study.training
-    length = min(LENGTH, training.sequence_length)
-    build = resolve_factory(study.model, vocab_size=corpus.vocab_size, context=training.sequence_length)
+    task, training = TASKS.get(study.task), study.training
+    data = task.open(study.data)
+    small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
     return coordinate_check(
-        build,
-        corpus.batch(0, 0, BATCH, length),
+        resolve_factory(study.model, task.model_arguments(data, training)),
+        task.batch(data, 0, 0, training.model_copy(update=small)),
         widths=scope.widths,
         densities=scope.densities,
         rules=[rule_of(study, name) for name in scope.rules],
@@ -132,14 +132,11 @@ def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
             base=base.model_copy(update={"lr": study.check.lr or base.lr}),
             steps=study.check.steps,
             seeds=study.check.seeds,
-            optimizer=training.optimizer,
-            betas=(training.beta1, training.beta2),
-            momentum=training.momentum,
-            decay=training.decay,
-            eps=training.eps,
+            training=training,
             sparsity=study.sparsity,
             roles=study.model.roles,
         ),
+        loss=loss_of(task),
     )
 
 

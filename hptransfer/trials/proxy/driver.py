@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hptransfer import __version__
+from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import Precision
 from hptransfer.study.study import Range, Study
-from hptransfer.training.flops import cost_of
 from hptransfer.trials.grid import make_trial
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
 from hptransfer.trials.proxy.mirror import Mirror, importances
@@ -241,7 +241,8 @@ def _target_flops(setting: Setting, base: BaseHPs) -> float:
         (cell.width, cell.depth or study.base.depth): cell.density for cell in study.grid.shapes(study.base.depth)
     } or {(study.base.width, study.base.depth): 1.0}
     costs = [
-        cost_of(
+        TRAINERS.get(study.trainer)
+        .cost(
             make_trial(
                 study,
                 base=base,
@@ -253,7 +254,8 @@ def _target_flops(setting: Setting, base: BaseHPs) -> float:
                 precision=setting.precision,
                 data_id=setting.data_id,
             )
-        ).flops_dense
+        )
+        .flops_dense
         for (width, depth), density in cells.items()
     ]
     return float(max(costs))

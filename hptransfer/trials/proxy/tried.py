@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log, nan
+from math import nan
 from typing import Any, Literal, Protocol
 
 from hptransfer.common.errors import WorkError
+from hptransfer.common.seams import TASKS
 from hptransfer.execute.pruning import PastRun, PrunerName, Pruning
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.tasks.data import open_corpus
 from hptransfer.trials.proxy.space import HPs, Setting, finite, proxy_trial
 
 __all__ = ["RunsTrials", "Tried", "ceiling", "diverged_everywhere", "run_points", "spent_flops"]
@@ -46,13 +46,14 @@ class Tried:
 
 
 def ceiling(study: Study) -> float:
-    """What a diverged run is told as, in nats a token: ln(vocabulary), the loss of a uniform guess.
+    """What a diverged run is told as: the loss of a guess that has learned nothing, ln(vocabulary) for `language`.
 
     Fixed before the search, so that a replay tells the same, and no larger than it must be: a Gaussian process would
     spend its scale on it. A finite loss above it is told as the ceiling too: such a run ended worse than a model that
     never learned, and a diverged one must not look better than it.
     """
-    return log(open_corpus(study.data).vocab_size)
+    task = TASKS.get(study.task)
+    return float(task.chance(task.open(study.data)))
 
 
 def run_points(
