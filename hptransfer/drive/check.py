@@ -29,6 +29,7 @@ from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
+from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.settled import Settled, rule_of
 
@@ -128,11 +129,10 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
     study, base, training = settled.study, settled.hps, settled.study.training
     task = TASKS.get(study.task)
     data = task.open(study.data, settled.data_id)
-    small = training.model_copy(update={"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)})
-    build = resolve_factory(study.model, **task.model_arguments(data, training))
+    small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
     return coordinate_check(
-        build,
-        task.batch(data, 0, 0, small),
+        resolve_factory(study.model, task.model_arguments(data, training)),
+        task.batch(data, 0, 0, training.model_copy(update=small)),
         widths=scope.widths,
         densities=scope.densities,
         rules=[rule_of(study, name) for name in scope.rules],
@@ -143,14 +143,11 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
             base=base.model_copy(update={"lr": study.check.lr or base.lr}),
             steps=study.check.steps,
             seeds=study.check.seeds,
-            optimizer=training.optimizer,
-            betas=(training.beta1, training.beta2),
-            momentum=training.momentum,
-            decay=training.decay,
-            eps=training.eps,
+            training=training,
             sparsity=study.sparsity,
             roles=study.model.roles,
         ),
+        loss=loss_of(task),
     )
 
 

@@ -17,7 +17,7 @@ import click
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
 from hptransfer.common.files import digest_of
-from hptransfer.common.seams import OBSERVERS
+from hptransfer.common.seams import OBSERVERS, is_outside
 from hptransfer.drive.check import coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.outputs import refresh_outputs
@@ -178,7 +178,9 @@ def _bracket_document(found: BracketResult, question: str, fixed: int) -> dict[s
 
 
 def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
-    """The precision in which the widest model of the grid trains faster, by a short calibration."""
+    """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
+    if is_outside(study.trainer):
+        return "fp32"
     widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
     exact = Settled(study, study.base.hps, "fp32", data_id)
     dense = Cell(width=widest.width, depth=widest.depth)

@@ -84,7 +84,7 @@ def answer_of(results: Results) -> Answer | None:
 def _target(study: Study, base: BaseHPs, rule: str, width: int, density: float, depth: int) -> Target:
     # The vocabulary does not enter any rule, so the corpus need not be opened.
     factory = resolve_factory(
-        study.model, vocab_size=study.data.vocab_size or _BYTES, context=study.training.sequence_length
+        study.model, {"vocab_size": study.data.vocab_size or _BYTES, "context": study.training.sequence_length}
     )
     table = study.rules.get(rule)
     return Target(

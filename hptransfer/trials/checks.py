@@ -190,7 +190,7 @@ def _check_model(study: Study) -> None:
     reading a study runs no code of theirs."""
     if is_outside(study.model.factory):
         return
-    build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
+    build = resolve_factory(study.model, {"vocab_size": 256, "context": study.training.sequence_length})
     for where, width in dict.fromkeys(_widths(study)):
         try:
             with shapes_only():
