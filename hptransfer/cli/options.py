@@ -110,6 +110,11 @@ def working(command: Command) -> Command:
                 help="How sparse layers multiply.",
             ),
             click.option(
+                "--same-numbers",
+                is_flag=True,
+                help="Keep the rows of an entry of your own whose source has changed; it comes to the same numbers.",
+            ),
+            click.option(
                 "--observe",
                 type=EntryName(OBSERVERS),
                 multiple=True,

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.seams import TRAINERS
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
@@ -22,7 +23,7 @@ from hptransfer.store.file_names import FAILED_FOLDER
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.training.calibrate import seconds_per_step
-from hptransfer.training.flops import TrialCost, cost_of
+from hptransfer.training.flops import TrialCost
 from hptransfer.training.memory import micro_batches_for, room_for_a_trial
 from hptransfer.training.process import device_of, workers_here
 from hptransfer.trials.bracket.search import expected_trials
@@ -179,10 +180,11 @@ def make_plan(
     rows = list(rows)
     lots = _lots(works, {str(row["trial_id"]): str(row["phase"]) for row in rows})
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
-    costs = {key: cost_of(trial) for key, trial in shapes.items()}
+    costs = {key: TRAINERS.get(trial.trainer).cost(trial) for key, trial in shapes.items()}
     timing = None
     try:
-        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step else None
+        ours = all(trial.trainer == "packs" for trial in shapes.values())  # nobody can time the others
+        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step and ours else None
     except OutOfMemoryError as error:  # not even the smallest fits here; the plan still says what it takes
         warnings = [*warnings, f"no time was estimated: {error}"]
 
