@@ -20,6 +20,7 @@ import numpy as np
 import optuna
 from common import CORES, Row, bound, row, show, write
 
+from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
@@ -29,7 +30,6 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.fit import local_quadratic
 from hptransfer.trials.proxy.space import mesh, proxy_trial, space_of, tune_of
 from hptransfer.trials.settled import Settled
 

@@ -2,44 +2,73 @@
 
 Frames of other people's tools are welcome: `rule`, `width`, `density`, `lr`, `seed` and `loss` are all it takes, in
 the meanings of `hptransfer.store.store`. Whatever cannot be judged honestly is refused with the reason.
+
+What was swept is found, not asked: the first of all known axes (`study.axes.swept_names`) that varies within a cell.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
 from hptransfer.common.errors import InputError
+from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells", "with_axis_columns"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
-SweptName = Literal["lr", "init_std"]
+EVERYWHERE = ("width", "density", "depth")
+"""Scaled axes that every cell has a place on; others belong to a place where a series is scaled along them."""
 SAME_IN_A_SERIES = ("model", "optimizer", "data_id", "sparsity_kind", "sparsity_distribution", "schedule", "decay",
                     "batch_size", "sequence_length", "precision")  # fmt: skip
 """What must not vary within a series: differences belong into `variant`, else a curve mixes two questions."""
+SAME_SINCE_2 = ("task", "trainer", "sparsity_method")
+"""The same, of what rows hold since version 2 of their schema."""
 DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class CellKey:
-    """One target: a series (rule and variant) at one width, density and depth."""
+    """One target: a series (rule and variant) at one place."""
 
     rule: str
     variant: str
-    width: int
-    density: float
-    depth: int
+    place: tuple[tuple[str, float], ...]
+    """Scaled axes and the values there, as a place is told: the width first."""
+
+    def __getitem__(self, axis: str) -> float:
+        """The value on a scaled axis; 0 where the cell has no place on it."""
+        return dict(self.place).get(axis, 0)
+
+    def but(self, *axes: str) -> tuple[tuple[str, float], ...]:
+        """The place without these axes."""
+        return tuple((name, value) for name, value in self.place if name not in axes)
+
+    @property
+    def width(self) -> int:
+        """Its width."""
+        return int(self["width"])
+
+    @property
+    def density(self) -> float:
+        """Its density."""
+        return self["density"]
+
+    @property
+    def depth(self) -> int:
+        """Its depth; 0 where rows do not say."""
+        return int(self["depth"])
 
     @property
     def series(self) -> str:
@@ -60,32 +89,73 @@ class Cells:
     """Every cell, the hyperparameter swept, and plain sentences on what was left out."""
 
     cells: tuple[CellRows, ...]
-    swept: SweptName
+    swept: str
     notes: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        """Every cell in words, `width 256, density 1/16`; of the other axes those along which cells differ."""
+        axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({c.key[a.name] for c in self.cells}) > 1]
+        return [", ".join(f"{axis.label} {axis.text(cell.key[axis.name])}" for axis in axes) for cell in self.cells]
 
 
 def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Cells:
     """Check the frame and group it into cells; raises InputError on what cannot be judged."""
     _require(frame)
     notes: list[str] = []
-    rows = _grid_rows(frame, notes)
-    rows = _typed(rows)
+    rows = _typed(_grid_rows(with_axis_columns(frame), notes))
     every, rows = len(rows), full_budget(rows)
     if left := every - len(rows):
         notes.append(f"{left} rows of other budgets than {_budgets(rows)} steps were left out")
     rows = _finished(rows, notes)
-    swept = _swept(rows)
-    rows = _one_slice(rows, swept, base, notes)
-    _refuse_mixtures(rows, swept)
+    axes = _axes(rows)
+    cell = ["rule", "variant", *(axis.name for axis in axes)]
+    varying = _varying(rows, cell)
+    swept = varying[0] if varying else "lr"
+    rows = _with_value(_numeric(rows, varying), swept, notes)
+    for other in varying[1:]:
+        rows = _one_slice(rows, cell, swept, other, base, notes)
+    _refuse_mixtures(rows, cell, swept)
     cells = []
-    for _, group in rows.groupby(["rule", "variant", "width", "density", "depth"], sort=True):
+    for _, group in rows.groupby(cell, sort=True):
         first = group.iloc[0]
-        name = CellKey(
-            str(first["rule"]), str(first["variant"]), int(first["width"]), float(first["density"]), int(first["depth"])
-        )
+        key = CellKey(first["rule"], first["variant"], tuple((a.name, a.number(first[a.name])) for a in axes))
         values = zip(group[swept], group["seed"], group["loss"], strict=True)
-        cells.append(CellRows(name, CellPoints.of(values)))
+        cells.append(CellRows(key, CellPoints.of(values)))
     return Cells(tuple(cells), swept, tuple(notes))
+
+
+def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column per outside swept axis, which the store keeps together as JSON in the column `axes`."""
+    if "axes" not in frame:
+        return frame
+    found = []
+    for text in frame["axes"].fillna("{}"):
+        try:
+            found.append(dict(json.loads(text)))
+        except (ValueError, TypeError):
+            raise InputError("not a JSON object", where="results, column axes", found=text) from None
+    names = dict.fromkeys(name for values in found for name in values)
+    columns = {name: [values.get(name, math.nan) for values in found] for name in names}
+    return frame.drop(columns="axes").assign(**columns)
+
+
+def _axes(rows: pd.DataFrame) -> list[ScaledAxis]:
+    """The scaled axes that make a place in these rows, as a place is told."""
+    return [axis for axis in place_axes() if axis.name in EVERYWHERE or axis.name in _further(rows)]
+
+
+def _further(rows: pd.DataFrame) -> list[str]:
+    """Scaled axes beyond width, density and depth along which some series is scaled."""
+    names = [axis.name for axis in place_axes() if axis.name in rows and axis.name not in EVERYWHERE]
+    counts = rows.groupby(["rule", "variant"], dropna=False)[names].nunique().max()
+    return [name for name in names if counts[name] > 1]
+
+
+def _varying(rows: pd.DataFrame, cell: list[str]) -> list[str]:
+    """Swept axes of which some cell has several values, the one to judge first."""
+    names = swept_names(rows.columns)
+    counts = rows.groupby(cell, dropna=False)[names].nunique().max()
+    return [name for name in names if counts[name] > 1]
 
 
 def _require(frame: pd.DataFrame) -> None:
@@ -134,8 +204,9 @@ def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """
     if others.empty or not {*DESCRIBED_BY, "lr", "init_std", "seed"} <= set(grid.columns):
         return others.iloc[:0]
-    described = [c for c in DESCRIBED_BY if not grid[c].isna().all()]
-    run = ["lr", "init_std", "seed"]
+    run = list(dict.fromkeys(["lr", "init_std", *_varying(grid, ["rule", "variant", *EVERYWHERE]), "seed"]))
+    recorded = dict.fromkeys([*DESCRIBED_BY, *SAME_SINCE_2, *swept_names(grid.columns)])
+    described = [c for c in recorded if c in grid and c not in run and not grid[c].isna().all()]
     cells = set(grid[described].itertuples(index=False, name=None))
     there = set(grid[[*described, *run]].itertuples(index=False, name=None))
     taken = [
@@ -151,14 +222,35 @@ def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    for column in ("width", "density", "lr", "seed", "loss", *({"init_std", "depth", "steps"} & set(rows.columns))):
+def _numeric(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The rows with these columns as numbers."""
+    found = {}
+    for column in columns:
         try:
-            rows[column] = pd.to_numeric(rows[column]).astype(float)
+            found[column] = pd.to_numeric(rows[column]).astype(float)
         except (ValueError, TypeError) as error:
             raise InputError("not a number", where=f"results, column {column}", found=str(error)) from None
+    return rows.assign(**found)
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Numbers within their ranges; without variant or depth, one of no name and 0."""
+    rows["variant"] = rows["variant"].fillna("").astype(str) if "variant" in rows else ""
+    rows["rule"] = rows["rule"].astype(str)
+    further = _further(rows)
+    numbers = (
+        "width",
+        "density",
+        "lr",
+        "seed",
+        "loss",
+        *further,
+        *({"init_std", "depth", "steps"} & set(rows.columns)),
+    )
+    rows = _numeric(rows, numbers)
+    rows["depth"] = rows["depth"].fillna(0).astype(int) if "depth" in rows else 0
     bounds = {"width": (1, math.inf), "density": (1e-12, 1.0), "lr": (1e-300, 1e300), "seed": (0, math.inf)}
-    for column, (low, high) in bounds.items():
+    for column, (low, high) in {**bounds, **dict.fromkeys(further, (1e-12, math.inf))}.items():
         bad = rows[column][~rows[column].between(low, high)]
         if len(bad):
             allowed = "a number above 0" + (", at most 1" if column == "density" else "")
@@ -166,8 +258,6 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
             raise InputError(
                 "value out of range", where=f"results, column {column}", found=bad.iloc[0], allowed=allowed
             )
-    rows["variant"] = rows["variant"].fillna("").astype(str) if "variant" in rows else ""
-    rows["depth"] = rows["depth"].fillna(0).astype(int) if "depth" in rows else 0
     rows["density"] = rows["density"].round(9)
     if "trial_id" in rows:
         rows = rows.drop_duplicates("trial_id")
@@ -175,11 +265,11 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each series' own budget, which most of them have (the longer of equals): losses of different
-    budgets are not comparable."""
+    """The rows of each series' own budget, which most of them have (the longer of equals): losses of different budgets
+    are not comparable. Scaled further, a series has a budget at each value of that axis."""
     if "steps" not in rows or rows["steps"].nunique() < 2:
         return rows
-    series = [rows["rule"], rows["variant"]]
+    series = [rows[name] for name in ("rule", "variant", *_further(rows))]
     counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
     most = counts == counts.groupby(series).transform("max")
     steps = rows["steps"].where(most).groupby(series).transform("max")
@@ -215,20 +305,41 @@ def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return kept
 
 
-def _swept(rows: pd.DataFrame) -> SweptName:
-    cells = rows.groupby(["rule", "variant", "width", "density", "depth"])
-    if "init_std" in rows and cells["lr"].nunique().max() < 2 <= cells["init_std"].nunique().max():
-        return "init_std"
-    return "lr"
+def _with_value(rows: pd.DataFrame, swept: str, notes: list[str]) -> pd.DataFrame:
+    """The rows that have a value of the hyperparameter that is judged; it must be above 0."""
+    known = rows[swept].notna()
+    if left := int((~known).sum()):
+        notes.append(f"{left} rows without a value of {swept} were left out")
+    kept: pd.DataFrame = rows[known]
+    if (kept[swept] <= 0).any():
+        raise InputError(
+            "value out of range",
+            where=f"results, column {swept}",
+            found=float(kept[swept].min()),
+            allowed="a number above 0: optima are sought in its log2",
+        )
+    return kept
 
 
-def _one_slice(rows: pd.DataFrame, swept: SweptName, base: Mapping[str, Any] | None, notes: list[str]) -> pd.DataFrame:
-    """One value of the hyperparameter that is not judged: the base's if a cell has several, else the middle one."""
-    other = "init_std" if swept == "lr" else "lr"
-    if other not in rows or rows.groupby(["rule", "variant", "width", "density", "depth"])[other].nunique().max() < 2:
+def _one_slice(
+    rows: pd.DataFrame, cell: list[str], swept: str, other: str, base: Mapping[str, Any] | None, notes: list[str]
+) -> pd.DataFrame:
+    """One value of a hyperparameter that is not judged: the base's if a cell has several, else the middle one.
+
+    All stay where each value of it belongs to one of the judged one, as a decay set in proportion to 1/LR.
+    """
+    if rows.groupby(cell)[other].nunique().max() < 2:
         return rows
-    logs = np.log2(rows[other])
-    wanted = math.log2(float(base[other])) if base and base.get(other) else float(np.median(np.unique(logs.round(6))))
+    pairs = rows.drop_duplicates([*cell, swept, other]).groupby(cell)
+    if all((pairs[name].nunique() == pairs.size()).all() for name in (swept, other)):
+        notes.append(f"{other} moves together with {swept}, value by value")
+        return rows
+    logs = np.log2(rows[other].clip(lower=1e-300))
+    wanted = (
+        math.log2(float(base[other]))
+        if base and base.get(other)
+        else float(np.median(np.unique(logs.dropna().round(6))))
+    )
     nearest = float(logs.iloc[int((logs - wanted).abs().argmin())])
     keep = (logs - nearest).abs() < 1e-6
     notes.append(f"several {other} were run; judged at {other} = {2.0**nearest:g} ({int((~keep).sum())} rows left out)")
@@ -236,21 +347,21 @@ def _one_slice(rows: pd.DataFrame, swept: SweptName, base: Mapping[str, Any] | N
     return kept
 
 
-def _refuse_mixtures(rows: pd.DataFrame, swept: SweptName) -> None:
-    for column in SAME_IN_A_SERIES:
-        if column not in rows:
+def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
+    for column in (*SAME_IN_A_SERIES, *SAME_SINCE_2):
+        if column not in rows or column in cell:
             continue
         for _, part in rows.groupby(["rule", "variant"]):
             found = sorted(map(str, part[column].dropna().unique()))
             if len(found) > 1:
-                name = series_name(str(part["rule"].iloc[0]), str(part["variant"].iloc[0]))
+                name = series_name(*part[["rule", "variant"]].iloc[0])
                 raise InputError(
                     f"series '{name}' mixes several values of {column}",
                     where="results",
                     found=found,
                     hint="tell them apart by the column `variant`",
                 )
-    place = ["rule", "variant", "width", "density", "depth", swept, "seed"]
+    place = [*cell, swept, "seed"]
     doubled = rows[rows.duplicated(place, keep=False)]
     if doubled.empty:
         return

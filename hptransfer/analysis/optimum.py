@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from hptransfer.analysis.quadratic import parabola, powers
+
 __all__ = ["CellPoints", "LocalFit", "Noise", "Optimum", "OptimumStatus", "fit_optimum", "own_noise"]
 
 Array = NDArray[np.float64]
@@ -242,7 +244,7 @@ def _about_a_parabola(points: CellPoints) -> Noise | None:
     line, column = np.nonzero(np.isfinite(losses))
     y = losses[line, column]
     offsets = (line[:, None] == np.arange(len(losses))).astype(np.float64)
-    design = np.column_stack([x[column], x[column] ** 2, offsets])
+    design = np.column_stack([powers(x[column])[:, 1:], offsets])
     solution, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
     df = float(len(y) - rank)
     if df < 1:
@@ -304,9 +306,9 @@ def _weights(x: Array, means: Array, sigma: Array, place: int) -> Array:
 def _fit(x: Array, means: Array, sigma: Array, place: int, t: float, df: float) -> LocalFit:
     weights = _weights(x, means, sigma, place)
     origin = float(x[place])
-    basis = (x - origin)[:, None] ** np.arange(min(4, len(x) - 1) + 1)
+    basis = powers(x - origin, min(4, len(x) - 1))
     weighted = basis * weights[:, None]
-    rough = float(np.linalg.solve(weighted.T[:3] @ basis[:, :3], weighted.T[:3] @ means)[2])
+    rough = float(parabola(basis, means, weights)[2])
     if rough <= 0:
         rough = float((means.max() - means.min() + np.sqrt(np.diag(sigma).min())) / np.square(x - origin).max())
     prior = np.array([SKEW, KURTOSIS])[: basis.shape[1] - 3] * rough

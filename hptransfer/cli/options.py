@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
+from hptransfer.common.choices import Device, GridSearch, Products
+from hptransfer.common.seams import EXECUTORS, OBSERVERS, Seam
 from hptransfer.store.file_names import RESULTS_FOLDER
 
 __all__ = [
@@ -25,6 +28,26 @@ __all__ = [
 ]
 
 Command = Callable[..., Any]
+
+
+class EntryName(click.ParamType):  # type: ignore[type-arg]  # older versions of click have no argument here
+    """The name of a seam's entry, judged by its form alone: nothing is imported. Completes with the built-in ones."""
+
+    name = "name"
+
+    def __init__(self, seam: Seam) -> None:
+        self.seam = seam
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is, or the seam's own refusal."""
+        if not self.seam.knows(value):
+            raise self.seam.refusal(value)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The built-in names that begin so."""
+        return [CompletionItem(name) for name in self.seam.built_in if name.startswith(incomplete)]
+
 
 STUDY = click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
 RESULTS = click.argument("results", metavar="RESULTS")
@@ -47,7 +70,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 BASE = click.option(
     "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Take base HPs from this base.json."
 )
-SEARCH = click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+SEARCH = click.option("--search", type=click.Choice(get_args(GridSearch)), help="Override `grid.search`.")
 STORAGE = click.option(
     "--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db."
 )
@@ -62,10 +85,11 @@ def working(command: Command) -> Command:
             RESULTS_DIR,
             click.option(
                 "--executor",
-                type=click.Choice(["local", "ray", "tune"]),
+                type=EntryName(EXECUTORS),
                 default="ray",
                 show_default=True,
-                help="Where trials run: in this process, on Ray, or as Ray Tune trials.",
+                metavar="NAME",
+                help="Where trials run: local (this process), ray, tune (Ray Tune trials) or package.module:Class.",
             ),
             click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
             click.option(
@@ -73,17 +97,29 @@ def working(command: Command) -> Command:
             ),
             click.option(
                 "--device",
-                type=click.Choice(["auto", "cpu", "cuda"]),
+                type=click.Choice(get_args(Device)),
                 default="auto",
                 show_default=True,
                 help="What trials train on.",
             ),
             click.option(
                 "--products",
-                type=click.Choice(["auto", "dense", "sparse"]),
+                type=click.Choice(get_args(Products)),
                 default="auto",
                 show_default=True,
                 help="How sparse layers multiply.",
+            ),
+            click.option(
+                "--same-numbers",
+                is_flag=True,
+                help="Keep the rows of an entry of your own whose source has changed; it comes to the same numbers.",
+            ),
+            click.option(
+                "--observe",
+                type=EntryName(OBSERVERS),
+                multiple=True,
+                metavar="NAME",
+                help="Tell package.module:Class too of counts, rows and the end (repeatable).",
             ),
             click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
         ]

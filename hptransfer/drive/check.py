@@ -7,7 +7,6 @@ whose activations already drift in ten steps will not have a stable optimum.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,20 +18,22 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS, is_outside
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
+from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
+from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.settled import Settled, rule_of
 
-__all__ = ["CheckReport", "coordinate_check_of", "print_check"]
-
-LEAST_NONZEROS = 8
-"""Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
+__all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
 
 WIDEST = 1024
 """Wider cells are left out by default: the check is plain eager CPU work, and three widths show a slope."""
@@ -80,7 +81,7 @@ def scope_of(study: Study) -> Scope:
         widths = tuple(study.base.width * k for k in (1, 2, 4))
     least = min(widths)
     densities = check.densities or tuple(
-        sorted({c.density for c in shapes if least * c.density >= LEAST_NONZEROS}, reverse=True)
+        sorted({c.density for c in shapes if least * c.density >= FEW_NONZEROS}, reverse=True)
     )
     rules = check.rules or tuple(rule for rule in study.grid.rules if rule in _expected(study))
     return Scope(tuple(sorted(widths)), densities or (1.0,), rules)
@@ -91,10 +92,18 @@ def _expected(study: Study) -> set[str]:
     return {split_series(name)[0] for name in study.verdict.expect_stable}
 
 
+def check_study(request: Request) -> CheckReport:
+    """The coordinate check by itself, kept in the study's results folder."""
+    store = Store.open(request.results, request.study.name)
+    with store.lock():
+        settled, _, _ = settled_by(request, store)
+        return coordinate_check_of(settled, store)
+
+
 def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
     scope = scope_of(settled.study)
-    digest = _digest(settled, scope)
+    digest = check_digest(settled, scope)
     stored = store.read_json(CHECK_FILE)
     if isinstance(stored, Mapping) and stored.get("digest") == digest:
         return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
@@ -120,11 +129,10 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
     study, base, training = settled.study, settled.hps, settled.study.training
     task = TASKS.get(study.task)
     data = task.open(study.data, settled.data_id)
-    small = training.model_copy(update={"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)})
-    build = resolve_factory(study.model, **task.model_arguments(data, training))
+    small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
     return coordinate_check(
-        build,
-        task.batch(data, 0, 0, small),
+        resolve_factory(study.model, task.model_arguments(data, training)),
+        task.batch(data, 0, 0, training.model_copy(update=small)),
         widths=scope.widths,
         densities=scope.densities,
         rules=[rule_of(study, name) for name in scope.rules],
@@ -135,14 +143,11 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
             base=base.model_copy(update={"lr": study.check.lr or base.lr}),
             steps=study.check.steps,
             seeds=study.check.seeds,
-            optimizer=training.optimizer,
-            betas=(training.beta1, training.beta2),
-            momentum=training.momentum,
-            decay=training.decay,
-            eps=training.eps,
+            training=training,
             sparsity=study.sparsity,
             roles=study.model.roles,
         ),
+        loss=loss_of(task),
     )
 
 
@@ -162,7 +167,8 @@ def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> Chec
     return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
 
 
-def _digest(settled: Settled, scope: Scope) -> str:
+def check_digest(settled: Settled, scope: Scope) -> str:
+    """16 digits of what decides the outcome of a check, and of nothing else."""
     study = settled.study
     parts = {"task", "model", "training", "sparsity", "check", "base"}
     what = [
@@ -173,7 +179,7 @@ def _digest(settled: Settled, scope: Scope) -> str:
     ]
     if versions := settled.versions:
         what.append(versions)
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(json.dumps(what, sort_keys=True), 16)
 
 
 def print_check(report: CheckReport) -> None:

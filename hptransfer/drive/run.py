@@ -6,7 +6,6 @@ worker. What is still running when the driver dies is the only thing lost.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,8 +16,10 @@ import click
 
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import OBSERVERS
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import OBSERVERS, is_outside
 from hptransfer.drive.check import coordinate_check_of, print_check
+from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.outputs import refresh_outputs
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import stored_base, stored_precision
@@ -92,6 +93,8 @@ def _run_observed(
 def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
     study, data_id = request.study, request.data_id
+    if not request.same_numbers:
+        refuse_changed_sources(study, store)
     if phases.grid:
         _hold_cap(request)
     else:
@@ -153,7 +156,7 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
 def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
     """16 digits that name what a bracket search is asked."""
     said = [settled.study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+    return digest_of("\n".join(said), 16)
 
 
 def _answered(store: Store, question: str) -> bool:
@@ -175,7 +178,9 @@ def _bracket_document(found: BracketResult, question: str, fixed: int) -> dict[s
 
 
 def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
-    """The precision in which the widest model of the grid trains faster, by a short calibration."""
+    """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
+    if is_outside(study.trainer):
+        return "fp32"
     widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
     exact = Settled(study, study.base.hps, "fp32", data_id)
     dense = Cell(width=widest.width, depth=widest.depth)

@@ -84,7 +84,7 @@ def answer_of(results: Results) -> Answer | None:
 def _target(study: Study, base: BaseHPs, rule: str, width: int, density: float, depth: int) -> Target:
     # The vocabulary does not enter any rule, so the corpus need not be opened.
     factory = resolve_factory(
-        study.model, vocab_size=study.data.vocab_size or _BYTES, context=study.training.sequence_length
+        study.model, {"vocab_size": study.data.vocab_size or _BYTES, "context": study.training.sequence_length}
     )
     table = study.rules.get(rule)
     return Target(
@@ -121,12 +121,12 @@ def _cells(rows: pd.DataFrame) -> Iterable[tuple[float, float, float]]:
 
 def _rule(study: Study, results: Results) -> str:
     """A rule found stable on every axis, those expected to be so first; without one, the first that is expected."""
-    verdicts = results.judgement.verdicts if results.judgement else []
-    ran = list(dict.fromkeys(str(v["rule"]) for v in verdicts)) or list(study.grid.rules)
+    verdicts = results.judgement.verdicts if results.judgement else ()
+    ran = list(dict.fromkeys(v.rule for v in verdicts)) or list(study.grid.rules)
     expected = [rule for rule in study.verdict.expect_stable if rule in ran]
     order = [*expected, *(rule for rule in ran if rule not in expected)]
     for rule in order:
-        if verdicts and all(v["verdict"] == "STABLE" for v in verdicts if v["rule"] == rule):
+        if verdicts and all(v.verdict == "STABLE" for v in verdicts if v.rule == rule):
             return rule
     return order[0]
 

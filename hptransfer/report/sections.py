@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.analysis.results import Results
+from hptransfer.analysis.verdict import AxisVerdict
 from hptransfer.common.number_text import density_text, flops_text, percent_text, regret_text, value_text
 from hptransfer.report.answer import Answer, Group, base_hps
 from hptransfer.report.markup import Markup, join, power, tag
@@ -71,8 +72,8 @@ def verdict_section(results: Results) -> Markup:
     sentence = judgement.sentence if judgement else f"No verdict yet: {results.no_judgement}."
     parts: list[object] = [tag("h1", question), _sentence(sentence)]
     if judgement:
-        names = order_series([str(v["series"]) for v in judgement.verdicts])
-        cards = [_card(name, names, [v for v in judgement.verdicts if v["series"] == name]) for name in names]
+        names = order_series([v.series for v in judgement.verdicts])
+        cards = [_card(name, names, [v for v in judgement.verdicts if v.series == name]) for name in names]
         parts.append(tag("div", *cards, class_="cards"))
         parts += [tag("p", note[:1].upper() + note[1:] + ".", class_="note") for note in judgement.notes]
     return tag("section", *parts, id="verdict", class_="first")
@@ -102,14 +103,15 @@ def _first_clause(sentence: str) -> int:
     return len(sentence)
 
 
-def _card(name: str, names: Sequence[str], verdicts: Sequence[Mapping[str, Any]]) -> Markup:
+def _card(name: str, names: Sequence[str], verdicts: Sequence[AxisVerdict]) -> Markup:
     title = series_text(name)
     head = tag("h3", sample(name, names), title, tag("span", name, class_="raw") if title != name else None)
     return tag("div", head, *(_axis_row(v) for v in verdicts), class_="card c", style=colours(name, names))
 
 
-def _axis_row(verdict: Mapping[str, Any]) -> Markup:
-    regret, slope = (_triple(verdict, key) for key in ("regret", "slope"))
+def _axis_row(verdict: AxisVerdict) -> Markup:
+    regret = (verdict.regret, verdict.regret_low, verdict.regret_high)
+    slope = (verdict.slope, verdict.slope_low, verdict.slope_high)
     figures: list[object] = []
     if not math.isnan(regret[0]):
         figures += [
@@ -123,17 +125,11 @@ def _axis_row(verdict: Mapping[str, Any]) -> Markup:
         ]
     return tag(
         "div",
-        tag(
-            "div", tag("span", f"over {verdict.get('axis', '')}"), badge(str(verdict.get("verdict", ""))), class_="head"
-        ),
+        tag("div", tag("span", f"over {verdict.axis}"), badge(verdict.verdict), class_="head"),
         tag("div", *figures, class_="figs") if figures else None,
-        tag("p", verdict.get("why")) if verdict.get("why") else None,
+        tag("p", verdict.why),
         class_="axis-row",
     )
-
-
-def _triple(row: Mapping[str, Any], key: str) -> tuple[float, float, float]:
-    return number(row.get(key)), number(row.get(f"{key}_low")), number(row.get(f"{key}_high"))
 
 
 def number(value: object) -> float:
@@ -208,9 +204,7 @@ def _base_lead(results: Results, source: str) -> Markup:
 
 def _meaning(results: Results, answer: Answer) -> Markup:
     where = f"width {answer.width} at density {density_text(answer.density)}"
-    found = (
-        {v["verdict"] for v in results.judgement.verdicts if v["rule"] == answer.rule} if results.judgement else set()
-    )
+    found = {v.verdict for v in results.judgement.verdicts if v.rule == answer.rule} if results.judgement else set()
     caution = "" if found == {"STABLE"} else " It was not found stable everywhere, see the verdict."
     head = tag("h3", f"On {where} they mean, under {series_text(answer.rule)}")
     options = ["--rule", answer.rule, "--width", str(answer.width), "--density", f"{answer.density:.9g}"]

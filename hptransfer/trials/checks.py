@@ -13,6 +13,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.common.seams import is_outside
 from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
+from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
@@ -23,7 +24,6 @@ from hptransfer.trials.settled import Settled
 __all__ = ["refuse_misfits", "study_warnings", "unknown_rule"]
 
 VARIED = ("training", "model", "sparsity", "base")
-FEW_NONZEROS = 8
 
 
 def refuse_misfits(study: Study) -> None:
@@ -190,7 +190,7 @@ def _check_model(study: Study) -> None:
     reading a study runs no code of theirs."""
     if is_outside(study.model.factory):
         return
-    build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
+    build = resolve_factory(study.model, {"vocab_size": 256, "context": study.training.sequence_length})
     for where, width in dict.fromkeys(_widths(study)):
         try:
             with shapes_only():

@@ -72,11 +72,16 @@ class Settled:
         return {name: self.values_of(name) for name in self.study.grid.sweeps()}
 
     @property
-    def versions(self) -> dict[str, str]:
-        """Versions of the outside entries that every trial names, for those that carry one."""
+    def entries(self) -> tuple[str, ...]:
+        """Names of the entries from outside the package that every trial names."""
         study = self.study
         named = (study.task, study.trainer, study.training.optimizer, study.sparsity.method)
-        return {name: version for name in named if (version := version_of(name))}
+        return tuple(name for name in named if is_outside(name))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of those that carry one."""
+        return {name: version for name in self.entries if (version := version_of(name))}
 
     def trial(self, cell: Cell, *, rule: str, seed: int, variant: str = "", steps: int | None = None) -> Trial:
         """One trial at the base HPs. `steps` in place of the study's own, as for a probe."""

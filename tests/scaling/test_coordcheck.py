@@ -14,7 +14,7 @@ from hptransfer.scaling.check.judge import module_kind
 from hptransfer.scaling.check.measure import CheckSettings, assert_coordinates, coordinate_check, judge_check
 from hptransfer.scaling.parametrize import parametrize
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import SparsitySpec
+from hptransfer.study.pieces import SparsitySpec, TrainingSpec
 from hptransfer.tasks.models import GPT, MLP
 
 DRAW = torch.Generator().manual_seed(0)
@@ -122,7 +122,12 @@ def test_the_frame_is_tidy_and_repeatable():
 
 def test_a_recorded_size_by_hand():
     settings = CheckSettings(
-        base_width=32, depth=1, steps=1, seeds=(0,), base=BaseHPs(lr=0.01, weight_decay=0.0), eps=1e-20
+        base_width=32,
+        depth=1,
+        steps=1,
+        seeds=(0,),
+        base=BaseHPs(lr=0.01, weight_decay=0.0),
+        training=TrainingSpec(eps=1e-20),
     )
     frame = coordinate_check(mlp, TOKENS, widths=(32,), settings=settings).set_index(["module", "kind", "step"]).value
     assert frame["embed", "activation", 0] == pytest.approx(0.05 * (2 / np.pi) ** 0.5, rel=0.1)  # E|N(0, σ)|

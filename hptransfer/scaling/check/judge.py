@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from scipy.special import stdtrit
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.check.recorder import MODEL
+from hptransfer.study.axes import FEW_NONZEROS
 
-__all__ = ["CheckVerdict", "judge_check", "module_kind"]
+__all__ = ["Axis", "CheckVerdict", "judge_check", "module_kind"]
 
 Axis = Literal["width", "density"]
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -59,7 +60,7 @@ def judge_check(
     last_tolerance: float = 0.35,
     gradient_tolerance: float = 0.1,
     update_tolerance: float = 0.5,
-    min_nonzeros: float = 8.0,
+    min_nonzeros: float = FEW_NONZEROS,
     rules: Sequence[str] | None = None,
 ) -> CheckVerdict:
     """Fit log size against log `axis` for each kind of module, and judge.
@@ -75,8 +76,8 @@ def judge_check(
     the two best points stay in any case.
     """
     tolerances = _Tolerances(first_tolerance, last_tolerance, gradient_tolerance, update_tolerance)
-    if axis not in ("width", "density"):
-        raise InputError("no such axis", where="axis", found=axis, allowed="width, density")
+    if axis not in get_args(Axis):
+        raise InputError("no such axis", where="axis", found=axis, allowed=", ".join(get_args(Axis)))
     other = "density" if axis == "width" else "width"
     chosen = frame if rules is None else frame[frame["rule"].isin(list(rules))]
     if chosen.empty or chosen[axis].nunique() < 2:

@@ -6,7 +6,6 @@ that was killed asks for the same trials again and finds the finished ones store
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +13,14 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from hptransfer import __version__
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import TRAINERS
+from hptransfer.common.version import __version__
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.study.base import TUNED_TRAINING, TunedBase
 from hptransfer.study.study import Range
 from hptransfer.study.trial import drop_since
-from hptransfer.training.flops import cost_of
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
 from hptransfer.trials.proxy.mirror import Mirror, importances
 from hptransfer.trials.proxy.samplers import Search
@@ -122,7 +122,7 @@ def search_digest(settled: Settled) -> str:
     what += [settled.precision, settled.data_id]
     if versions := settled.versions:
         what.append(versions)
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
 def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
@@ -192,7 +192,7 @@ def _base_of(settled: Settled, searched: SearchResult, finalists: Sequence[Final
         "pruned": sum(t.status == "pruned" for t in searched.tried),
         "failed": sum(t.status == "failed" for t in searched.tried),
         "target_flops": target,
-        "fraction_of_target": spent / target,
+        "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
         "importances": importances(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
@@ -218,7 +218,8 @@ def _target_flops(settled: Settled) -> float:
     study = settled.study
     cells = {(cell.width, cell.depth): cell for cell in study.grid.shapes(study.base.depth)}
     trials = [settled.trial(cell, rule=study.grid.rules[0], seed=study.grid.seeds[0]) for cell in cells.values()]
-    return float(max(cost_of(trial).flops_dense for trial in trials))
+    trainer = TRAINERS.get(study.trainer)
+    return float(max(trainer.cost(trial).flops_dense for trial in trials))
 
 
 def _provenance(settled: Settled, tried: Sequence[Tried], digest: str) -> dict[str, Any]:

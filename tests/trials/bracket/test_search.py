@@ -32,12 +32,14 @@ class Surface:
         self.truth, self.noise, self.rng = truth, noise, np.random.default_rng(seed)
         self.curve = curve or (lambda u: 0.03 * u * u)
         self.rows: dict[str, dict[str, Any]] = {}
+        self.trials: dict[str, Trial] = {}
         self.queue: list[str] = []
         self.offsets: dict[tuple[Any, ...], float] = {}
 
     def submit(self, trials: Sequence[Trial], phase: str) -> None:
         for trial in trials:
             self.rows.setdefault(trial.id, self._row(trial, phase))
+            self.trials[trial.id] = trial
             self.queue.append(trial.id)
 
     def results(self) -> Iterator[dict[str, Any]]:
@@ -150,6 +152,27 @@ def test_init_can_be_the_axis():
     assert surface.frame["lr"].nunique() == 1
 
 
+def test_any_axis_can_be_searched_and_the_others_hold_their_single_value():
+    study = a_study(
+        lr=[2.0**-6],
+        densities=[1],
+        sweep={"weight_decay": {"multiples": {"octaves": [-3, 3]}}, "alpha_output": {"values": [2]}},
+    )
+    surface = Surface(lambda trial: -7.0 + math.log2(trial.base.weight_decay / 0.2), noise=0.0)
+    (cell,) = run(study, surface)
+    assert cell.optimum_log2 == pytest.approx(math.log2(0.4), abs=0.15)
+    trials = surface.trials.values()
+    assert {(t.base.lr, t.base.alpha_output) for t in trials} == {(2.0**-6, 2.0)}
+    assert len({t.base.weight_decay for t in trials}) >= 4
+
+
+def test_an_axis_of_ones_own_can_be_searched():
+    study = a_study(lr=[2.0**-7], densities=[1], sweep={"outside_axes:EPS": {"multiples": {"octaves": [-4, 4]}}})
+    surface = Surface(lambda trial: -7.0 - math.log2(trial.axes["outside_axes:EPS"] / 2e-8), noise=0.0)
+    (cell,) = run(study, surface)
+    assert cell.optimum_log2 == pytest.approx(math.log2(2e-8), abs=0.15)
+
+
 def test_a_trial_that_fails_leaves_its_cell_open_and_says_so():
     class Failing(Surface):
         def results(self) -> Iterator[dict[str, Any]]:
@@ -254,4 +277,4 @@ def test_no_drift_is_hardly_ever_called_drift_and_often_stable():
 def _word(truth: Truth, seed: int) -> str:
     surface = Surface(truth, seed=seed)
     run(a_study(), surface)
-    return str(judge(surface.frame, base={"lr": 2.0**-7}).verdicts[0]["verdict"])
+    return judge(surface.frame, base={"lr": 2.0**-7}).verdicts[0].verdict

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Runner
@@ -16,7 +17,6 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.fit import local_quadratic
 from hptransfer.trials.proxy.space import mesh, proxy_trial, space_of, tune_of
 from hptransfer.trials.settled import Settled
 

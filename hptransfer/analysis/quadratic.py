@@ -1,4 +1,8 @@
-"""The loss around its optimum: a local quadratic in octaves, its curvature, and how flat it is."""
+"""The loss around its optimum: a local quadratic in octaves, its minimum, and how flat it is.
+
+Whatever seeks a minimum starts here: the proxy search and the bracket search from `local_quadratic`, the judgement of a
+cell, whose polynomial is a weighted parabola with small terms on top, from `parabola`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic"]
+__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic", "parabola", "powers"]
 
 Array = npt.NDArray[np.float64]
 
@@ -15,7 +19,7 @@ NEAR = 0.03
 """Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
 
 LEAST_CURVATURE = 1e-9
-"""Relative curvature (an octave squared) below which a fit is a straight line and rounding."""
+"""Relative curvature (per squared octave) below which a fit is a straight line and rounding."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,17 @@ def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadrat
     return None
 
 
+def powers(x: Array, order: int = 2) -> Array:
+    """Columns 1, x, x², … of one axis: the design of a polynomial, whose first three columns are a quadratic's."""
+    return np.asarray(x[:, None] ** np.arange(order + 1), dtype=np.float64)
+
+
+def parabola(design: Array, losses: Array, weights: Array) -> Array:
+    """Value, slope and half the curvature of the weighted parabola, of `powers` of order 2 or more."""
+    weighted = (design * weights[:, None]).T[:3]
+    return np.asarray(np.linalg.solve(weighted @ design[:, :3], weighted @ losses), dtype=np.float64)
+
+
 def flat_interval(fit: LocalQuadratic, axis: int, share: float) -> tuple[float, float] | None:
     """Where the slice along `axis` through the centre stays within `share` of its minimum, in octaves.
 
@@ -82,6 +97,7 @@ def _near(losses: Array, fewest: int) -> npt.NDArray[np.intp]:
 
 
 def _design(x: Array, crossed: bool) -> Array:
+    """Columns 1, xᵢ and ½xᵢ², then xᵢxⱼ when crossed, for places (runs, axes) seen from the centre."""
     axes = x.shape[1]
     columns = [np.ones(len(x)), *x.T, *(0.5 * x.T**2)]
     if crossed:
