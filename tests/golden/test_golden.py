@@ -21,7 +21,7 @@ from hptransfer.report.charts import charts
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.trials.grid import trials_of
-from hptransfer.trials.proxy.space import proxy_trial, space_of
+from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.settled import Settled
 
 HERE = Path(__file__).parent
@@ -81,10 +81,9 @@ def test_trial_ids_are_what_they_were(name: str) -> None:
     settled = Settled.from_base(study, base, precision, data_id)
     assert [t.id for t in trials_of(settled)] == golden(name)["grid_ids"]
     if study.tune is not None:
-        proxy = Settled(study, study.base.hps, precision, data_id)
+        proxy = Proxy(Settled(study, study.base.hps, precision, data_id))
         runs = json.loads((folder / "tune.json").read_text()) if golden(name)["tune_ids"] else []
         again = [
-            proxy_trial(proxy, {hp: run[hp] for hp in space_of(study.tune)}, seed=run["seed"], width=run["width"]).id
-            for run in runs
+            proxy.trial({hp: run[hp] for hp in proxy.space}, seed=run["seed"], width=run["width"]).id for run in runs
         ]
         assert again == golden(name)["tune_ids"]
