@@ -80,6 +80,12 @@ class Seam:
             f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
         )
 
+    def breach(self, name: str, thing: object, rule: str, found: str = "") -> InputError:
+        """The one message for an entry that breaks its contract: which rule, which entry, from which file."""
+        said = f"{name}, from {source_file(thing)}{found}"
+        hint = "docs/extending.md describes them; hptransfer.testing checks them"
+        return InputError(f"breaks the contract of its seam: {rule}", where=self.where, found=said, hint=hint)
+
     def get(self, name: str) -> Any:
         """The entry of that name, made once a process; one clear InputError where there is none or it breaks a rule.
 
