@@ -100,7 +100,9 @@ def test_a_compiled_step_sees_the_new_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [8, 15], ids=["just-before-a-move", "between-moves"])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, step: int) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     saving = replace(EAGER, checkpoint_dir=str(tmp_path), checkpoint_every_s=0.0)
     trial = moving(model=small_trial().model)
     whole = outcome_of(trial)
@@ -115,9 +117,10 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path
 
     corpus = type(data_of(trial))
     draw = corpus.batch
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(corpus, "batch", killed)
-        list(train_pack([trial], saving))
+        with pytest.raises(KeyboardInterrupt):
+            list(train_pack([trial], saving))
     assert len(list(tmp_path.iterdir())) == 1
     forget_programs()
     resumed = outcome_of(trial, saving)
