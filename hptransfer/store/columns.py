@@ -178,14 +178,14 @@ def curves_of(outcome: Outcome) -> list[dict[str, Any]]:
 def refuse_newer(version: object, where: str) -> None:
     """Refuse rows that a later version of this package wrote: what their columns mean is not known here."""
     try:
-        newer = int(str(version or 0)) > SCHEMA_VERSION
+        number = float(str(version or 0))
     except ValueError:  # a column of that name that counts something else
         return
-    if newer:
+    if number > SCHEMA_VERSION:
         raise InputError(
             "was written by a newer hptransfer",
             where=where,
-            found=f"schema version {version}",
+            found=f"schema version {number:g}",
             allowed=f"up to {SCHEMA_VERSION}",
             hint="upgrade hptransfer to read it",
         )
