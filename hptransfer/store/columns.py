@@ -193,13 +193,14 @@ def refuse_newer(version: object, where: str) -> None:
 
 def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """An older table with the columns of `schema`; what it lacks reads as `_BEFORE` says."""
+    held = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for field in schema:
-        if field.name in table.column_names:
-            columns.append(table.column(field.name).cast(field.type))
-        else:
+        if field.name not in held:
             filler = _BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
-            columns.append(pa.repeat(pa.scalar(filler, field.type), table.num_rows))
+            held[field.name] = pa.repeat(pa.scalar(filler, field.type), table.num_rows)
+        column = held[field.name]
+        columns.append(column if column.type == field.type else column.cast(field.type))
     loose = pa.schema([field.with_nullable(True) for field in schema])
     return pa.Table.from_arrays(columns, schema=loose)
 

@@ -75,13 +75,13 @@ def test_where_nothing_was_tuned_nothing_is_transferred(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("base.json", "{", "base.json cannot be read"),
-        ("base.json", "[1]", "base.json does not hold a mapping"),
+        ("base.json", "{", "base.json: cannot be read"),
+        ("base.json", "[1]", "base.json: does not hold a mapping"),
         ("base.json", '{"lr": 0.5}', "base.json: init_std must be numbers"),
         ("base.json", '{"lr": -1, "init_std": 0.05}', "base.json: lr"),
-        ("study.yaml", "a: [", "study.yaml cannot be read"),
-        ("study.yaml", "just words", "study.yaml does not hold a mapping"),
-        ("bracket.json", "nonsense", "bracket.json cannot be read"),
+        ("study.yaml", "a: [", "study.yaml: cannot be read"),
+        ("study.yaml", "just words", "study.yaml: does not hold a mapping"),
+        ("bracket.json", "nonsense", "bracket.json: cannot be read"),
         ("check.parquet", "PAR1 not really", "check.parquet: is no readable Parquet file"),
     ],
 )
