@@ -8,9 +8,9 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, exponent_text, percent_text, regret_text
-from hptransfer.report.markup import Markup, join, power, tag
-from hptransfer.report.sections import badge, number, sample
-from hptransfer.report.style import order_series, series_text
+from hptransfer.report.page.markup import Markup, join, power, tag
+from hptransfer.report.page.elements import badge, number, sample
+from hptransfer.report.series_look import order_series, series_text
 
 __all__ = ["cells_section"]
 

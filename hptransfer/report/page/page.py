@@ -11,17 +11,20 @@ import hashlib
 from datetime import UTC, datetime
 from importlib.resources import files
 from string import Template
-from typing import Any
 
 from hptransfer import __version__
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import seconds_text
-from hptransfer.report.answer import answer_of
-from hptransfer.report.cells_table import cells_section
-from hptransfer.report.charts import charts
-from hptransfer.report.markup import Markup, data_block, join, tag, text
-from hptransfer.report.remarks import cost_section, provenance_section, todo_section
-from hptransfer.report.sections import answer_section, number, regret_figure, verdict_section
+from hptransfer.report.figures.pictures import KINDS, pictures
+from hptransfer.report.page.answer import answer_section
+from hptransfer.report.page.cells_table import cells_section
+from hptransfer.report.page.cost import cost_section
+from hptransfer.report.page.elements import number
+from hptransfer.report.page.markup import Markup, join, tag, text
+from hptransfer.report.page.open_questions import open_section
+from hptransfer.report.page.picture_markup import picture_markup
+from hptransfer.report.page.provenance import provenance_section
+from hptransfer.report.page.verdict import verdict_section
 
 __all__ = ["REFRESH_S", "render_report"]
 
@@ -39,13 +42,12 @@ _NAV = (
 
 def render_report(results: Results) -> str:
     """The whole page as text. Every string that came from data is escaped."""
-    drawn = charts(results)
     sections = {
         "verdict": verdict_section(results),
-        "answer": answer_section(results, answer_of(results)),
-        "pictures": _pictures(drawn, regret_figure(results, results.settings.delta)),
+        "answer": answer_section(results),
+        "pictures": _evidence(results),
         "table": cells_section(results),
-        "open": todo_section(results),
+        "open": open_section(results),
         "cost": cost_section(results),
         "provenance": provenance_section(results),
     }
@@ -63,13 +65,12 @@ def render_report(results: Results) -> str:
         progress=text(_progress(results)),
         main=join((s for s in sections.values() if s), "\n"),
         footer=text(f"Written by hptransfer {__version__} on {stamp}, from the stored trials alone."),
-        data=join(data_block(chart["id"], chart) for chart in drawn),
         script=script,
     )
 
 
 def _asset(name: str) -> str:
-    return files("hptransfer.report").joinpath(name).read_text(encoding="utf-8")
+    return files("hptransfer.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:
@@ -78,35 +79,15 @@ def _policy(script: str) -> str:
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
 
 
-def _pictures(drawn: list[dict[str, Any]], regret: Markup | None) -> Markup | None:
-    """The charts in reading order; the regret map follows the stability curves."""
-    if not drawn and regret is None:
+def _evidence(results: Results) -> Markup | None:
+    """The pictures in reading order; what the study cost has a section of its own."""
+    drawn = [picture_markup(p) for p in pictures(results, [kind for kind in KINDS if kind != "cost"])]
+    if not drawn:
         return None
-    figures: dict[str, Markup] = {}
-    for chart in drawn:
-        figures[chart["id"]] = tag(
-            "div",
-            tag("h3", chart["title"]),
-            tag("p", chart["lead"], class_="lead"),
-            tag("div", data_chart=chart["id"]),
-            tag("p", chart["note"], class_="note"),
-            class_="figure",
-            id=f"figure-{chart['id']}",
-        )
-    order = ["lr", "stability", "regret", "sparsity", "init_std", "check", "tuning"]
-    shown = [regret if name == "regret" else figures.get(name) for name in order]
     lead = "Point at a mark, or focus a panel and use the arrow keys, to read its values."
-    hint = tag(
-        "noscript", tag("p", "The charts need JavaScript; every number is in the table of cells.", class_="problem")
-    )
-    return tag(
-        "section",
-        tag("h2", "The evidence"),
-        tag("p", lead, class_="lead"),
-        hint,
-        *(s for s in shown if s),
-        id="pictures",
-    )
+    hint = tag("p", "The charts need JavaScript; every number is in the table of cells.", class_="problem")
+    head = tag("h2", "The evidence"), tag("p", lead, class_="lead"), tag("noscript", hint)
+    return tag("section", *head, *drawn, id="pictures")
 
 
 def _refresh(results: Results) -> Markup:

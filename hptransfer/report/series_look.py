@@ -1,4 +1,4 @@
-"""One look for every picture: colours, line styles and the way numbers are written.
+"""How the lines of every picture look: colours, dashes and markers, the same on paper and in the page.
 
 Every distinction is carried three times, by colour, by lightness and by marker or dash, so that a picture survives
 a black-and-white printer and every common colour blindness. The page reads the same palette as CSS variables.
@@ -6,12 +6,9 @@ a black-and-white printer and every common colour blindness. The page reads the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
-import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from hptransfer.study.series_name import series_name, split_series
@@ -22,8 +19,10 @@ __all__ = [
     "INK",
     "MARKERS",
     "MUTED",
-    "SeriesStyle",
-    "look",
+    "NEUTRAL",
+    "SHADES",
+    "LineStyle",
+    "axis_styles",
     "order_series",
     "sequence",
     "series_styles",
@@ -34,36 +33,41 @@ INK, MUTED, GRID, DIVERGED = "#1b1f24", "#667080", "#e4e7eb", "#b3261e"
 
 MARKERS = "osD^vPX<>h"
 """Markers of the lines of an axis, in order."""
+SHADES = ("#eef3f0", "#fbe3bd", "#f6bd83", "#ea8a5a", "#c8483a", "#7c1430")
+"""From nearly nothing to much, as `--h0` to `--h5` of the page's style sheet."""
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesStyle:
-    """How one series is drawn, here and in the page."""
+class LineStyle:
+    """How one line is drawn, on paper and in the page."""
 
-    colour: str
+    light: str
     dark: str
     """The same hue for a dark page."""
-    dash: tuple[float, ...]
+    dash: tuple[float, ...] = ()
     """Lengths of ink and gap in points; empty for a solid line."""
-    marker: str
+    marker: str = "o"
     """A matplotlib marker."""
 
 
+NEUTRAL = LineStyle(MUTED, "#9aa4b2")
+"""Of what belongs to no series."""
+
 # Lightness (CIE L*) falls from mup over sp to supar, so that the three stay apart in grey.
-_RULES: Mapping[str, SeriesStyle] = {
-    "sp": SeriesStyle("#c8553d", "#ef8a72", (5.0, 2.0), "s"),
-    "mup": SeriesStyle("#d99a00", "#f0c04c", (1.5, 1.6), "^"),
-    "supar": SeriesStyle("#15568f", "#6fb3f2", (), "o"),
-    "completep": SeriesStyle("#4d4d4d", "#c9c9c9", (7.0, 1.5, 1.5, 1.5), "P"),
-    "supar_init_only": SeriesStyle("#2e8b78", "#63cdb6", (4.0, 1.5, 1.0, 1.5), "v"),
-    "supar_lr_only": SeriesStyle("#8e5ea8", "#c79be0", (3.0, 1.5), "D"),
+_RULES: Mapping[str, LineStyle] = {
+    "sp": LineStyle("#c8553d", "#ef8a72", (5.0, 2.0), "s"),
+    "mup": LineStyle("#d99a00", "#f0c04c", (1.5, 1.6), "^"),
+    "supar": LineStyle("#15568f", "#6fb3f2", (), "o"),
+    "completep": LineStyle("#4d4d4d", "#c9c9c9", (7.0, 1.5, 1.5, 1.5), "P"),
+    "supar_init_only": LineStyle("#2e8b78", "#63cdb6", (4.0, 1.5, 1.0, 1.5), "v"),
+    "supar_lr_only": LineStyle("#8e5ea8", "#c79be0", (3.0, 1.5), "D"),
 }
-_SPARE: tuple[SeriesStyle, ...] = (
+_SPARE: tuple[LineStyle, ...] = (
     _RULES["supar_init_only"],
     _RULES["supar_lr_only"],
-    SeriesStyle("#7a5c2e", "#cfa86b", (6.0, 2.0, 1.0, 2.0), "X"),
-    SeriesStyle("#bb4f86", "#f092c0", (2.0, 1.0), "<"),
-    SeriesStyle("#5b8c2a", "#9fd067", (8.0, 2.0), ">"),
+    LineStyle("#7a5c2e", "#cfa86b", (6.0, 2.0, 1.0, 2.0), "X"),
+    LineStyle("#bb4f86", "#f092c0", (2.0, 1.0), "<"),
+    LineStyle("#5b8c2a", "#9fd067", (8.0, 2.0), ">"),
     _RULES["completep"],
 )
 _TITLES = {"sp": "SP", "mup": "μP", "supar": "SμPar", "completep": "CompleteP", "umup": "u-μP"}
@@ -98,9 +102,9 @@ def series_text(name: str) -> str:
     return series_name(_TITLES.get(rule, rule), variant)
 
 
-def series_styles(names: Sequence[str]) -> dict[str, SeriesStyle]:
+def series_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """A style for every series; a known rule always has the same, a variant is its rule's colour made lighter."""
-    styles: dict[str, SeriesStyle] = {}
+    styles: dict[str, LineStyle] = {}
     spare = 0
     variants: dict[str, int] = {}
     for name in order_series(names):
@@ -111,8 +115,8 @@ def series_styles(names: Sequence[str]) -> dict[str, SeriesStyle]:
         style = _RULES.get(rule) or styles[rule]
         if variant:
             count = variants[rule] = variants.get(rule, 0) + 1
-            style = SeriesStyle(
-                _mix(style.colour, "#ffffff", 1 - 0.72**count),
+            style = LineStyle(
+                _mix(style.light, "#ffffff", 1 - 0.72**count),
                 _mix(style.dark, "#000000", 1 - 0.8**count),
                 _SPARE[(count - 1) % len(_SPARE)].dash,
                 _SPARE[(count - 1) % len(_SPARE)].marker,
@@ -129,46 +133,12 @@ def sequence(kind: str, count: int, *, dark: bool = False) -> list[str]:
     return [to_hex(scale(place)) for place in places]
 
 
+def axis_styles(kind: str, count: int) -> list[LineStyle]:
+    """Styles of `count` lines that are values of an axis, in its order."""
+    both = zip(sequence(kind, count), sequence(kind, count, dark=True), strict=True)
+    return [LineStyle(light, dark, (), MARKERS[i % len(MARKERS)]) for i, (light, dark) in enumerate(both)]
+
+
 def _mix(colour: str, other: str, share: float) -> str:
     red, green, blue = ((1 - share) * a + share * b for a, b in zip(to_rgb(colour), to_rgb(other), strict=True))
     return to_hex((red, green, blue))
-
-
-@contextmanager
-def look() -> Iterator[None]:
-    """Matplotlib settings of every picture. Nothing global is changed once it ends; the output is reproducible."""
-    settings: dict[str, Any] = {
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 9,
-        "axes.labelsize": 9,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": "#9aa3ae",
-        "axes.linewidth": 0.8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.7,
-        "text.color": INK,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "xtick.major.size": 3,
-        "ytick.major.size": 0,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 4.5,
-        "lines.dash_capstyle": "round",
-        "figure.dpi": 100,
-        "savefig.dpi": 160,
-        "savefig.facecolor": "white",
-        "svg.hashsalt": "hptransfer",
-        "svg.fonttype": "path",
-    }
-    with matplotlib.rc_context(cast(Any, settings)):
-        yield
