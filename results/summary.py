@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hptransfer.analysis.results import Results, load_results
+from hptransfer.analysis.verdict import AxisVerdict
 from hptransfer.store.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -101,7 +101,7 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for verdict in results.judgement.verdicts:
             regret, drift = _interval(verdict, "regret", 100, "%"), _interval(verdict, "slope", 1, "")
-            yield f"| {verdict['series']} | {verdict['axis']} | {verdict['verdict']} | {regret} | {drift} |"
+            yield f"| {verdict.series} | {verdict.axis} | {verdict.verdict} | {regret} | {drift} |"
         yield ""
     for sentence in results.check_says or ():
         yield f"- {sentence}"
@@ -124,8 +124,8 @@ def _swept(results: Results) -> bool:
     return grid["lr"].nunique() > 1 or grid["init_std"].nunique() > 1
 
 
-def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> str:
-    value, low, high = (float(verdict[key]) * scale for key in (name, f"{name}_low", f"{name}_high"))
+def _interval(verdict: AxisVerdict, name: str, scale: float, unit: str) -> str:
+    value, low, high = (getattr(verdict, key) * scale for key in (name, f"{name}_low", f"{name}_high"))
     if math.isnan(value):
         return "unknown"
     return f"{value:.2f}{unit} [{low:.2f}, {high:.2f}]"

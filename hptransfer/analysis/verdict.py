@@ -17,41 +17,72 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.cells import Cells, read_cells
-from hptransfer.analysis.drift import Slope, drift_slopes
+from hptransfer.analysis.drift import Path, Slope, drift_slopes
 from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
 from hptransfer.analysis.seed_spread import seed_spread
 from hptransfer.common.json_values import plain
 from hptransfer.study.study import VerdictSpec
 
-__all__ = ["Judgement", "judge", "judge_prepared"]
+__all__ = ["AxisVerdict", "Judgement", "judge", "judge_prepared"]
 
 AXES = ("density", "width", "depth")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """The verdicts of a study.
+@dataclass(frozen=True, slots=True)
+class AxisVerdict:
+    """What is found of one series along one axis.
 
-    `verdicts`: one dict a series and axis with rule, axis, verdict, regret, regret_low, regret_high, slope, slope_low,
-    slope_high, why, and series, variant, swept, path, worst, n_cells. Regrets are relative (0.005 is half a percent)
-    and those of the worst cell; slopes are octaves of optimum per octave of axis, so negative for density when the
-    optimum rises as density falls. Unknown numbers are NaN here and null in JSON.
-    `cells`: one row a cell. `stable`: every series expected to be stable is STABLE on every axis it has.
+    Regrets are relative (0.005 is half a percent) and those of the worst cell; slopes are octaves of optimum per octave
+    of axis, so negative for density when the optimum rises as density falls. Unknown numbers are NaN.
     """
 
-    verdicts: list[dict[str, Any]]
-    cells: pd.DataFrame
+    rule: str
+    axis: str
+    verdict: Word
+    regret: float
+    regret_low: float
+    regret_high: float
+    slope: float
+    slope_low: float
+    slope_high: float
+    why: str
+    series: str
+    variant: str
+    swept: str
+    path: Path
+    worst: str
+    """The cell with that regret, in words."""
+    n_cells: int
+    delta: float
+    slope_margin: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The verdicts of a study, one per series and axis, and the cells that they rest on.
+
+    `stable`: every series expected to be stable is STABLE on every axis it has.
+    """
+
+    verdicts: tuple[AxisVerdict, ...]
+    judged: tuple[CellVerdict, ...]
     sentence: str
     stable: bool
     swept: str
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell."""
+        return pd.DataFrame([_cell_row(cell) for cell in self.judged])
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values (unknown and unbounded numbers are None)."""
@@ -59,8 +90,8 @@ class Judgement:
             "sentence": self.sentence,
             "stable": self.stable,
             "swept": self.swept,
-            "notes": list(self.notes),
-            "verdicts": self.verdicts,
+            "notes": self.notes,
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "cells": self.cells.to_dict("records"),
         }
         document = plain(whole)
@@ -69,7 +100,8 @@ class Judgement:
 
     def to_json(self) -> str:
         """The list of verdicts as JSON text."""
-        return json.dumps(self.to_dict()["verdicts"], indent=2, ensure_ascii=False, allow_nan=False)
+        verdicts = plain([asdict(verdict) for verdict in self.verdicts])
+        return json.dumps(verdicts, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def judge(
@@ -86,7 +118,7 @@ def judge(
 def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] | None = None) -> Judgement:
     """The same from cells already read."""
     judged = judge_cells(cells, base, settings)
-    verdicts: list[dict[str, Any]] = []
+    verdicts: list[AxisVerdict] = []
     for series in dict.fromkeys(c.key.series for c in judged):
         verdicts += _verdicts([c for c in judged if c.key.series == series], settings)
     stable, missing = _as_expected(verdicts, settings)
@@ -94,12 +126,12 @@ def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] 
     spread = seed_spread([c.points for c in cells.cells], [c.optimum for c in judged])
     if spread > 0:
         notes += (f"seeds differ in their own optimum by {spread:.2f} octaves (standard deviation)",)
-    table = pd.DataFrame([_cell_row(c) for c in judged])
-    return Judgement(verdicts, table, _sentence(verdicts, missing, settings), stable, cells.swept, notes)
+    sentence = _sentence(verdicts, missing, settings)
+    return Judgement(tuple(verdicts), tuple(judged), sentence, stable, cells.swept, notes)
 
 
-def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[dict[str, Any]]:
-    """One verdict an axis of one series."""
+def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[AxisVerdict]:
+    """One verdict per axis of one series."""
     settled = [c for c in cells if c.optimum.status in ("ok", "one seed")]
     slopes = _slopes(settled, settings)
     present = [a for a in AXES if len({_position(c, a) for c in cells}) > 1]
@@ -197,27 +229,27 @@ def _row(
     slope: Slope,
     why: str,
     settings: VerdictSpec,
-) -> dict[str, Any]:
-    return {
-        "rule": worst.key.rule,
-        "axis": axis,
-        "verdict": word,
-        "regret": worst.regret.value,
-        "regret_low": worst.regret.low,
-        "regret_high": worst.regret.high,
-        "slope": slope.value,
-        "slope_low": slope.low,
-        "slope_high": slope.high,
-        "why": why,
-        "series": worst.key.series,
-        "variant": worst.key.variant,
-        "swept": worst.swept,
-        "path": slope.path,
-        "worst": worst.where,
-        "n_cells": len(cells),
-        "delta": settings.delta,
-        "slope_margin": settings.slope_margin,
-    }
+) -> AxisVerdict:
+    return AxisVerdict(
+        rule=worst.key.rule,
+        axis=axis,
+        verdict=word,
+        regret=worst.regret.value,
+        regret_low=worst.regret.low,
+        regret_high=worst.regret.high,
+        slope=slope.value,
+        slope_low=slope.low,
+        slope_high=slope.high,
+        why=why,
+        series=worst.key.series,
+        variant=worst.key.variant,
+        swept=worst.swept,
+        path=slope.path,
+        worst=worst.where,
+        n_cells=len(cells),
+        delta=settings.delta,
+        slope_margin=settings.slope_margin,
+    )
 
 
 def _cell_row(cell: CellVerdict) -> dict[str, Any]:
@@ -254,30 +286,30 @@ def _cell_row(cell: CellVerdict) -> dict[str, Any]:
     }
 
 
-def _as_expected(verdicts: list[dict[str, Any]], settings: VerdictSpec) -> tuple[bool, list[str]]:
+def _as_expected(verdicts: Sequence[AxisVerdict], settings: VerdictSpec) -> tuple[bool, list[str]]:
     """Whether all that is expected to be stable is; and what of it has no rows. An entry is a rule or a series."""
     stable, missing = True, []
     for name in settings.expect_stable:
-        mine = [v for v in verdicts if name in (v["rule"], v["series"])]
+        mine = [v for v in verdicts if name in (v.rule, v.series)]
         if not mine:
             missing.append(name)
-        stable &= bool(mine) and all(v["verdict"] == "STABLE" for v in mine)
+        stable &= bool(mine) and all(v.verdict == "STABLE" for v in mine)
     return stable, missing
 
 
-def _sentence(verdicts: list[dict[str, Any]], missing: list[str], settings: VerdictSpec) -> str:
+def _sentence(verdicts: Sequence[AxisVerdict], missing: list[str], settings: VerdictSpec) -> str:
     """One plain sentence for the study, what is expected to be stable first."""
-    expected = [v for v in verdicts if v["rule"] in settings.expect_stable or v["series"] in settings.expect_stable]
+    expected = [v for v in verdicts if v.rule in settings.expect_stable or v.series in settings.expect_stable]
     parts = []
-    for series in dict.fromkeys(v["series"] for v in [*expected, *verdicts]):
-        mine = [v for v in verdicts if v["series"] == series]
-        words = dict.fromkeys(v["verdict"] for v in mine)
+    for series in dict.fromkeys(v.series for v in [*expected, *verdicts]):
+        mine = [v for v in verdicts if v.series == series]
+        words = dict.fromkeys(v.verdict for v in mine)
         said = []
         for word in sorted(words, key=("DRIFT", "INCONCLUSIVE", "STABLE").index):
-            axes = [v for v in mine if v["verdict"] == word]
-            chosen = max(axes, key=lambda v: _order(v["regret_high"]))
-            text = f"costs at most {100 * chosen['regret_high']:.2g}%" if word == "STABLE" else chosen["why"]
-            over = " and ".join(v["axis"] for v in axes)
+            axes = [v for v in mine if v.verdict == word]
+            chosen = max(axes, key=lambda v: _order(v.regret_high))
+            text = f"costs at most {100 * chosen.regret_high:.2g}%" if word == "STABLE" else chosen.why
+            over = " and ".join(v.axis for v in axes)
             said.append(f"{word} over {over} ({text})")
         parts.append(f"{series} is " + " and ".join(said))
     parts += [f"{name} was expected to be stable but has no rows" for name in missing]

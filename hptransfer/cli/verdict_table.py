@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hptransfer.analysis.verdict import Judgement
+from hptransfer.analysis.verdict import AxisVerdict, Judgement
 
 __all__ = ["verdict_table"]
 
@@ -17,7 +16,7 @@ STYLES = {"STABLE": "green", "DRIFT": "red", "INCONCLUSIVE": "yellow"}
 
 
 def verdict_table(judgement: Judgement) -> Group:
-    """One line a series and axis: the word, the worst cell's regret and the drift, each with its interval.
+    """One line per series and axis: the word, the worst cell's regret and the drift, each with its interval.
 
     The reasons follow below, so that the numbers stay in line on a narrow terminal.
     """
@@ -25,22 +24,21 @@ def verdict_table(judgement: Judgement) -> Group:
     for name in ("series", "axis", "verdict", "regret", "drift, oct/oct"):
         table.add_column(name, no_wrap=True)
     for verdict in judgement.verdicts:
-        word = str(verdict["verdict"])
         table.add_row(
-            str(verdict["series"]),
-            str(verdict["axis"]) + ("*" if verdict["path"] == "joint" else ""),
-            Text(word, style=STYLES[word]),
+            verdict.series,
+            verdict.axis + ("*" if verdict.path == "joint" else ""),
+            Text(verdict.verdict, style=STYLES[verdict.verdict]),
             _interval(verdict, "regret", 100, "%"),
             _interval(verdict, "slope", 1, ""),
         )
-    if any(v["path"] == "joint" for v in judgement.verdicts):
+    if any(v.path == "joint" for v in judgement.verdicts):
         table.caption = "* the axes move together; the drift is along that path"
-    reasons = [Text(f"{v['series']}, {v['axis']}: {v['why']}") for v in judgement.verdicts]
+    reasons = [Text(f"{v.series}, {v.axis}: {v.why}") for v in judgement.verdicts]
     return Group(table, Text(), *reasons)
 
 
-def _interval(verdict: dict[str, Any], name: str, scale: float, unit: str) -> str:
-    value, low, high = (float(verdict[k]) * scale for k in (name, f"{name}_low", f"{name}_high"))
+def _interval(verdict: AxisVerdict, name: str, scale: float, unit: str) -> str:
+    value, low, high = (getattr(verdict, k) * scale for k in (name, f"{name}_low", f"{name}_high"))
     if math.isnan(value):
         return "–"
     least = "≥ " if name == "regret" and math.isinf(high) and math.isfinite(value) else ""

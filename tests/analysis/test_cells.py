@@ -21,7 +21,7 @@ def refusal(rows: pd.DataFrame) -> str:
 
 def test_six_columns_of_anybody_elses_tool_are_enough():
     judged = judge(frame()[list(REQUIRED_COLUMNS)], base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "STABLE"
+    assert judged.verdicts[0].verdict == "STABLE"
 
 
 def test_an_empty_store_is_refused_with_what_to_run():
@@ -48,7 +48,7 @@ def test_rows_of_other_phases_alone_are_not_judged():
 
 def test_probe_rows_do_not_enter():
     rows = pd.concat([frame(), frame().assign(phase="tune", steps=25, loss=99.0)])
-    assert judge(rows, base={"lr": 2.0**-7}).verdicts[0]["verdict"] == "STABLE"
+    assert judge(rows, base={"lr": 2.0**-7}).verdicts[0].verdict == "STABLE"
 
 
 def test_a_trial_of_the_grid_that_the_search_ran_first_still_counts():

@@ -43,7 +43,7 @@ def test_a_whole_folder(folder):
     assert len(results.frame) == 28  # the five rows that lie in both parts count once
     assert results.base == {"lr": 2.0**-7}
     assert results.judgement is not None
-    assert results.judgement.verdicts[0]["delta"] == 0.01  # the study's own settings judge it
+    assert results.judgement.verdicts[0].delta == 0.01  # the study's own settings judge it
     assert results.judgement.cells["optimum_log2"].tolist() == pytest.approx([-7, -7], abs=0.05)
     assert len(results.curves) == 1
     assert results.problems == ()
@@ -118,7 +118,7 @@ def test_each_series_is_judged_on_its_own_budget():
     """A study may compare a short and a long variant: neither drops out."""
     short, long = budget(steps=100).assign(variant="short"), budget(steps=400).assign(variant="long")
     judged = results_of(pd.concat([short, long.query("seed < 2")], ignore_index=True)).judgement
-    assert {v["variant"] for v in judged.verdicts} == {"short", "long"}
+    assert {v.variant for v in judged.verdicts} == {"short", "long"}
 
 
 def test_parts_that_a_merging_driver_takes_away_are_listed_anew(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def rates(drift, seeds, *, curve=None, base=None, noise=0.006, draws=DRAWS, edge
             for k in range(3)
         )
         given = {"lr": 2.0**home} if base else None
-        words.append(judge_prepared(Cells(rows, "lr", ()), VerdictSpec(), given).verdicts[0]["verdict"])
+        words.append(judge_prepared(Cells(rows, "lr", ()), VerdictSpec(), given).verdicts[0].verdict)
     return {word: words.count(word) / draws for word in ("STABLE", "DRIFT", "INCONCLUSIVE")}
 
 
@@ -80,7 +81,7 @@ def test_too_much_noise_is_inconclusive():
 
 
 def only(judgement, **wanted):
-    rows = [v for v in judgement.verdicts if all(v[k] == w for k, w in wanted.items())]
+    rows = [v for v in judgement.verdicts if all(getattr(v, k) == w for k, w in wanted.items())]
     assert len(rows) == 1
     return rows[0]
 
@@ -90,31 +91,31 @@ def test_a_study_of_three_rules_reads_like_the_paper():
         frame(rules={"sp": -0.67, "mup": -0.4, "supar": 0.0}, lrs=[2.0**k for k in range(-11, -1)]),
         base={"lr": 2.0**-7},
     )
-    words = {v["rule"]: v["verdict"] for v in judged.verdicts}
+    words = {v.rule: v.verdict for v in judged.verdicts}
     assert words == {"sp": "DRIFT", "mup": "DRIFT", "supar": "STABLE"}
     sp = only(judged, rule="sp")
-    assert sp["slope"] == pytest.approx(-0.67, abs=0.06)
-    assert sp["regret"] == pytest.approx(0.03 * (4 * 0.67) ** 2 / 3, rel=0.15)  # worst cell: density 1/16
-    assert sp["worst"] == "width 64, density 1/16"
+    assert sp.slope == pytest.approx(-0.67, abs=0.06)
+    assert sp.regret == pytest.approx(0.03 * (4 * 0.67) ** 2 / 3, rel=0.15)  # worst cell: density 1/16
+    assert sp.worst == "width 64, density 1/16"
     assert judged.stable
     assert judged.sentence.startswith("supar is STABLE over density")
     assert "sp is DRIFT over density" in judged.sentence
-    assert set(judged.verdicts[0]) >= CONTRACT
+    assert {f.name for f in fields(judged.verdicts[0])} >= CONTRACT
     assert set(judged.cells.columns) >= CELL_COLUMNS
     assert len(judged.cells) == 9
 
 
 def test_a_rule_that_fails_on_density_alone_is_not_blamed_on_width():
     judged = judge(frame(rules={"mup": -0.4}, widths=(64, 128, 256)), base={"lr": 2.0**-7})
-    assert only(judged, axis="density")["verdict"] == "DRIFT"
-    assert only(judged, axis="width")["verdict"] == "STABLE"
+    assert only(judged, axis="density").verdict == "DRIFT"
+    assert only(judged, axis="width").verdict == "STABLE"
 
 
 def test_a_rule_that_fails_on_width_alone_is_not_blamed_on_density():
     rows = frame(rules={"supar": 0.0}, widths=(64, 128, 256), width_drift=-0.6)
     judged = judge(rows, base={"lr": 2.0**-7})
-    assert only(judged, axis="width")["verdict"] == "DRIFT"
-    assert only(judged, axis="density")["verdict"] == "STABLE"
+    assert only(judged, axis="width").verdict == "DRIFT"
+    assert only(judged, axis="density").verdict == "STABLE"
     assert not judged.stable
 
 
@@ -122,9 +123,9 @@ def test_a_rule_that_fails_on_width_alone_is_not_blamed_on_density():
 def test_an_edge_minimum_is_inconclusive_and_says_what_to_add(best):
     judged = judge(frame(best=best), base={"lr": 2.0**-7})
     verdict = judged.verdicts[0]
-    assert verdict["verdict"] == "INCONCLUSIVE"
+    assert verdict.verdict == "INCONCLUSIVE"
     side = "low" if best < -7 else "high"
-    assert f"{side} edge" in verdict["why"]
+    assert f"{side} edge" in verdict.why
     first = judged.cells.iloc[0]
     assert first["suggest_values"] == ([2.0**-13, 2.0**-12] if best < -7 else [2.0**-2, 2.0**-1])
     assert first["suggest"].startswith("add LR 2^")
@@ -135,7 +136,7 @@ def test_an_edge_in_one_cell_keeps_an_otherwise_stable_series_open():
     rows = frame()
     rows = rows[(rows["density"] == 1.0) | (rows["lr"] <= 2.0**-7)]
     judged = judge(rows, base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"
+    assert judged.verdicts[0].verdict == "INCONCLUSIVE"
     assert list(judged.cells.sort_values("density")["status"]) == ["INCONCLUSIVE", "INCONCLUSIVE", "STABLE"]
 
 
@@ -149,33 +150,33 @@ def test_near_divergence_the_suggestion_lies_between_the_minimum_and_the_wall():
 
 def test_a_transferred_value_at_which_every_seed_diverges_is_drift():
     judged = judge(frame(best=-8.0, edge=2.5), base={"lr": 2.0**-4})
-    assert judged.verdicts[0]["verdict"] == "DRIFT"
-    assert "diverges" in judged.verdicts[0]["why"]
+    assert judged.verdicts[0].verdict == "DRIFT"
+    assert "diverges" in judged.verdicts[0].why
     json.loads(judged.to_json())  # infinite regret must not break it
 
 
 def test_a_cost_beyond_what_was_run_is_told_as_the_least_it_can_be():
     found = judge(frame(best=-8.0), base={"lr": 2.0**-1})
     verdict = found.verdicts[0]
-    assert verdict["verdict"] == "DRIFT"
-    assert "lies outside the values that were run and costs at least" in verdict["why"]
+    assert verdict.verdict == "DRIFT"
+    assert "lies outside the values that were run and costs at least" in verdict.why
     assert found.cells["transferred_loss"].isna().all()
 
 
 def test_one_seed_says_that_intervals_are_impossible_and_what_to_run():
     judged = judge(frame(seeds=1), base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"
-    assert "one seed" in judged.verdicts[0]["why"]
+    assert judged.verdicts[0].verdict == "INCONCLUSIVE"
+    assert "one seed" in judged.verdicts[0].why
     assert judged.cells["suggest"].eq("run 3 seeds").all()
-    assert math.isnan(judged.verdicts[0]["regret_low"])
-    assert judged.verdicts[0]["slope"] == pytest.approx(0.0, abs=0.1)
+    assert math.isnan(judged.verdicts[0].regret_low)
+    assert judged.verdicts[0].slope == pytest.approx(0.0, abs=0.1)
     assert json.loads(judged.to_json())[0]["regret_low"] is None
 
 
 def test_one_lr_is_inconclusive_and_says_which_to_add():
     judged = judge(frame(lrs=[2.0**-7]), base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"
-    assert "too few finite LRs" in judged.verdicts[0]["why"]
+    assert judged.verdicts[0].verdict == "INCONCLUSIVE"
+    assert "too few finite LRs" in judged.verdicts[0].why
     assert judged.cells["suggest_values"].iloc[0] == [2.0**-9, 2.0**-8, 2.0**-6, 2.0**-5]
 
 
@@ -193,8 +194,8 @@ def test_the_loss_at_one_lr_is_known_though_no_minimum_is():
 
 def test_one_cell_transfers_nothing():
     judged = judge(frame(densities=(1.0,)), base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"
-    assert "only one cell" in judged.verdicts[0]["why"]
+    assert judged.verdicts[0].verdict == "INCONCLUSIVE"
+    assert "only one cell" in judged.verdicts[0].why
 
 
 def test_seeds_are_suggested_when_the_interval_holds_the_margin():
@@ -211,15 +212,15 @@ def test_without_a_base_the_densest_smallest_cell_gives_the_value():
     for _, row in judged.cells.iterrows():
         own = home.loc[home["rule"] == row["rule"], "optimum"].iloc[0]
         assert row["transferred"] == pytest.approx(own)
-    assert only(judged, rule="supar")["verdict"] == "STABLE"
-    assert only(judged, rule="sp")["verdict"] == "DRIFT"
+    assert only(judged, rule="supar").verdict == "STABLE"
+    assert only(judged, rule="sp").verdict == "DRIFT"
 
 
 def test_a_base_cell_without_a_settled_optimum_settles_nothing():
     rows = frame()
     rows = rows[(rows["density"] < 1.0) | (rows["lr"] <= 2.0**-7)]
     judged = judge(rows)
-    assert judged.verdicts[0]["verdict"] == "INCONCLUSIVE"
+    assert judged.verdicts[0].verdict == "INCONCLUSIVE"
 
 
 def test_init_std_is_judged_when_it_is_what_was_swept():
@@ -227,16 +228,16 @@ def test_init_std_is_judged_when_it_is_what_was_swept():
     judged = judge(rows, base={"lr": 0.05, "init_std": 2.0**-7})
     assert judged.swept == "init_std"
     assert set(judged.cells["axis_name"]) == {"init_std"}
-    assert only(judged, rule="supar")["verdict"] == "STABLE"
-    assert "init std" in only(judged, rule="sp")["why"]
+    assert only(judged, rule="supar").verdict == "STABLE"
+    assert "init std" in only(judged, rule="sp").why
 
 
 def test_joint_axes_give_the_slope_along_their_path():
     rows = frame(widths=(64, 128, 256), densities=(1.0, 0.5, 0.25))
     rows = rows[rows["width"] * rows["density"] == 64]
     judged = judge(rows, base={"lr": 2.0**-7})
-    assert {v["axis"] for v in judged.verdicts} == {"density", "width"}
-    assert {v["path"] for v in judged.verdicts} == {"joint"}
+    assert {v.axis for v in judged.verdicts} == {"density", "width"}
+    assert {v.path for v in judged.verdicts} == {"joint"}
     assert judged.stable
 
 
@@ -244,14 +245,14 @@ def test_variants_are_series_of_their_own():
     rows = frame(rules={"supar": 0.0})
     other = frame(np.random.default_rng(1), rules={"supar": -0.6}).assign(variant="rigl")
     judged = judge(pd.concat([rows, other]), base={"lr": 2.0**-7})
-    assert only(judged, series="supar")["verdict"] == "STABLE"
-    assert only(judged, series="supar · rigl")["verdict"] == "DRIFT"
+    assert only(judged, series="supar").verdict == "STABLE"
+    assert only(judged, series="supar · rigl").verdict == "DRIFT"
     assert not judged.stable
 
 
 def test_an_expected_rule_without_rows_is_named_and_not_stable():
     judged = judge(frame(rules={"mine": 0.0}), base={"lr": 2.0**-7})
-    assert judged.verdicts[0]["verdict"] == "STABLE"
+    assert judged.verdicts[0].verdict == "STABLE"
     assert not judged.stable
     assert "supar was expected to be stable but has no rows" in judged.sentence
     mine = VerdictSpec(expect_stable=("mine",))
@@ -261,7 +262,7 @@ def test_an_expected_rule_without_rows_is_named_and_not_stable():
 def test_json_is_the_documented_list_and_the_dictionary_is_plain():
     judged = judge(frame(rules={"supar": 0.0, "sp": -0.6}, edge=4.0), base={"lr": 2.0**-7})
     listed = json.loads(judged.to_json())
-    assert [v["rule"] for v in listed] == [v["rule"] for v in judged.verdicts]
+    assert [v["rule"] for v in listed] == [v.rule for v in judged.verdicts]
     assert set(listed[0]) >= CONTRACT
     json.dumps(judged.to_dict(), allow_nan=False)
 

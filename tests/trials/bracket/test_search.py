@@ -249,4 +249,4 @@ def test_no_drift_is_hardly_ever_called_drift_and_often_stable():
 def _word(truth: Truth, seed: int) -> str:
     surface = Surface(truth, seed=seed)
     run(a_study(), surface)
-    return str(judge(surface.frame, base={"lr": 2.0**-7}).verdicts[0]["verdict"])
+    return judge(surface.frame, base={"lr": 2.0**-7}).verdicts[0].verdict
