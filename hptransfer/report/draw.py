@@ -221,7 +221,7 @@ def _names(ax: Axes, lines: Sequence[Line], panel: Panel) -> None:
         )
         hair = {"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkA": 5, "shrinkB": 0}
         start = (end.x, min(end.y, high))
-        ax.annotate("", (1.015, share), "axes fraction", start, "data", arrowprops=hair, annotation_clip=False)
+        ax.annotate("", (1.015, share), start, "axes fraction", "data", arrowprops=hair, annotation_clip=False)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -15,6 +15,7 @@ __all__ = [
     "RUNNING_FILE",
     "STAMP_FILE",
     "STUDY_FILE",
+    "TENSORS_FILE",
     "VERDICT_FILE",
 ]
 
@@ -32,6 +33,8 @@ CHECK_FRAME_FILE = "check.parquet"
 """The rows of the coordinate check."""
 BRACKET_FILE = "bracket.json"
 """Where a bracket search spent its trials, and why each cell stopped."""
+TENSORS_FILE = "tensors.json"
+"""What every rule does to each tensor at the largest, sparsest target."""
 RUNNING_FILE = "running.json"
 """How far a running study is."""
 FAILED_FOLDER = "failed"
