@@ -24,7 +24,8 @@ from rich.console import Console
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
-from hptransfer.store.store import Store, row_of
+from hptransfer.store.columns import row_of
+from hptransfer.store.store import Store
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.study.trial import Outcome, Trial

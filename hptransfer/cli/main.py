@@ -6,6 +6,7 @@ Imports of torch and Ray wait until a command needs them, so that help and compl
 
 from __future__ import annotations
 
+import logging
 import sys
 import sysconfig
 import traceback
@@ -328,8 +329,18 @@ def _options(given: dict[str, Any]) -> Any:
     return Options.from_command_line(given)
 
 
+class _OnTerminal(logging.Handler):
+    """What the package warns of, such as a damaged part, as the command line says it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"hptransfer: warning: {record.getMessage()}", err=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit status; an expected error is one message, never a traceback."""
+    said = logging.getLogger("hptransfer")
+    if not said.handlers:
+        said.addHandler(_OnTerminal(logging.WARNING))
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Exit as leaving:

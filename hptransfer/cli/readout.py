@@ -14,12 +14,13 @@ import click
 from pydantic import ValidationError
 from rich.console import Console
 
-from hptransfer.analysis.results import Results, load_results, tuned_base, where_results_are
+from hptransfer.analysis.results import Results, load_results
 from hptransfer.analysis.verdict import judge
 from hptransfer.cli.verdict_table import verdict_table
 from hptransfer.common.errors import InputError
 from hptransfer.store.file_names import FAILED_FOLDER, REPORT_FILE, RUNNING_FILE, STUDY_FILE
 from hptransfer.store.folders import open_folder
+from hptransfer.store.results import where_results_are
 from hptransfer.store.store import Store
 from hptransfer.study.refusals import first_refusal
 from hptransfer.study.study import VerdictSpec
@@ -31,7 +32,7 @@ def show_verdict(given: Mapping[str, Any]) -> int:
     """Print the verdicts of a results folder; 0 only when every rule expected to be stable is STABLE."""
     results = load_results(given["results"])
     settings = _verdict_settings(results, given)
-    judgement = judge(results.frame, settings=settings, base=tuned_base(results.base))
+    judgement = judge(results.frame, settings=settings, base=results.transferred)
     if given["as_json"]:
         click.echo(judgement.to_json())
     else:

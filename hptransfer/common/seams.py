@@ -9,7 +9,6 @@ The lines are text, so that this table loads nothing: an entry is imported when 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import inspect
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.files import digest_of
 
 __all__ = [
     "AXES",
@@ -31,6 +31,7 @@ __all__ = [
     "TASKS",
     "TRAINERS",
     "Seam",
+    "identity_of",
     "import_entry",
     "is_outside",
     "source_digest",
@@ -157,9 +158,18 @@ def source_digest(name: str) -> str:
     """16 digits of the SHA-256 of the file that an outside entry was written in; empty where it cannot be read."""
     try:
         with open(source_file(import_entry(name, where=name)), "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:16]
+            return digest_of(file.read(), 16)
     except OSError:
         return ""
+
+
+def identity_of(name: str) -> str:
+    """What tells an outside entry from another of its name: `version <v>` where it carries one, else `source <16
+    digits>`, or `source unknown` where its file cannot be read. Empty for a built-in entry."""
+    if not is_outside(name):
+        return ""
+    version = version_of(name)
+    return f"version {version}" if version else f"source {source_digest(name) or 'unknown'}"
 
 
 OPTIMIZERS = Seam(

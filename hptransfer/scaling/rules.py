@@ -15,7 +15,6 @@ argument for an update proportional to the gradient: with a 1/m readout the grad
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OPTIMIZERS, is_outside
 from hptransfer.study.pieces import parse_number
 
@@ -142,7 +142,7 @@ class Rule:
         tree = self.to_table()
         for optimizer in self.tables:  # an empty role says nothing
             tree[optimizer] = {role: cells for role, cells in tree[optimizer].items() if cells}
-        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(json.dumps(tree, sort_keys=True), 12)
 
 
 def _rebuild(name: str, table: Mapping[str, Any], note: str) -> Rule:

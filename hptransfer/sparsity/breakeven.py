@@ -5,12 +5,10 @@ The choice changes the order of sums and nothing else, so it is no part of a tri
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from hptransfer.common.cache import cache_dir as users_cache
+from hptransfer.common.files import digest_of, whole_file
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
@@ -105,8 +104,7 @@ def _timing(shape: LayerShape, device: torch.device, folder: Path, threads: int)
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     kernel = load_kernel()
     what = [asdict(shape), machine, threads, torch.__version__, kernel and kernel.path.name]  # which names its source
-    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"products-{key}.json"
+    path = folder / f"products-{digest_of(json.dumps(what, sort_keys=True), 16)}.json"
     stored = _read(path)
     if stored is not None:
         return stored
@@ -126,19 +124,9 @@ def _read(path: Path) -> Timing | None:
 def _write(path: Path, timing: Timing) -> None:
     """Keep a timing for the next process, unless another was first. A folder that cannot be written costs a new
     measurement, no more."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            json.dump(asdict(timing), file)
-        if _read(path) is None and path.exists():
-            os.replace(file.name, path)  # what lies there is torn
-            return
-        try:
-            os.link(file.name, path)
-        finally:
-            os.unlink(file.name)
-    except OSError:
-        return
+    torn = path.exists() and _read(path) is None
+    with suppress(OSError), whole_file(path, keep=not torn) as temporary:
+        temporary.write_text(json.dumps(asdict(timing)), encoding="utf-8")
 
 
 def measure_layer(shape: LayerShape, device: torch.device) -> Timing:

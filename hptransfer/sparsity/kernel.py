@@ -9,13 +9,11 @@ products run on stock PyTorch operators.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
 import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +23,7 @@ import torch
 from torch import Tensor
 
 from hptransfer.common.cache import cache_dir
+from hptransfer.common.files import digest_of, whole_file
 from hptransfer.sparsity.indices import SparseIndices
 
 __all__ = [
@@ -114,23 +113,17 @@ def processor() -> str:
 
 def build_kernel(folder: Path, compiler: str) -> Path | None:
     """Path of the library in `folder`, compiled if it is not there yet; None when the compiler refuses."""
-    key = hashlib.sha256(SOURCE.read_bytes() + "\n".join([compiler, *FLAGS, processor()]).encode()).hexdigest()[:16]
+    key = digest_of(SOURCE.read_bytes() + "\n".join([compiler, *FLAGS, processor()]).encode(), 16)
     target = folder / f"sparse-{key}.so"
     if target.exists():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f"{target.stem}-", suffix=".tmp", dir=folder)
-    os.close(handle)
     try:
-        done = subprocess.run(
-            [compiler, *FLAGS, "-o", temporary, str(SOURCE)], capture_output=True, text=True, timeout=120, check=False
-        )
-        if done.returncode:
-            _log.info("no sparse kernel: %s refused the source: %s", compiler, done.stderr[:2000])
-            return None
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        with whole_file(target) as temporary:
+            command = [compiler, *FLAGS, "-o", str(temporary), str(SOURCE)]
+            subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    except subprocess.CalledProcessError as error:
+        _log.info("no sparse kernel: %s refused the source: %s", compiler, error.stderr[:2000])
+        return None
     return target
 
 

@@ -16,14 +16,27 @@ from typing import Any
 import pyarrow as pa
 
 from hptransfer import __version__
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import identity_of
 from hptransfer.study.trial import Outcome, Phase, Trial
 
-__all__ = ["CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "row_of", "schema_markdown", "upgrade"]
+__all__ = [
+    "CURVE_SCHEMA",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "curves_of",
+    "refuse_newer",
+    "row_of",
+    "schema_markdown",
+    "upgrade",
+]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a column is added, renamed or changes its meaning. A newer file is refused, an older one is read."""
 
 _TEXT, _INT, _FLOAT, _TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+_UNIT = "in the task's unit (nats per token for `language`)"
+_ENTRIES = "Entries from outside the package by qualified name: `version <v>` or `source <digits>`, as a JSON object."
 
 
 def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
@@ -36,6 +49,8 @@ SCHEMA = pa.schema(
         _field("study", _TEXT, "Name of the study."),
         _field("phase", _TEXT, "What the trial was first run for: `tune`, `grid` or `check`."),
         _field("trial_id", _TEXT, "20 hexadecimal digits; equal ids mean the same run. Unique after reading."),
+        _field("task", _TEXT, "What is trained for, and what the loss is."),
+        _field("trainer", _TEXT, "What trained it."),
         _field("rule", _TEXT, "Name of the scaling rule."),
         _field("variant", _TEXT, "Label of the grid's variant; empty for the plain series."),
         _field("optimizer", _TEXT, "Optimizer."),
@@ -47,11 +62,13 @@ SCHEMA = pa.schema(
         _field("density", _FLOAT, "Share of non-zero weights in the sparse layers, in (0, 1]."),
         _field("sparsity_kind", _TEXT, "Pattern of the zeros: `random`, `row` or `n:m`."),
         _field("sparsity_distribution", _TEXT, "How the density is shared among layers: `uniform` or `erk`."),
+        _field("sparsity_method", _TEXT, "How the masks change while training; `static`: not at all."),
         _field("lr", _FLOAT, "Base learning rate (peak), before the rule scales it."),
         _field("init_std", _FLOAT, "Base standard deviation of the initial weights, before the rule scales it."),
         _field("alpha_input", _FLOAT, "Multiplier of the embedding's output."),
         _field("alpha_output", _FLOAT, "Multiplier of the readout's input."),
         _field("weight_decay", _FLOAT, "Base weight decay, before the rule scales it."),
+        _field("axes", _TEXT, "Values of swept axes from outside the package by name, as a JSON object."),
         _field("decay", _TEXT, "`independent` (lr × decay held) or `coupled`."),
         _field("schedule", _TEXT, "Shape of the learning-rate schedule."),
         _field("warmup", _FLOAT, "Share of the steps spent on linear warm-up."),
@@ -60,12 +77,12 @@ SCHEMA = pa.schema(
         _field("precision", _TEXT, "`fp32` or `bf16`."),
         _field("seed", _INT, "Seed of initial weights and masks, and of the batches unless those have their own."),
         _field("steps", _INT, "Optimizer steps planned."),
-        _field("batch_size", _INT, "Sequences a step."),
-        _field("sequence_length", _INT, "Tokens a sequence."),
+        _field("batch_size", _INT, "Sequences per step; items, where a task has no sequences."),
+        _field("sequence_length", _INT, "Tokens per sequence."),
         _field("tokens", _INT, "Training tokens seen; fewer than planned when the run diverged or was pruned."),
         _field("status", _TEXT, "`ok`, `diverged` or `pruned`."),
-        _field("loss", _FLOAT, "Held-out loss at the end, in nats a token; NaN when diverged or pruned."),
-        _field("train_loss", _FLOAT, "Training loss at the end, in nats a token; may be NaN when diverged."),
+        _field("loss", _FLOAT, f"Held-out loss at the end, {_UNIT}; NaN when diverged or pruned."),
+        _field("train_loss", _FLOAT, f"Training loss at the end, {_UNIT}; may be NaN when diverged."),
         _field("diverged_step", _INT, "Step at which the run diverged; null when it did not.", nullable=True),
         _field("params", _INT, "Parameters, zeros included."),
         _field("params_nonzero", _INT, "Parameters that are not masked."),
@@ -78,21 +95,32 @@ SCHEMA = pa.schema(
         _field("data_id", _TEXT, "Fingerprint of the corpus."),
         _field("code_version", _TEXT, "Version of this package."),
         _field("versions", _TEXT, "Versions of Python and the main libraries, as a JSON object."),
+        _field("entries", _TEXT, _ENTRIES),
         _field("note", _TEXT, "Remark of the training program; mostly empty."),
         _field("finished_at", _TIME, "When the row was made, UTC."),
     ]
 )
-"""One row a trial (`trials/*.parquet`)."""
+"""One row per trial (`trials/*.parquet`)."""
 
 CURVE_SCHEMA = pa.schema(
     [
         _field("trial_id", _TEXT, "The trial the point belongs to."),
         _field("step", _INT, "Optimizer steps done."),
-        _field("train_loss", _FLOAT, "Training loss at that step, in nats a token."),
-        _field("validation_loss", _FLOAT, "Held-out loss, in nats a token; NaN where it was not measured."),
+        _field("train_loss", _FLOAT, f"Training loss at that step, {_UNIT}."),
+        _field("validation_loss", _FLOAT, f"Held-out loss, {_UNIT}; NaN where it was not measured."),
     ]
 )
-"""One row a point of a learning curve (`curves/*.parquet`)."""
+"""One row per point of a learning curve (`curves/*.parquet`)."""
+
+_BEFORE = {
+    "schema_version": 0,
+    "task": "language",
+    "trainer": "packs",
+    "sparsity_method": "static",
+    "axes": "{}",
+    "entries": "{}",
+}
+"""What a row that is older than the column reads as. Any other column: text "", floats NaN, the rest null."""
 
 _LIBRARIES = ("torch", "numpy", "pyarrow", "ray", "optuna")
 
@@ -119,6 +147,9 @@ def row_of(study_name: str, phase: Phase, trial: Trial, outcome: Outcome) -> dic
         "model": trial.model.factory,
         "sparsity_kind": trial.sparsity.kind,
         "sparsity_distribution": trial.sparsity.distribution,
+        "sparsity_method": trial.sparsity.method,
+        "axes": json.dumps(trial.axes, sort_keys=True),
+        "entries": json.dumps({name: identity_of(name) for name in trial.entries}, sort_keys=True),
         "code_version": __version__,
         "versions": _versions(),
         "finished_at": datetime.now(UTC),
@@ -144,15 +175,31 @@ def curves_of(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
+def refuse_newer(version: object, where: str) -> None:
+    """Refuse rows that a later version of this package wrote: what their columns mean is not known here."""
+    try:
+        newer = int(str(version or 0)) > SCHEMA_VERSION
+    except ValueError:  # a column of that name that counts something else
+        return
+    if newer:
+        raise InputError(
+            "was written by a newer hptransfer",
+            where=where,
+            found=f"schema version {version}",
+            allowed=f"up to {SCHEMA_VERSION}",
+            hint="upgrade hptransfer to read it",
+        )
+
+
 def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """An older table with the columns of `schema`: text it lacks becomes "", floats NaN, the rest null."""
+    """An older table with the columns of `schema`; what it lacks reads as `_BEFORE` says."""
     columns = []
     for field in schema:
         if field.name in table.column_names:
             columns.append(table.column(field.name).cast(field.type))
         else:
-            filler = 0 if field.name == "schema_version" else {_TEXT: "", _FLOAT: float("nan")}.get(field.type)
-            columns.append(pa.array([filler] * table.num_rows, field.type))
+            filler = _BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
+            columns.append(pa.repeat(pa.scalar(filler, field.type), table.num_rows))
     loose = pa.schema([field.with_nullable(True) for field in schema])
     return pa.Table.from_arrays(columns, schema=loose)
 
@@ -164,12 +211,17 @@ def schema_markdown() -> str:
         "",
         f"Version {SCHEMA_VERSION}. Generated from `hptransfer/store/columns.py`; do not edit by hand.",
         "",
-        "A results folder holds `trials/*.parquet`, a row a trial, and `curves/*.parquet`, a row a point of a learning",
-        "curve. Every file is an ordinary Parquet file. A file is never changed once written: its name ends in the",
-        "first 16 digits of the SHA-256 of its bytes, so damage is noticed. When two files hold the same `trial_id`",
-        "(or `trial_id` and `step`) the first by file name counts.",
+        "A results folder holds `trials/*.parquet`, one row per trial, and `curves/*.parquet`, one row per point of a",
+        "learning curve. Every file is an ordinary Parquet file. A file is never changed once written: its name ends",
+        "in the first 16 digits of the SHA-256 of its bytes, so damage is noticed: every command that reads rows names",
+        "a damaged file and leaves its rows out. When two files hold the same `trial_id` (or `trial_id` and `step`)",
+        "the first by file name counts.",
         "",
-        'An older file is read with what it lacks filled in: text "", floats NaN, else null. A newer one is refused.',
+        'A newer file is refused. An older one is read with what it lacks filled in: text "", floats NaN, else null,',
+        f"except {', '.join(f'`{name}`: `{value}`' for name, value in _BEFORE.items())}.",
+        "",
+        "A folder of Parquet files that did not come from here is read too, and named as unverified: no digests, no",
+        "schema version, only the columns.",
     ]
     for title, schema in (("Trials", SCHEMA), ("Curves", CURVE_SCHEMA)):
         lines += ["", f"## {title}", "", "| column | type | meaning |", "|---|---|---|", *_markdown_rows(schema)]

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.files import TEMPORARY, whole_file
 
 try:
     import fcntl
@@ -31,7 +32,6 @@ except ImportError:  # a platform without flock, where the lock file's contents 
 __all__ = ["Folder", "NoFolderError", "is_local", "open_folder"]
 
 LOCK_NAME = ".lock"
-_TEMPORARY = ".tmp-"
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "a file grew too large"}
 
 
@@ -144,23 +144,8 @@ class LocalFolder(Folder):
         return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
-        target = self.path / name
-        temporary = target.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
-        with _explained(self.path_of(name)):
-            if not target.parent.is_dir():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _fsync_folder(target.parent.parent)
-            try:
-                with open(temporary, "xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if check is not None:
-                    check(temporary.read_bytes())
-                os.replace(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _fsync_folder(target.parent)
+        with _explained(self.path_of(name)), whole_file(self.path / name, check=check) as temporary:
+            temporary.write_bytes(data)
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
@@ -172,7 +157,7 @@ class LocalFolder(Folder):
 
     def clean(self) -> None:
         for folder in (self.path, *(p for p in self.path.iterdir() if p.is_dir())):
-            for leftover in folder.glob(f"{_TEMPORARY}*"):
+            for leftover in folder.glob(f"{TEMPORARY}*"):
                 leftover.unlink(missing_ok=True)
 
     def lock(self) -> Callable[[], None]:
@@ -228,7 +213,7 @@ class RemoteFolder(Folder):
 
     def write(self, name: str, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
         folder = name.rpartition("/")[0]
-        temporary = f"{folder}/{_TEMPORARY}{uuid.uuid4().hex}".lstrip("/")
+        temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}".lstrip("/")
         with _explained(self.path_of(name)):
             self.filesystem.create_dir(self._at(folder).rstrip("/"), recursive=True)
             with self.filesystem.open_output_stream(self._at(temporary)) as stream:
@@ -248,7 +233,7 @@ class RemoteFolder(Folder):
     def clean(self) -> None:
         selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
         for info in self.filesystem.get_file_info(selector):
-            if info.type == fs.FileType.File and info.base_name.startswith(_TEMPORARY):
+            if info.type == fs.FileType.File and info.base_name.startswith(TEMPORARY):
                 self.filesystem.delete_file(info.path)
 
     def lock(self) -> Callable[[], None]:
@@ -320,14 +305,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return pid > 0
-
-
-def _fsync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -7,10 +7,9 @@ count as not stored and run again. Reading lets duplicates fall together by id: 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,36 +17,33 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.json_values import plain
-from hptransfer.store.columns import CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION, curves_of, row_of, schema_markdown, upgrade
+from hptransfer.store.columns import refuse_newer
 from hptransfer.store.folders import Folder, open_folder
+from hptransfer.store.parts import (
+    KEYS,
+    SCHEMAS,
+    DamagedError,
+    decode,
+    encode,
+    frame_of,
+    joined,
+    kind_of,
+    of_this_version,
+    part_name,
+    provenance,
+)
 
-__all__ = [
-    "CURVE_SCHEMA",
-    "SCHEMA",
-    "SCHEMA_VERSION",
-    "Store",
-    "curves_of",
-    "read_results",
-    "row_of",
-    "schema_markdown",
-]
+__all__ = ["Store", "read_results"]
 
 log = logging.getLogger("hptransfer")
 
-_KEYS = {"trials": ["trial_id"], "curves": ["trial_id", "step"]}
-_SCHEMAS = {"trials": SCHEMA, "curves": CURVE_SCHEMA}
 _MOST_PARTS = 1000
-_SMALL_ROWS = 64
 _MERGED = "-merged"
-
-
-class _Damaged(Exception):
-    """A part whose bytes cannot be trusted."""
+_LOST = {"trials": "its trials will run again", "curves": "its curves are lost"}
 
 
 class Store:
@@ -57,7 +53,9 @@ class Store:
     """
 
     def __init__(self, folder: Folder, study_name: str | None) -> None:
-        self._folder, self._study = folder, study_name
+        self.folder = folder
+        """Where the store lies, for files that are no part of it."""
+        self._study = study_name
         self._release: Callable[[], None] | None = None
         self._small: dict[str, int] = {}
         self.damaged: dict[str, str] = {}
@@ -71,30 +69,30 @@ class Store:
         schema. `create=False` refuses a folder that is not there.
         """
         store = cls(open_folder(str(uri), create=create), study_name)
-        for name in reversed(store._folder.names("trials")):
+        for name in reversed(store.folder.names("trials")):
             try:
                 store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
                 break
-            except _Damaged:
+            except DamagedError:
                 continue
         return store
 
     @property
     def uri(self) -> str:
         """Where the store lies."""
-        return self._folder.uri
+        return self.folder.uri
 
     def holder(self) -> str:
         """The driver that is writing here, in words; empty when nobody is."""
-        return self._folder.holder()
+        return self.folder.holder()
 
     @contextmanager
     def lock(self) -> Iterator[Store]:
         """Be the only writer. A second one is refused (InputError) with the first one's pid and host."""
-        self._release = self._folder.lock()
+        self._release = self.folder.lock()
         try:
-            self._folder.clean()
-            for kind in _KEYS:
+            self.folder.clean()
+            for kind in KEYS:
                 self._small[kind] = len(self._small_parts(kind))
                 self._merge_if_many(kind)
             yield self
@@ -124,15 +122,15 @@ class Store:
 
     def read(self) -> pd.DataFrame:
         """Every stored trial once, a row each. Diverged and pruned trials have a NaN loss."""
-        return _frame(self._table("trials"))
+        return frame_of(self._table("trials"))
 
     def read_curves(self) -> pd.DataFrame:
         """Every stored point of every learning curve once."""
-        return _frame(self._table("curves"))
+        return frame_of(self._table("curves"))
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside the store."""
-        return self._folder.path_of(name)
+        return self.folder.path_of(name)
 
     def write_json(self, name: str, value: object) -> None:
         """Write a JSON document, whole or not at all. NaN and infinities become null: JSON has no word for them."""
@@ -152,80 +150,60 @@ class Store:
         """Write a dataframe that is no part of the trials, for example `check.parquet`, whole or not at all."""
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
-        self._folder.write(name, buffer.getvalue().to_pybytes())
+        self.folder.write(name, buffer.getvalue().to_pybytes())
+
+    def read_frame(self, name: str) -> pd.DataFrame | None:
+        """A dataframe that `write_frame` wrote, or None when there is none. Refuses one that is not Parquet."""
+        try:
+            frame: pd.DataFrame = pq.read_table(pa.BufferReader(self.folder.read(name))).to_pandas()
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            why = str(error).splitlines()[0]
+            raise InputError("is no readable Parquet file", where=self.path_of(name), hint=why) from None
+        return frame
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file (UTF-8), whole or not at all."""
-        self._folder.write(name, text.encode())
+        self.folder.write(name, text.encode())
 
     def read_text(self, name: str) -> str | None:
         """A text file, or None when there is none."""
         try:
-            return self._folder.read(name).decode(errors="replace")
+            return self.folder.read(name).decode(errors="replace")
         except FileNotFoundError:
             return None
 
     def names(self, subfolder: str) -> list[str]:
         """Files in a subfolder, for example `failed`, by their names inside the store."""
-        return self._folder.names(subfolder)
+        return self.folder.names(subfolder)
 
     def remove(self, name: str) -> None:
         """Remove a file that is no part, for example the log of a failure that has since been mended."""
-        if name.partition("/")[0] in _KEYS:
+        if kind_of(name) in KEYS:
             raise ValueError("parts are immutable")
-        self._folder.remove(name)
+        self.folder.remove(name)
 
     def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        self._write_part(kind, pa.Table.from_pylist(rows, schema=_SCHEMAS[kind]), stamp)
+        self._write_part(kind, pa.Table.from_pylist(rows, schema=SCHEMAS[kind]), stamp)
         self._small[kind] += 1
         self._merge_if_many(kind)
 
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
-        sink = pa.BufferOutputStream()
-        # Plain encoding without statistics: a part holds a few rows, and reading thousands of parts must be quick.
-        large = table.num_rows > _SMALL_ROWS
-        pq.write_table(
-            table,
-            sink,
-            compression="zstd" if large else "snappy",
-            use_dictionary=large,
-            write_statistics=False,
-            store_schema=False,
-        )
-        data = sink.getvalue().to_pybytes()
+        data = encode(table)
 
         def check(found: bytes) -> None:
             if found != data or pq.read_metadata(pa.BufferReader(found)).num_rows != table.num_rows:
                 raise WorkError(f"{self.uri}: a new part of {kind} did not read back as it was written")
 
-        self._folder.write(f"{kind}/{stamp}-{_digest(data)}.parquet", data, check)
+        self.folder.write(part_name(kind, stamp, data), data, check)
 
     def _load(self, name: str) -> pa.Table:
-        """One part, checked and upgraded to the present schema."""
-        kind = name.partition("/")[0]
-        data = self._folder.read(name)
-        digest = name.removesuffix(".parquet").rpartition("-")[2]
-        if len(digest) == 16 and digest != _digest(data):
-            raise _Damaged("is empty" if not data else "its bytes do not match the digest in its name")
-        try:
-            table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-            version, study = _provenance(table)
-            self._refuse_strange(name, version, study)
-            schema = _SCHEMAS[kind]
-            return table if table.schema.equals(schema) else upgrade(table, schema)
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise _Damaged(f"is no readable Parquet file: {str(error).splitlines()[0]}") from None
-
-    def _refuse_strange(self, name: str, version: int, study: str) -> None:
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                "was written by a newer hptransfer",
-                where=self.path_of(name),
-                found=f"schema version {version}",
-                allowed=f"up to {SCHEMA_VERSION}",
-                hint="upgrade hptransfer to read it",
-            )
+        """One part, checked and with the columns of the present schema."""
+        table = decode(name, self.folder.read(name))
+        version, study = provenance(table)
+        refuse_newer(version, self.path_of(name))
         if self._study and study and study != self._study:
             raise InputError(
                 "this results folder belongs to another study",
@@ -234,14 +212,15 @@ class Store:
                 allowed=self._study,
                 hint="choose another folder with --results",
             )
+        return of_this_version(name, table)
 
     def _small_parts(self, kind: str) -> list[str]:
-        return [name for name in self._folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
+        return [name for name in self.folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
 
     def _parts(self, kind: str) -> dict[str, pa.Table]:
         """Every readable part by name, in order."""
         for _ in range(5):
-            names = [name for name in self._folder.names(kind) if name.endswith(".parquet")]
+            names = [name for name in self.folder.names(kind) if name.endswith(".parquet")]
             try:
                 return self._load_all(names)
             except FileNotFoundError:
@@ -249,16 +228,16 @@ class Store:
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
-        def load(name: str) -> pa.Table | _Damaged:
+        def load(name: str) -> pa.Table | DamagedError:
             try:
                 return self._load(name)
-            except _Damaged as error:
+            except DamagedError as error:
                 return error
 
         tables = {}
         with ThreadPoolExecutor(4) as pool:
             for name, found in zip(names, pool.map(load, names), strict=True):
-                if isinstance(found, _Damaged):
+                if isinstance(found, DamagedError):
                     self._set_aside(name, str(found))
                 else:
                     tables[name] = found
@@ -266,13 +245,14 @@ class Store:
 
     def _set_aside(self, name: str, why: str) -> None:
         if name not in self.damaged:
-            log.warning("%s %s; set aside, its trials will run again", self.path_of(name), why)
+            verb = "set aside" if self._release else "left out"
+            log.warning("%s %s; %s, %s", self.path_of(name), why, verb, _LOST[kind_of(name)])
         self.damaged[name] = why
         if self._release is not None:  # only the writer may move files
-            self._folder.move(name, f"set-aside/{name.replace('/', '-')}")
+            self.folder.move(name, f"set-aside/{name.replace('/', '-')}")
 
     def _table(self, kind: str) -> pa.Table:
-        return _joined(self._parts(kind).values(), kind)
+        return joined(self._parts(kind).values(), kind)
 
     def _merge_if_many(self, kind: str) -> None:
         """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
@@ -284,16 +264,16 @@ class Store:
 
     def merge(self) -> None:
         """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
-        for kind in _KEYS:
+        for kind in KEYS:
             self._merge(kind)
 
     def _merge(self, kind: str) -> None:
         parts = self._load_all(self._small_parts(kind))
         if parts:
             stamp = min(parts).partition("/")[2].removesuffix(".parquet").partition("-")[0]
-            self._write_part(kind, _joined(parts.values(), kind), f"{stamp}{_MERGED}")
+            self._write_part(kind, joined(parts.values(), kind), f"{stamp}{_MERGED}")
         for name in parts:
-            self._folder.remove(name)
+            self.folder.remove(name)
         self._small[kind] = 0
 
 
@@ -303,37 +283,3 @@ def read_results(uri: str) -> pd.DataFrame:
     Columns are described in `docs/results-schema.md`. Diverged and pruned trials have a NaN loss.
     """
     return Store.open(uri, create=False).read()
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _provenance(table: pa.Table) -> tuple[int, str]:
-    """Newest schema version and the study of a part's rows; these two columns keep their names in every version."""
-    columns = table.column_names
-    version = pc.max(table.column("schema_version")).as_py() if "schema_version" in columns else 0
-    study = table.column("study")[0].as_py() if "study" in columns and table.num_rows else ""
-    return int(version or 0), study or ""
-
-
-def _joined(parts: Iterable[pa.Table], kind: str) -> pa.Table:
-    """Parts as one table, each key once, with the columns in order."""
-    loose = pa.schema([field.with_nullable(True) for field in _SCHEMAS[kind]])
-    return _first_of_each(pa.concat_tables([loose.empty_table(), *(part.cast(loose) for part in parts)]), _KEYS[kind])
-
-
-def _first_of_each(table: pa.Table, keys: list[str]) -> pa.Table:
-    if table.num_rows < 2:
-        return table
-    duplicate = table.select(keys).to_pandas().duplicated(keep="first").to_numpy()
-    return table.filter(pa.array(~duplicate)) if duplicate.any() else table
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """Pandas with plain types; the one integer column that is mostly empty keeps its integers as `Int64`."""
-    frame: pd.DataFrame = table.to_pandas()
-    for field in table.schema:
-        if pa.types.is_integer(field.type) and field.name == "diverged_step":
-            frame[field.name] = frame[field.name].astype("Int64")
-    return frame

@@ -55,6 +55,10 @@ class TunedBase:
         """Whether something chose these HPs. Otherwise each series' own optimum at its base cell is what transfers."""
         return self.trials != 0
 
+    def transferred(self) -> Mapping[str, float] | None:
+        """The values whose transfer is judged, by name; None where nothing was tuned."""
+        return self.hps.model_dump() if self.tuned else None
+
     @classmethod
     def untuned(cls, hps: BaseHPs) -> TunedBase:
         """The base of a study that tunes nothing: nothing spent, loss unknown."""

@@ -6,7 +6,6 @@ phase, the pack it rides in, the executor or the host. Two trials with one id ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hptransfer.common.seams import TASKS, TRAINERS
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import TASKS, TRAINERS, is_outside
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import (
     DataSpec,
@@ -85,7 +85,7 @@ class Trial(Spec):
     def id(self) -> str:
         """20 hexadecimal digits of the SHA-256 of the canonical description."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return digest_of(text, 20)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trial:
         """A copy with changes, not validated. The original's cached id and shape do not come along."""
@@ -103,6 +103,12 @@ class Trial(Spec):
     def tokens(self) -> int:
         """Training tokens of the whole run."""
         return self.training.steps * self.training.batch_size * self.training.sequence_length
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the entries from outside the package that the trial names, each once."""
+        named = (self.task, self.trainer, self.training.optimizer, self.sparsity.method, *self.axes)
+        return tuple(name for name in dict.fromkeys(named) if is_outside(name))
 
     @cached_property
     def shape_key(self) -> str:
@@ -122,7 +128,7 @@ class Trial(Spec):
             self.sparsity.model_dump(mode="json"),
             [t.steps, t.batch_size, t.sequence_length, t.optimizer, t.precision, t.eval_tokens, t.schedule],
         ]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
 _SINCE: dict[str, Any] = {

@@ -8,15 +8,15 @@ full disk) training goes on without them, and says so once.
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from hptransfer.common.files import whole_file
 
 __all__ = ["Checkpoints"]
 
@@ -32,22 +32,12 @@ class Checkpoints:
         if self.folder is None:
             return
         try:
-            self._replace(self._path(trial_id), tensors, layout)
+            with whole_file(self._path(trial_id)) as temporary:
+                held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+                save_file(held, temporary, {"layout": layout})
         except (OSError, SafetensorError) as error:
             print(f"no checkpoints from here on: {error}", file=sys.stderr)
             self.folder = None
-
-    @staticmethod
-    def _replace(path: Path, tensors: Mapping[str, Tensor], layout: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
-        try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"layout": layout})
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def read(self, trial_id: str, layout: str) -> dict[str, Tensor] | None:
         """The trial's tensors, or None where there is no usable checkpoint of this layout."""

@@ -6,7 +6,6 @@ them go through it at once. A caller sees no difference but speed.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import resource
 import time
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.files import digest_of
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.tasks.data import Corpus
 from hptransfer.training.build import corpus_of, initial_state, table_of
@@ -253,7 +253,7 @@ class _Run:
             torch.set_rng_state(saved["rng"])
 
     def _layout_digest(self) -> str:
-        return hashlib.sha256(repr(self.program.layout).encode()).hexdigest()[:16]
+        return digest_of(repr(self.program.layout), 16)
 
     # --- outcomes
 

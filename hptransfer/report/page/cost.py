@@ -65,7 +65,7 @@ def _savings(results: Results) -> list[str]:
     """What the search on the proxy saves against the same search at the costliest cell."""
     if not {"phase", "flops_dense"} <= set(results.frame.columns):
         return []
-    cost = tuning_cost(results.frame, results.base)
+    cost = tuning_cost(results.frame, results.base_values)
     if not math.isfinite(cost.saved) or cost.saved <= 0:
         return []
     return [

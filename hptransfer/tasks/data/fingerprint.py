@@ -6,10 +6,10 @@ import contextlib
 import hashlib
 import os
 import re
-import uuid
 from pathlib import Path
 
 from hptransfer.common.cache import cache_dir
+from hptransfer.common.files import digest_of, whole_file
 
 __all__ = ["file_digest"]
 
@@ -22,20 +22,14 @@ def file_digest(path: str | Path) -> str:
     stat = os.stat(path)
     if stat.st_size < LARGE:
         return _read(path)
-    cache = (
-        _cache_folder()
-        / hashlib.sha256(f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()
-    )
+    cache = _cache_folder() / digest_of(f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}")
     with contextlib.suppress(OSError, UnicodeDecodeError):
         kept = cache.read_text("ascii")
         if re.fullmatch(r"[0-9a-f]{64}", kept):
             return kept
     digest = _read(path)
-    with contextlib.suppress(OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        fresh = cache.with_name(f"{cache.name}.tmp-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError), whole_file(cache) as fresh:
         fresh.write_text(digest, "ascii")
-        os.replace(fresh, cache)
     return digest
 
 

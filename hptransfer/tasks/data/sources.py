@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.files import digest_of
 from hptransfer.study.pieces import DataSpec
 from hptransfer.tasks.data.corpus import Corpus, Tokens
 from hptransfer.tasks.data.fingerprint import file_digest
@@ -101,14 +101,14 @@ def _byte_corpus(spec: DataSpec, path: str) -> Corpus:
     if vocab_size < 256:
         raise InputError("bytes need 256 tokens", where="data.vocab_size", found=vocab_size, allowed="256 or more")
     tokens = np.frombuffer(content, dtype=np.uint8)
-    return _split(spec, tokens, hashlib.sha256(content).hexdigest(), vocab_size)
+    return _split(spec, tokens, digest_of(content), vocab_size)
 
 
 def _synthetic(spec: DataSpec) -> Corpus:
     vocab_size = SYNTHETIC_VOCABULARY if spec.vocab_size is None else spec.vocab_size
     source = MarkovSource(vocab_size, spec.synthetic_order, spec.synthetic_seed)
     tokens = source.sample(min(spec.max_bytes, SYNTHETIC_TOKENS))
-    digest = hashlib.sha256(tokens.astype("<u4").tobytes()).hexdigest()
+    digest = digest_of(tokens.astype("<u4").tobytes())
     return _split(spec, tokens, digest, vocab_size, source.entropy_rate())
 
 
@@ -161,4 +161,4 @@ def _split(spec: DataSpec, tokens: Tokens, digest: str, vocab_size: int, entropy
 
 
 def _name(*parts: str) -> str:
-    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:20]
+    return digest_of("/".join(parts), 20)

@@ -1,0 +1,183 @@
+"""What a results folder holds, as one value: the one door for all that judges, draws, counts or exports.
+
+Rows and curves come through the store, which verifies digest and schema version and lets duplicates fall together; a
+folder of Parquet that is no store of ours has a reader of its own (`foreign`), and is said to be unverified. All that
+lies beside the rows may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from hptransfer.common.errors import InputError
+from hptransfer.store.columns import CURVE_SCHEMA
+from hptransfer.store.file_names import (
+    BASE_FILE,
+    BRACKET_FILE,
+    CHECK_FILE,
+    CHECK_FRAME_FILE,
+    RUNNING_FILE,
+    STUDY_FILE,
+    TENSORS_FILE,
+)
+from hptransfer.store.folders import is_local
+from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
+from hptransfer.store.store import Store
+from hptransfer.study.base import TunedBase
+
+__all__ = ["StoredStudy", "read_study", "where_results_are"]
+
+STALE_S = 900.0
+"""A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What is known about one study. Only the rows are needed."""
+
+    frame: pd.DataFrame
+    """One row per trial."""
+    name: str = ""
+    uri: str = ""
+    study: Mapping[str, Any] | None = None
+    """`study.yaml` as plain values; None when the folder holds none that can be read."""
+    curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CURVE_SCHEMA.names))
+    base: TunedBase | None = None
+    """`base.json`: the base HPs and what tuning them cost."""
+    search: Mapping[str, Any] | None = None
+    """`bracket.json`: where a bracket search spent its trials; None without one."""
+    check: pd.DataFrame | None = None
+    """Rows of the coordinate check."""
+    check_says: tuple[str, ...] = ()
+    """The check's verdict, a sentence per axis; empty without one."""
+    progress: Mapping[str, Any] | None = None
+    """`running.json`; None when nothing is running (nothing in flight, or no news for a quarter of an hour)."""
+    tensors: Mapping[str, Any] | None = None
+    """`tensors.json`: what each rule does to every tensor of the largest, sparsest cell."""
+    problems: tuple[str, ...] = ()
+    """What was found but could not be read or verified, each in one sentence."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the study was still running when this was read."""
+        return self.progress is not None
+
+    @property
+    def base_values(self) -> Mapping[str, Any]:
+        """Everything in `base.json` by name; empty without one."""
+        return self.base.document() if self.base else {}
+
+    @property
+    def transferred(self) -> Mapping[str, float] | None:
+        """The values whose transfer is judged; None where nothing was tuned, or nothing is known of it."""
+        return self.base.transferred() if self.base else None
+
+
+def read_study(uri: str) -> StoredStudy:
+    """Read a results folder: a path or any URI that `pyarrow.fs` knows.
+
+    A damaged part is named in `problems` and on stderr, and the rest is used; what else cannot be read is named too.
+    InputError when there is no such folder, a newer schema wrote it, or it holds neither rows nor a check; also when
+    damaged parts are all it has of rows.
+    """
+    store = Store.open(uri, create=False)
+    problems: list[str] = []
+    frame, curves = _rows(store, problems)
+    progress = _mapping(store, RUNNING_FILE, problems)
+    check = _frame(store, CHECK_FRAME_FILE, problems)
+    if frame.empty and (store.damaged or (progress is None and check is None)):
+        raise InputError(
+            "; ".join(["no trial rows here", *problems]),
+            where=uri,
+            allowed="a folder with trials/*.parquet or *.parquet of the documented columns",
+            hint=where_results_are(uri),
+        )
+    study = _mapping(store, STUDY_FILE, problems)
+    return StoredStudy(
+        frame,
+        name=str((study or {}).get("name") or PurePosixPath(store.uri).name),
+        uri=uri,
+        study=study,
+        curves=curves,
+        base=_base(store, problems),
+        search=_mapping(store, BRACKET_FILE, problems),
+        check=check,
+        check_says=_sentences(_mapping(store, CHECK_FILE, problems)),
+        progress=progress if _is_fresh(progress) else None,
+        tensors=_mapping(store, TENSORS_FILE, problems),
+        problems=tuple(problems),
+    )
+
+
+def where_results_are(uri: str) -> str:
+    """A hint for a folder without results of its own: the studies right below it, else how to make some."""
+    below = sorted(path.parent.name for path in Path(uri).glob(f"*/{STUDY_FILE}")) if is_local(uri) else []
+    return f"it holds the results of {', '.join(below)}: name one" if below else "`hptransfer run STUDY` fills one"
+
+
+def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trials and curves: verified, or said not to be."""
+    files = foreign_files(store.folder)
+    if files:
+        problems.append(UNVERIFIED)
+        frame = read_unverified(store.folder, files, problems)
+        return frame, read_unverified(store.folder, store.names("curves"), problems)
+    frame, curves = store.read(), store.read_curves()
+    problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
+    return frame, curves
+
+
+def _mapping(store: Store, name: str, problems: list[str]) -> Mapping[str, Any] | None:
+    """The mapping in a JSON or YAML file, else None; where there is a file all the same, `problems` gets a word."""
+    try:
+        text = store.read_text(name)
+        value = None if text is None else json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, OSError) as error:
+        problems.append(f"{name} cannot be read ({str(error).splitlines()[0]})")
+        return None
+    if text is not None and not isinstance(value, dict):
+        problems.append(f"{name} does not hold a mapping")
+        return None
+    return value
+
+
+def _base(store: Store, problems: list[str]) -> TunedBase | None:
+    content = _mapping(store, BASE_FILE, problems)
+    try:
+        return None if content is None else TunedBase.read(content, BASE_FILE)
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _frame(store: Store, name: str, problems: list[str]) -> pd.DataFrame | None:
+    try:
+        return store.read_frame(name)
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _sentences(report: Mapping[str, Any] | None) -> tuple[str, ...]:
+    found = (report or {}).get("sentences")
+    return tuple(str(sentence) for sentence in found) if isinstance(found, list) else ()
+
+
+def _is_fresh(progress: Mapping[str, Any] | None) -> bool:
+    """Whether a `running.json` speaks of work in flight now: a killed driver leaves one behind."""
+    if not progress or not progress.get("in_flight"):
+        return False
+    try:
+        updated = datetime.fromisoformat(str(progress.get("updated")))
+    except ValueError:
+        return True
+    now = datetime.now(updated.tzinfo or UTC)
+    return (now - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S
