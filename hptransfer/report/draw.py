@@ -56,6 +56,7 @@ def _panels(
     left: float = 0.68,
     right: float = 0.2,
     between: float = 0.22,
+    top: float = 0.42,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels in rows of `columns` (all in one row by default), with a note below.
 
@@ -65,7 +66,7 @@ def _panels(
     rows = -(-count // columns)
     wide = left + right + columns * width + (columns - 1) * between
     said = textwrap.wrap(note, int(15.5 * wide))
-    top, foot, row_gap = 0.42, 0.68 + 0.15 * len(said), 0.98
+    foot, row_gap = 0.68 + 0.15 * len(said), 0.56 + top
     high = top + foot + rows * height + (rows - 1) * row_gap
     figure = Figure(figsize=(wide, high))
     FigureCanvasAgg(figure)
@@ -106,6 +107,7 @@ def _chart(chart: Chart) -> Figure:
         height=2.6 if one else 2.1,
         right=right,
         between=between,
+        top=0.42 if one else 0.6,
     )
     for ax, (view, panel, labelled) in zip(axes, places, strict=True):
         _panel(ax, panel, view.direct, labelled)
@@ -162,33 +164,12 @@ def _line(ax: Axes, line: Line, top: float, aside: float) -> None:
         ax.vlines(places, low, high, color=colour, lw=1.3, alpha=0.5, transform=where, zorder=3)
     if not line.bare:
         fills = ["white" if p.open else colour for p in line.points]
-        size = 20 if line.drawn == "dots" else 22
-        ax.scatter(
-            x,
-            y,
-            s=size,
-            marker=line.style.marker,
-            c=fills,
-            edgecolors=colour,
-            linewidths=1,
-            transform=where,
-            zorder=4,
-            label="marks",
-        )
+        marks = ax.scatter(x, y, s=22, marker=line.style.marker, c=fills, edgecolors=colour, zorder=4, label="marks")
+        marks.set_offset_transform(where)
     if line.lost:
-        ax.plot(
-            [cross.x for cross in line.lost],
-            [top] * len(line.lost),
-            ls="none",
-            marker="x",
-            ms=5.5,
-            mew=1.4,
-            color=DIVERGED,
-            clip_on=False,
-            transform=where,
-            zorder=7,
-            label="lost",
-        )
+        crosses = [cross.x for cross in line.lost], [top] * len(line.lost)
+        look = {"ms": 5.5, "mew": 1.4, "color": DIVERGED, "clip_on": False, "zorder": 7}
+        ax.plot(*crosses, "x", transform=where, label="lost", **look)  # type: ignore[arg-type]
     if line.star:
         height = min(line.star.y, top)
         ax.plot(line.star.x, height, "D", ms=6.5, mfc="white", mec=colour, mew=1.7, zorder=6, label="star")
@@ -207,18 +188,8 @@ def _names(ax: Axes, lines: Sequence[Line], panel: Panel) -> None:
     heights = spread([min(max(end.y, low), high) for end in ends], gap, low + gap / 3, high - gap / 3)
     for line, end, height in zip(lines, ends, heights, strict=True):
         share, colour = (height - low) / (high - low), line.style.light
-        ax.annotate(
-            line.name,
-            (1.0, share),
-            xycoords="axes fraction",
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            fontweight="bold",
-            color=colour,
-            annotation_clip=False,
-        )
+        look = {"va": "center", "fontsize": 8, "fontweight": "bold", "color": colour, "annotation_clip": False}
+        ax.annotate(line.name, (1.0, share), (7, 0), "axes fraction", "offset points", **look)  # type: ignore[arg-type]
         hair = {"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkA": 5, "shrinkB": 0}
         start = (end.x, min(end.y, high))
         ax.annotate("", (1.015, share), start, "axes fraction", "data", arrowprops=hair, annotation_clip=False)
@@ -264,12 +235,10 @@ def _key(ax: Axes, title: str, lines: Sequence[Line]) -> None:
     figure.text(x, y, title, fontsize=8, color=MUTED, va="center")
     for i, line in enumerate(lines):
         row = y - (i + 1.15) * step / high
-        ends, style = [x, x + 0.24 / wide], line.style
+        style, ends = line.style, [x, x + 0.12 / wide, x + 0.24 / wide]
         ink = "none" if line.drawn == "dots" else _dashes(style)
-        at = [0] if line.drawn == "dots" else [1]
-        figure.add_artist(
-            Line2D(ends, [row, row], color=style.light, lw=1.8, ls=ink, marker=style.marker, ms=4.2, markevery=at)
-        )
+        look = {"color": style.light, "lw": 1.8, "ls": ink, "marker": style.marker, "ms": 4.2, "markevery": [1]}
+        figure.add_artist(Line2D(ends, [row] * 3, **look))  # type: ignore[arg-type]
         figure.text(x + 0.33 / wide, row, line.name, fontsize=8, va="center")
 
 

@@ -6,6 +6,7 @@ infinitely bad, and it says how many there were.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def judged_cells(results: Results) -> pd.DataFrame:
 def swept_axes(results: Results) -> tuple[str, ...]:
     """The hyperparameters that a cell's runs may differ in: LR and init std always, then those the study names."""
     named = ((results.study or {}).get("grid") or {}).get("sweep") or {}
-    return ("lr", "init_std", *(axis for axis in named if axis not in ("lr", "init_std") and axis in results.frame))
+    return ("lr", "init_std", *(axis for axis in named if axis not in ("lr", "init_std")))
 
 
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +81,8 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     for name, value in _DEFAULTS.items():
         if name not in out:
             out[name] = value
+    for axis in {axis for text in set(out.get("axes", ())) for axis in json.loads(text or "{}")}:
+        out[axis] = [json.loads(text or "{}").get(axis, math.nan) for text in out["axes"]]
     for name in ("density", "lr", "init_std", "loss", "width", "depth"):
         out[name] = pd.to_numeric(out[name], errors="coerce").astype(float)
     for name in ("rule", "variant", "phase", "status"):
@@ -119,16 +122,17 @@ def transferred(frame: pd.DataFrame, base: TunedBase | None, axis: str) -> float
 def points(
     frame: pd.DataFrame, axis: str, base: TunedBase | None = None, swept: Sequence[str] = ("lr", "init_std")
 ) -> pd.DataFrame:
-    """One row a (series, width, density, depth, value of `axis`): mean, low, high over seeds, n, n_diverged.
+    """One row per (series, width, density, depth, value of `axis`): mean, low, high over seeds, n, n_diverged.
 
     The other swept hyperparameters are held at their transferred values. `mean` is the mean of the seeds when all are
     finite, else their median with the diverged as infinity (so it may be infinite); `low` and `high` are the extremes
     of the finite seeds.
     """
     rows = grid_rows(frame)
+    rows = rows.assign(**{axis: rows[axis] if axis in rows else math.nan})
     rows = rows[rows[axis].notna()]
     for other in swept:
-        if other != axis:
+        if other != axis and other in rows:
             rows = _held(rows, other, transferred(rows, base, other))
     keys = ["series", "width", "density", "depth", axis]
     out = []

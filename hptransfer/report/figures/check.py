@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.results import Results
-from hptransfer.common.number_text import value_text
 from hptransfer.common.module_kind import module_kind
+from hptransfer.common.number_text import value_text
 from hptransfer.report.figures.chart import Chart, Line, Panel, Point, View
 from hptransfer.report.figures.scales import octave_axis, place, scaled_axis
 from hptransfer.report.points import axis_text
@@ -19,14 +19,14 @@ from hptransfer.report.series_look import LineStyle, axis_styles, order_series, 
 __all__ = ["check"]
 
 MOST_PARTS = 3
-"""Parts of the model that are drawn into a file, a row each."""
+"""Parts of the model that are drawn into a file, one row each."""
 MOST_PANELS = 6
 _TELLING = ("attention", "ffn", "mixer", "mlp", "(model)")
 _COLUMNS = ("rule", "width", "density", "seed", "step", "module", "kind", "value")
 
 
 def check(results: Results) -> Chart | None:
-    """A view a part of the model and axis, a panel a rule; with one rule a view an axis, a panel a part."""
+    """A view per part of the model and axis, a panel per rule; of one rule a view per axis, a panel per part."""
     frame, views = results.check, []
     for number, axis in enumerate(_axes(frame) if frame is not None else []):
         assert frame is not None

@@ -16,7 +16,7 @@ _PHASES = {"tune": "proxy search", "check": "coordinate check", "probe": "probes
 
 
 def cost_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a phase, the grid split by series: part, series, trials, flops_dense, flops_nonzero, wall_s (sums)."""
+    """One row per phase, the grid split by series: part, series, trials, flops_dense, flops_nonzero, wall_s (sums)."""
     rows = prepared(frame)
     for name in ("flops_dense", "flops_nonzero", "wall_s"):
         rows[name] = pd.to_numeric(rows[name], errors="coerce").fillna(0.0) if name in rows else 0.0

@@ -25,7 +25,7 @@ _PLACE = ["series", "width", "density", "depth"]
 
 
 def params(results: Results) -> Chart | None:
-    """Loss at the transferred HPs against non-zero parameters, a colour a series, whatever the width and density.
+    """Loss at the transferred HPs against non-zero parameters, a colour per series, whatever the width and density.
 
     Where a series has four sizes or more and they determine its exponent: the law L = floor + scale / N^exponent.
     """
@@ -36,7 +36,10 @@ def params(results: Results) -> Chart | None:
     lines = [line for name in styles for line in _lines(table[table["series"] == name], name, styles[name])]
     x = quantity_axis("non-zero parameters", table["params"].tolist())
     panel = Panel(
-        "loss at the transferred HPs", x, linear_axis(loss_label(results), *around(table["loss"])), tuple(lines)
+        "loss at the transferred HPs",
+        x,
+        linear_axis(loss_label(results), *around(table["loss"].tolist())),
+        tuple(lines),
     )
     law = any(line.bare for line in lines)
     return Chart(

@@ -27,7 +27,7 @@ def regret_edges(delta: float) -> list[float]:
 
 
 def regret(results: Results) -> Map | None:
-    """A map a series (and depth). Bold: the interval's lower end is above delta."""
+    """A map per series (and depth). Bold: the interval's lower end is above delta."""
     cells = judged_cells(results)
     if cells["regret"].isna().all():
         return None

@@ -21,7 +21,7 @@ MOST_WIDTHS = 3
 
 
 def sparsity(results: Results) -> Chart | None:
-    """A panel a width, at most the three largest; the limits are those of what is shown."""
+    """A panel per width, at most the three largest; the limits are those of what is shown."""
     cells = judged_cells(results)
     widths = sorted(float(str(w)) for w, group in cells.groupby("width") if group["density"].nunique() > 1)
     cells = cells[cells["width"].isin(widths[-MOST_WIDTHS:])]

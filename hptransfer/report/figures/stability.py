@@ -1,8 +1,9 @@
-"""Does the optimum stay put? The fitted optimum with its interval over density, width and depth: level lines transfer."""
+"""Does the optimum stay put? The best value of every cell over density, width and depth: level lines transfer."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ __all__ = ["stability"]
 
 
 def stability(results: Results) -> Chart | None:
-    """A view a swept axis, a panel a scaled axis that varies (the others held where most cells are), a line a series."""
+    """A view per swept axis; a panel per scaled axis that varies, the others held where most cells are."""
     cells = judged_cells(results)
     views = []
     for axis in dict.fromkeys(cells["axis_name"].astype(str)):
@@ -28,9 +29,7 @@ def stability(results: Results) -> Chart | None:
         panels = [_panel(by, held, rows, styles, _limits(mine), axis) for by, held, rows in cell_slices(mine)]
         if panels:
             ending = {"lr": "", "init_std": "-init"}.get(axis, f"-{file_name(axis)}")
-            view = View(
-                base_label(axis), tuple(panels), direct=True, dotted="transferred", file=f"stability{ending}"
-            )
+            view = View(base_label(axis), tuple(panels), direct=True, dotted="transferred", file=f"stability{ending}")
             views.append(view)
     if not views:
         return None
@@ -67,8 +66,11 @@ def _panel(
             ends = f"between {power_text(low)} and {power_text(high)}" if known else "no interval"
             where = f"{series_text(name)}, {by} {axis_text(by, float(row[by]))}"
             tip = f"{where}\nbest {power_text(best)} = {value_text(best)}\n{ends}"
-            cut = [min(max(math.log2(v), limits[0] - 1), limits[1] + 1) for v in (low, high)] if known else [None, None]
-            marks.append(Point(place(by, float(row[by])), math.log2(best), tip, *cut, open=not known))
+            mark = Point(place(by, float(row[by])), math.log2(best), tip, open=not known)
+            if known:
+                low, high = (min(max(math.log2(v), limits[0] - 1), limits[1] + 1) for v in (low, high))
+                mark = replace(mark, low=low, high=high)
+            marks.append(mark)
         lines.append(Line(series_text(name), styles[name], tuple(marks)))
     carried = rows["transferred"].dropna().astype(float).unique()
     return Panel(

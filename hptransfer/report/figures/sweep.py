@@ -34,7 +34,7 @@ Optima = Mapping[tuple[str, float, float, float], tuple[float, float]]
 
 
 def sweep(results: Results, axis: str) -> Chart | None:
-    """A view for each way to slice the grid, a panel a series, a line a cell; the first of each way has a file."""
+    """A view for each way to slice the grid, a panel per series, a line per cell; the first of each way has a file."""
     rows = prepared(results.frame)
     table = points(rows, axis, results.base, swept_axes(results))
     if table["x"].nunique() < 2:
@@ -54,13 +54,15 @@ def sweep(results: Results, axis: str) -> Chart | None:
             file = "" if way.by in ways else f"{stem}-{way.by}" if ways else stem
             views.append(_view(table, optima, way, axis, values, loss_label(results), file))
             ways.add(way.by)
-    crosses = " Cross: a seed diverged." if (table["n_diverged"] > 0).any() else ""
+    said = "Bars: range over seeds."
+    said += " Diamond: fitted optimum." if any(math.isfinite(best) for best, _ in optima.values()) else ""
+    said += " Cross: a seed diverged." if (table["n_diverged"] > 0).any() else ""
     name = full_name(axis)
     return Chart(
         axis,
         f"Loss against {name}",
         f"Where a line's lowest point sits away from the dotted line, the transferred {name} is not the best.",
-        f"Bars: range over seeds. Diamond: fitted optimum.{crosses}",
+        said,
         tuple(views),
         "Lines",
     )
@@ -117,9 +119,7 @@ def _panel(
     return Panel(series_text(series), *axes, tuple(lines), at_x)
 
 
-def _line(
-    rows: pd.DataFrame, optimum: tuple[float, float] | None, label: str, style: LineStyle, axis: str
-) -> Line:
+def _line(rows: pd.DataFrame, optimum: tuple[float, float] | None, label: str, style: LineStyle, axis: str) -> Line:
     """Mean of the seeds with their range; points where a seed diverged are open, and a cross marks the top edge."""
     first = rows.iloc[0]
     where = f"{series_text(str(first['series']))}, width {first['width']:g}, density "

@@ -165,6 +165,6 @@ def _cells(group: Group) -> list[object]:
 
 
 def _sources(groups: Sequence[Group]) -> Markup:
-    """Which cells of the rule gave the numbers, a line a group."""
+    """Which cells of the rule gave the numbers, a line per group."""
     facts = [part for g in groups for part in (tag("dt", tag("code", g[0]["name"])), tag("dd", g[0]["source"]))]
     return tag("details", tag("summary", "Which line of the rule says so"), tag("dl", *facts, class_="facts sources"))

@@ -8,8 +8,10 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, exponent_text, percent_text, regret_text
-from hptransfer.report.page.markup import Markup, join, power, tag
+from hptransfer.report.figures.labels import short_name
 from hptransfer.report.page.elements import badge, number, sample
+from hptransfer.report.page.markup import Markup, join, power, tag
+from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import order_series, series_text
 
 __all__ = ["cells_section"]
@@ -17,13 +19,13 @@ __all__ = ["cells_section"]
 
 def cells_section(results: Results) -> Markup | None:
     """Filters, a count and the table; rows carry the raw values that sorting and filtering read."""
-    if results.judgement is None or results.judgement.cells.empty:
+    rows = judged_cells(results).to_dict("records")
+    if not rows:
         return None
-    rows = results.judgement.cells.to_dict("records")
     names = order_series([str(r["series"]) for r in rows])
     deep = len({r.get("depth") for r in rows}) > 1
     rows.sort(key=lambda r: (names.index(str(r["series"])), r["width"], -r["density"], r.get("depth") or 0))
-    axis = "init std" if rows[0].get("axis_name") == "init_std" else "LR"
+    axis = short_name(str(rows[0]["axis_name"]))
     heads = [
         ("rule", ""),
         ("width", "num"),

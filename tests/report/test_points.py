@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
 import pytest
 from fake_results import grid_frame
 
-from hptransfer.report.points import cell_slices, line_views, points, prepared, transferred
+from hptransfer.analysis.results import results_of
+from hptransfer.report.points import cell_slices, line_views, points, prepared, swept_axes, transferred
+from hptransfer.study.base import BaseHPs, TunedBase
 
 
 def rows(**columns) -> pd.DataFrame:
@@ -37,12 +40,12 @@ def test_short_probes_pruned_runs_and_the_search_are_not_points():
 
 def test_the_other_hyperparameter_is_held_at_the_transferred_value():
     frame = rows(lr=[0.5, 0.5, 1.0], init_std=[0.06, 0.12, 0.06], loss=[2.0, 1.0, 3.0])
-    assert points(prepared(frame), "lr", {"init_std": 0.061})["mean"].tolist() == [2.0, 3.0]
+    assert points(prepared(frame), "lr", TunedBase(BaseHPs(init_std=0.061)))["mean"].tolist() == [2.0, 3.0]
 
 
 def test_the_transferred_value_is_the_base_files_or_the_only_one_there_is():
     frame = prepared(rows(lr=[0.5, 1.0], loss=[1.0, 1.0], init_std=[0.06, 0.06]))
-    assert transferred(frame, {"lr": 0.25}, "lr") == 0.25
+    assert transferred(frame, TunedBase(BaseHPs(lr=0.25)), "lr") == 0.25
     assert transferred(frame, None, "init_std") == 0.06
     assert math.isnan(transferred(frame, None, "lr"))
 
@@ -74,3 +77,15 @@ def test_a_foreign_frame_without_status_phase_or_depth_is_prepared():
     frame = prepared(rows(lr=[0.5, 1.0], loss=[2.0, math.inf]))
     assert frame["diverged"].tolist() == [False, True]
     assert set(frame["phase"]) == {"grid"}
+
+
+def test_a_swept_axis_of_your_own_has_a_column_and_is_held_like_the_others():
+    """At gain 1 and 2 the losses of either LR differ; the axis is read from the JSON of the rows."""
+    axes = [json.dumps({"mine.axes:gain": gain}) for gain in (1.0, 2.0, 1.0)]
+    frame = rows(lr=[0.5, 0.5, 1.0], loss=[2.0, 9.0, 3.0], axes=axes)
+    results = results_of(frame, study={"grid": {"sweep": {"mine.axes:gain": {"values": [1, 2]}, "lr": {}}}})
+    assert swept_axes(results) == ("lr", "init_std", "mine.axes:gain")
+    wide = prepared(frame)
+    assert points(wide, "lr", swept=swept_axes(results))["mean"].tolist() == [2.0, 3.0]
+    assert points(wide.assign(lr=0.5), "mine.axes:gain", swept=swept_axes(results))["x"].tolist() == [1.0, 2.0]
+    assert points(prepared(rows(lr=[0.5], loss=[2.0])), "mine.axes:gain").empty

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -17,8 +19,7 @@ from hptransfer.common.number_text import (
     sparsity_text,
     value_text,
 )
-from hptransfer.report.canvas import spread
-from hptransfer.report.style import order_series, sequence, series_styles, series_text
+from hptransfer.report.series_look import SHADES, axis_styles, order_series, sequence, series_styles, series_text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def lightness(colour: str) -> float:
 
 def test_the_three_rules_differ_in_grey_in_dash_and_in_marker():
     styles = series_styles(["sp", "mup", "supar"])
-    grey = sorted(lightness(s.colour) for s in styles.values())
+    grey = sorted(lightness(s.light) for s in styles.values())
     assert min(b / a for a, b in pairwise(grey)) > 1.6
     assert len({s.dash for s in styles.values()}) == len({s.marker for s in styles.values()}) == 3
 
@@ -84,11 +85,11 @@ def test_a_sequence_gets_darker_step_by_step_on_paper_and_lighter_on_a_dark_page
     assert night == sorted(night)
 
 
-def test_labels_move_apart_and_keep_their_order():
-    assert spread([1.0, 5.0], 1.0, 0, 10) == [1.0, 5.0]
-    moved = spread([5.0, 5.1, 4.9], 1.0, 0, 10)
-    assert sorted(range(3), key=moved.__getitem__) == [2, 0, 1]
-    assert moved[0] - moved[2] >= 1.0 - 1e-6
-    assert moved[1] - moved[0] >= 1.0 - 1e-6
-    assert all(0 <= m <= 10 + 1e-9 for m in spread([9.9, 9.95, 10.0], 1.0, 0, 10))
-    assert spread([], 1.0, 0, 10) == []
+def test_the_lines_of_an_axis_have_markers_of_their_own():
+    assert [style.marker for style in axis_styles("width", 3)] == ["o", "s", "D"]
+    assert axis_styles("density", 3)[0].light == sequence("density", 3)[0]
+
+
+def test_the_shades_are_those_of_the_style_sheet():
+    css = files("hptransfer.report.page").joinpath("page.css").read_text(encoding="utf-8")
+    assert re.findall(r"--h\d: (#\w{6});", css)[:6] == list(SHADES)
