@@ -6,6 +6,7 @@ import html
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -156,7 +157,7 @@ def test_lines_of_a_panel_with_names_beside_them_lie_a_little_apart(results: Res
     dots = [c for c in ax.collections if isinstance(c, PathCollection)]
     at = [c.get_offset_transform().transform(c.get_offsets())[0, 0] for c in dots]
     apart = 5 / 72 * ax.figure.dpi
-    assert [b - a for a, b in zip(at, at[1:], strict=False)] == pytest.approx([apart, apart])
+    assert [b - a for a, b in pairwise(at)] == pytest.approx([apart, apart])
 
 
 def test_a_mark_without_a_bar_and_an_open_mark(results: Results) -> None:

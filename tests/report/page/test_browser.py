@@ -191,7 +191,7 @@ def test_hostile_names_do_nothing(show):
 
 
 def test_an_open_page_follows_a_running_study_and_keeps_its_place(show, results, tmp_path, monkeypatch):
-    monkeypatch.setattr("hptransfer.report.page.REFRESH_S", 1)
+    monkeypatch.setattr("hptransfer.report.page.page.REFRESH_S", 1)
     running = replace(results, progress={"planned": 100, "stored": 40, "in_flight": 2})
     browser = show(render_report(running))
     assert "40 of 100" in browser.find_element(By.CLASS_NAME, "running").text
