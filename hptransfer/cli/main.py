@@ -338,9 +338,9 @@ class _OnTerminal(logging.Handler):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit status; an expected error is one message, never a traceback."""
-    said = logging.getLogger("hptransfer")
-    if not said.handlers:
-        said.addHandler(_OnTerminal(logging.WARNING))
+    log = logging.getLogger("hptransfer")
+    if not log.handlers:
+        log.addHandler(_OnTerminal(logging.WARNING))
     try:
         cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Exit as leaving:
