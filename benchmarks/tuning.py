@@ -22,6 +22,7 @@ import optuna
 from common import CORES, Row, bound, row, show, write
 from rich.console import Console
 
+from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
 from hptransfer.execute.progress import Progress
@@ -31,7 +32,6 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy import tune
-from hptransfer.trials.proxy.fit import local_quadratic
 from hptransfer.trials.proxy.space import Setting, mesh, proxy_trial
 
 LR = {"low": 2.0**-10, "high": 2.0**-2}

@@ -2,44 +2,77 @@
 
 Frames of other people's tools are welcome: `rule`, `width`, `density`, `lr`, `seed` and `loss` are all it takes, in
 the meanings of `hptransfer.store.store`. Whatever cannot be judged honestly is refused with the reason.
+
+What was swept is found, not asked: the first of all known axes (`study.axes.swept_names`) that varies within a cell.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
 from hptransfer.common.errors import InputError
+from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells", "with_axis_columns"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
-SweptName = Literal["lr", "init_std"]
+SERIES = ["rule", "variant"]
+EVERYWHERE = ("width", "density", "depth")
+"""Scaled axes that every cell has a place on; others belong to a place where a series is scaled along them."""
 SAME_IN_A_SERIES = ("model", "optimizer", "data_id", "sparsity_kind", "sparsity_distribution", "schedule", "decay",
                     "batch_size", "sequence_length", "precision")  # fmt: skip
 """What must not vary within a series: differences belong into `variant`, else a curve mixes two questions."""
+SAME_SINCE_2 = ("task", "trainer", "sparsity_method")
+"""The same, of what rows hold since version 2 of their schema."""
 DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
+ABOVE_0 = (1e-300, 1e300, "a number above 0")
+RANGES = {"width": (1.0, math.inf, "a number above 0"), "density": (1e-12, 1.0, "a number above 0, at most 1"),
+          "lr": ABOVE_0, "seed": (0.0, math.inf, "a whole number, 0 or above")}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class CellKey:
-    """One target: a series (rule and variant) at one width, density and depth."""
+    """One target: a series (rule and variant) at one place."""
 
     rule: str
     variant: str
-    width: int
-    density: float
-    depth: int
+    place: tuple[tuple[str, float], ...]
+    """Scaled axes and the values there, as a place is told: the width first."""
+
+    def __getitem__(self, axis: str) -> float:
+        """The value on a scaled axis; 0 where the cell has no place on it."""
+        return dict(self.place).get(axis, 0)
+
+    def but(self, *axes: str) -> tuple[tuple[str, float], ...]:
+        """The place without these axes."""
+        return tuple((name, value) for name, value in self.place if name not in axes)
+
+    @property
+    def width(self) -> int:
+        """Its width."""
+        return int(self["width"])
+
+    @property
+    def density(self) -> float:
+        """Its density."""
+        return self["density"]
+
+    @property
+    def depth(self) -> int:
+        """Its depth; 0 where rows do not say."""
+        return int(self["depth"])
 
     @property
     def series(self) -> str:
@@ -60,52 +93,85 @@ class Cells:
     """Every cell, the hyperparameter swept, and plain sentences on what was left out."""
 
     cells: tuple[CellRows, ...]
-    swept: SweptName
+    swept: str
     notes: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        """Every cell in words, `width 256, density 1/16`; of the other axes those along which cells differ."""
+        axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({c.key[a.name] for c in self.cells}) > 1]
+        return [", ".join(f"{axis.label} {axis.text(cell.key[axis.name])}" for axis in axes) for cell in self.cells]
 
 
 def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Cells:
     """Check the frame and group it into cells; raises InputError on what cannot be judged."""
     _require(frame)
     notes: list[str] = []
-    rows = _grid_rows(frame, notes)
-    rows = _typed(rows)
+    rows = _typed(_grid_rows(with_axis_columns(frame), notes))
     every, rows = len(rows), full_budget(rows)
     if left := every - len(rows):
         notes.append(f"{left} rows of other budgets than {_budgets(rows)} steps were left out")
     rows = _finished(rows, notes)
-    swept = _swept(rows)
-    rows = _one_slice(rows, swept, base, notes)
-    _refuse_mixtures(rows, swept)
+    axes = _axes(rows)
+    cell = [*SERIES, *(axis.name for axis in axes)]
+    varying = _varying(rows, cell)
+    swept = varying[0] if varying else "lr"
+    rows = _with_value(_numbers(rows, varying), swept, notes)
+    for other in varying[1:]:
+        rows = _one_slice(rows, cell, swept, other, base, notes)
+    _refuse_mixtures(rows, cell, swept)
     cells = []
-    for _, group in rows.groupby(["rule", "variant", "width", "density", "depth"], sort=True):
+    for _, group in rows.groupby(cell, sort=True):
         first = group.iloc[0]
-        name = CellKey(
-            str(first["rule"]), str(first["variant"]), int(first["width"]), float(first["density"]), int(first["depth"])
-        )
+        key = CellKey(first["rule"], first["variant"], tuple((a.name, a.number(first[a.name])) for a in axes))
         values = zip(group[swept], group["seed"], group["loss"], strict=True)
-        cells.append(CellRows(name, CellPoints.of(values)))
+        cells.append(CellRows(key, CellPoints.of(values)))
     return Cells(tuple(cells), swept, tuple(notes))
+
+
+def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column per outside swept axis, which the store keeps together as JSON in the column `axes`."""
+    if "axes" not in frame:
+        return frame
+    found = []
+    for text in frame["axes"].fillna("{}"):
+        try:
+            found.append(dict(json.loads(text)))
+        except (ValueError, TypeError):
+            raise _refusal("not a JSON object", "axes", found=text) from None
+    names = dict.fromkeys(name for values in found for name in values)
+    columns = {name: [values.get(name, math.nan) for values in found] for name in names}
+    return frame.drop(columns="axes").assign(**columns)
+
+
+def _refusal(what: str, column: str = "", **details: Any) -> InputError:
+    return InputError(what, where=f"results, column {column}" if column else "results", **details)
+
+
+def _several(rows: pd.DataFrame, by: list[str], column: str) -> bool:
+    """Whether some group of the rows has several values of a column."""
+    return bool(rows.groupby(by, dropna=False)[column].nunique().max() > 1)
+
+
+def _axes(rows: pd.DataFrame) -> list[ScaledAxis]:
+    """The scaled axes that make a place in these rows, as a place is told."""
+    return [a for a in place_axes() if a.name in EVERYWHERE or (a.name in rows and _several(rows, SERIES, a.name))]
+
+
+def _varying(rows: pd.DataFrame, cell: list[str]) -> list[str]:
+    """Swept axes of which some cell has several values, the one to judge first."""
+    return [name for name in swept_names(rows.columns) if _several(rows, cell, name)]
 
 
 def _require(frame: pd.DataFrame) -> None:
     missing = [c for c in REQUIRED_COLUMNS if c not in frame.columns]
     if missing and len(frame.columns):
-        raise InputError(
-            f"columns are missing: {', '.join(missing)}",
-            where="results",
-            allowed=f"at least {', '.join(REQUIRED_COLUMNS)}",
-        )
+        raise _refusal(f"columns are missing: {', '.join(missing)}", allowed=f"at least {', '.join(REQUIRED_COLUMNS)}")
     if frame.empty:
-        raise InputError(
-            "there are no trials to judge", where="results", hint="run the study first: hptransfer run STUDY"
-        )
+        raise _refusal("there are no trials to judge", hint="run the study first: hptransfer run STUDY")
     if "study" in frame:
         names = sorted(frame["study"].dropna().astype(str).unique())
         if len(names) > 1:
-            raise InputError(
-                "rows of several studies are mixed", where="results", found=names, hint="judge one study at a time"
-            )
+            raise _refusal("rows of several studies are mixed", found=names, hint="judge one study at a time")
 
 
 def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -114,9 +180,8 @@ def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     grid = frame[frame["phase"] == "grid"]
     if grid.empty:
         found = {str(k): int(v) for k, v in frame["phase"].value_counts().items()}
-        raise InputError(
+        raise _refusal(
             "no rows of phase 'grid', the only ones that are judged",
-            where="results",
             found=found,
             hint="run the fan-out: hptransfer fanout STUDY",
         )
@@ -134,52 +199,61 @@ def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """
     if others.empty or not {*DESCRIBED_BY, "lr", "init_std", "seed"} <= set(grid.columns):
         return others.iloc[:0]
-    described = [c for c in DESCRIBED_BY if not grid[c].isna().all()]
-    run = ["lr", "init_std", "seed"]
-    cells = set(grid[described].itertuples(index=False, name=None))
-    there = set(grid[[*described, *run]].itertuples(index=False, name=None))
-    taken = [
-        cell in cells and (*cell, *values) not in there
-        for cell, values in zip(
-            others[described].itertuples(index=False, name=None),
-            others[run].itertuples(index=False, name=None),
-            strict=True,
-        )
-    ]
+    run = list(dict.fromkeys(["lr", "init_std", *_varying(grid, [*SERIES, *EVERYWHERE]), "seed"]))
+    recorded = dict.fromkeys([*DESCRIBED_BY, *SAME_SINCE_2, *swept_names(grid.columns)])
+    described = [c for c in recorded if c in grid and c not in run and not grid[c].isna().all()]
+    whole = [*described, *run]
+    cells, there = set(_tuples(grid, described)), set(_tuples(grid, whole))
+    pairs = zip(_tuples(others, described), _tuples(others, whole), strict=True)
+    taken = np.array([cell in cells and row not in there for cell, row in pairs])
     on_grid = np.logical_and.reduce([others[c].isin(grid[c].unique()) for c in run])
-    kept: pd.DataFrame = others[np.array(taken) & on_grid]
+    kept: pd.DataFrame = others[taken & on_grid]
     return kept
 
 
-def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    for column in ("width", "density", "lr", "seed", "loss", *({"init_std", "depth", "steps"} & set(rows.columns))):
+def _tuples(rows: pd.DataFrame, columns: list[str]) -> list[tuple[object, ...]]:
+    return list(rows[columns].itertuples(index=False, name=None))
+
+
+def _numbers(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The rows with these columns as numbers."""
+    found = {}
+    for column in columns:
         try:
-            rows[column] = pd.to_numeric(rows[column]).astype(float)
+            found[column] = pd.to_numeric(rows[column]).astype(float)
         except (ValueError, TypeError) as error:
-            raise InputError("not a number", where=f"results, column {column}", found=str(error)) from None
-    bounds = {"width": (1, math.inf), "density": (1e-12, 1.0), "lr": (1e-300, 1e300), "seed": (0, math.inf)}
-    for column, (low, high) in bounds.items():
-        bad = rows[column][~rows[column].between(low, high)]
-        if len(bad):
-            allowed = "a number above 0" + (", at most 1" if column == "density" else "")
-            allowed = "a whole number, 0 or above" if column == "seed" else allowed
-            raise InputError(
-                "value out of range", where=f"results, column {column}", found=bad.iloc[0], allowed=allowed
-            )
-    rows["variant"] = rows["variant"].fillna("").astype(str) if "variant" in rows else ""
-    rows["depth"] = rows["depth"].fillna(0).astype(int) if "depth" in rows else 0
+            raise _refusal("not a number", column, found=str(error)) from None
+    return rows.assign(**found)
+
+
+def _in_range(values: pd.Series, low: float, high: float, allowed: str) -> None:
+    bad = values[~values.between(low, high)]
+    if len(bad):
+        raise _refusal("value out of range", values.name, found=bad.iloc[0], allowed=allowed)
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Numbers within their ranges; where rows do not say, the variant has no name and the depth is 0."""
+    rows = rows.assign(
+        rule=rows["rule"].astype(str),
+        variant=rows["variant"].fillna("").astype(str) if "variant" in rows else "",
+        depth=rows["depth"].fillna(0) if "depth" in rows else 0,
+    )
+    further = [axis.name for axis in _axes(rows) if axis.name not in EVERYWHERE]
+    optional = {"init_std", "steps"} & set(rows.columns)
+    rows = _numbers(rows, [*EVERYWHERE, *further, "lr", "seed", "loss", *optional])
+    for column in (*RANGES, *further):
+        _in_range(rows[column], *RANGES.get(column, ABOVE_0))
     rows["density"] = rows["density"].round(9)
-    if "trial_id" in rows:
-        rows = rows.drop_duplicates("trial_id")
-    return rows
+    return rows.drop_duplicates("trial_id") if "trial_id" in rows else rows
 
 
 def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each series' own budget, which most of them have (the longer of equals): losses of different
-    budgets are not comparable."""
+    """The rows of each series' own budget, which most of them have (the longer of equals): losses of different budgets
+    are not comparable. Scaled further, a series has a budget at each value of that axis."""
     if "steps" not in rows or rows["steps"].nunique() < 2:
         return rows
-    series = [rows["rule"], rows["variant"]]
+    series = [rows[name] for name in (*SERIES, *(a.name for a in _axes(rows) if a.name not in EVERYWHERE))]
     counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
     most = counts == counts.groupby(series).transform("max")
     steps = rows["steps"].where(most).groupby(series).transform("max")
@@ -197,38 +271,46 @@ def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     status = rows["status"].fillna("ok").astype(str)
     unknown = sorted(set(status) - {"ok", "diverged", "pruned"})
     if unknown:
-        raise InputError(
-            "unknown status", where="results, column status", found=unknown, allowed="ok, diverged, pruned"
-        )
+        raise _refusal("unknown status", "status", found=unknown, allowed="ok, diverged, pruned")
     rows = rows.assign(loss=rows["loss"].where(status != "diverged", math.nan))
     if pruned := int((status == "pruned").sum()):
         notes.append(f"{pruned} pruned rows were left out")
     kept = rows[status != "pruned"]
     if kept.empty:
-        raise InputError("every row is pruned: there is no final loss to judge", where="results")
+        raise _refusal("every row is pruned: there is no final loss to judge")
     if (kept["loss"] <= 0).any():
-        raise InputError(
-            "regret is relative to the loss, which must be above 0",
-            where="results, column loss",
-            found=float(kept["loss"].min()),
-        )
+        raise _refusal("regret is relative to the loss, which must be above 0", "loss", found=float(kept["loss"].min()))
     return kept
 
 
-def _swept(rows: pd.DataFrame) -> SweptName:
-    cells = rows.groupby(["rule", "variant", "width", "density", "depth"])
-    if "init_std" in rows and cells["lr"].nunique().max() < 2 <= cells["init_std"].nunique().max():
-        return "init_std"
-    return "lr"
+def _with_value(rows: pd.DataFrame, swept: str, notes: list[str]) -> pd.DataFrame:
+    """The rows that have a value of the hyperparameter that is judged; optima are sought in its log2."""
+    kept: pd.DataFrame = rows[rows[swept].notna()]
+    if left := len(rows) - len(kept):
+        notes.append(f"{left} rows without a value of {swept} were left out")
+    _in_range(kept[swept], *ABOVE_0)
+    return kept
 
 
-def _one_slice(rows: pd.DataFrame, swept: SweptName, base: Mapping[str, Any] | None, notes: list[str]) -> pd.DataFrame:
-    """One value of the hyperparameter that is not judged: the base's if a cell has several, else the middle one."""
-    other = "init_std" if swept == "lr" else "lr"
-    if other not in rows or rows.groupby(["rule", "variant", "width", "density", "depth"])[other].nunique().max() < 2:
+def _one_slice(
+    rows: pd.DataFrame, cell: list[str], swept: str, other: str, base: Mapping[str, Any] | None, notes: list[str]
+) -> pd.DataFrame:
+    """One value of a hyperparameter that is not judged: the base's if a cell has several, else the middle one.
+
+    All stay where each value of it belongs to one of the judged one, as a decay set in proportion to 1/LR.
+    """
+    if not _several(rows, cell, other):
         return rows
-    logs = np.log2(rows[other])
-    wanted = math.log2(float(base[other])) if base and base.get(other) else float(np.median(np.unique(logs.round(6))))
+    pairs = rows.drop_duplicates([*cell, swept, other]).groupby(cell)
+    if all((pairs[name].nunique() == pairs.size()).all() for name in (swept, other)):
+        notes.append(f"{other} moves together with {swept}, value by value")
+        return rows
+    logs = np.log2(rows[other].clip(lower=1e-300))
+    wanted = (
+        math.log2(float(base[other]))
+        if base and base.get(other)
+        else float(np.median(np.unique(logs.dropna().round(6))))
+    )
     nearest = float(logs.iloc[int((logs - wanted).abs().argmin())])
     keep = (logs - nearest).abs() < 1e-6
     notes.append(f"several {other} were run; judged at {other} = {2.0**nearest:g} ({int((~keep).sum())} rows left out)")
@@ -236,21 +318,19 @@ def _one_slice(rows: pd.DataFrame, swept: SweptName, base: Mapping[str, Any] | N
     return kept
 
 
-def _refuse_mixtures(rows: pd.DataFrame, swept: SweptName) -> None:
-    for column in SAME_IN_A_SERIES:
-        if column not in rows:
+def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
+    for column in (*SAME_IN_A_SERIES, *SAME_SINCE_2):
+        if column not in rows or column in cell:
             continue
-        for _, part in rows.groupby(["rule", "variant"]):
+        for name, part in rows.groupby(SERIES):
             found = sorted(map(str, part[column].dropna().unique()))
             if len(found) > 1:
-                name = series_name(str(part["rule"].iloc[0]), str(part["variant"].iloc[0]))
-                raise InputError(
-                    f"series '{name}' mixes several values of {column}",
-                    where="results",
+                raise _refusal(
+                    f"series '{series_name(*map(str, name))}' mixes several values of {column}",
                     found=found,
                     hint="tell them apart by the column `variant`",
                 )
-    place = ["rule", "variant", "width", "density", "depth", swept, "seed"]
+    place = [*cell, swept, "seed"]
     doubled = rows[rows.duplicated(place, keep=False)]
     if doubled.empty:
         return
@@ -258,9 +338,8 @@ def _refuse_mixtures(rows: pd.DataFrame, swept: SweptName) -> None:
     if first["loss"].nunique(dropna=False) == 1 and doubled.groupby(place)["loss"].nunique(dropna=False).max() == 1:
         return
     differ = [c for c in first.columns if c not in {*place, "loss", "trial_id"} and first[c].astype(str).nunique() > 1]
-    raise InputError(
+    raise _refusal(
         "two runs share cell, value and seed but not the loss",
-        where="results",
         found={c: str(first.iloc[0][c]) for c in place},
         hint=f"they differ in {', '.join(differ) or 'nothing recorded'}; tell them apart by the column `variant`",
     )

@@ -8,8 +8,9 @@ A series is a rule, or a rule and a variant. On an axis it is
 - INCONCLUSIVE otherwise; a cell whose minimum sits on the grid's edge, has fewer than two finite values on a side, or
   whose interval is too wide to tell, is never more than that.
 
-Cells on an axis: for width, those of the greatest density (of each depth); for density, all, save the widths whose
-densest cell drifts already (width is to blame there); along a joint path, all.
+Cells on an axis: all, except where another axis is told after it (`ScaledAxis.after`). Density comes after width: for
+width speak the cells of the greatest density (of each depth); for density all, save the widths whose densest cell
+drifts already (width is to blame there). Along a joint path all speak.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hptransfer.analysis.cell_verdict import CellVerdict, Word, judge_cells
 from hptransfer.analysis.cells import Cells, read_cells
 from hptransfer.analysis.drift import Path, Slope, drift_slopes
-from hptransfer.analysis.judge import LABELS, CellVerdict, Word, judge_cells
 from hptransfer.analysis.seed_spread import seed_spread
 from hptransfer.common.json_values import plain
+from hptransfer.common.seams import SCALED
+from hptransfer.study.axes import ScaledAxis, scaled_axes, swept_label
 from hptransfer.study.study import VerdictSpec
 
 __all__ = ["AxisVerdict", "Judgement", "judge", "judge_prepared"]
-
-AXES = ("density", "width", "depth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +83,22 @@ class Judgement:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """One row per cell."""
-        return pd.DataFrame([_cell_row(cell) for cell in self.judged])
+        return pd.DataFrame([cell.row() for cell in self.judged])
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values (unknown and unbounded numbers are None)."""
-        whole = {
+        return {
             "sentence": self.sentence,
             "stable": self.stable,
             "swept": self.swept,
-            "notes": self.notes,
-            "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            "cells": self.cells.to_dict("records"),
+            "notes": list(self.notes),
+            "verdicts": [plain(asdict(verdict)) for verdict in self.verdicts],
+            "cells": [plain(cell.row()) for cell in self.judged],
         }
-        document = plain(whole)
-        assert isinstance(document, dict)
-        return document
 
     def to_json(self) -> str:
         """The list of verdicts as JSON text."""
-        verdicts = plain([asdict(verdict) for verdict in self.verdicts])
-        return json.dumps(verdicts, indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(self.to_dict()["verdicts"], indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def judge(
@@ -132,31 +129,29 @@ def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] 
 
 def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[AxisVerdict]:
     """One verdict per axis of one series."""
-    settled = [c for c in cells if c.optimum.status in ("ok", "one seed")]
-    slopes = _slopes(settled, settings)
-    present = [a for a in AXES if len({_position(c, a) for c in cells}) > 1]
+    slopes = _slopes([c for c in cells if c.optimum.status in ("ok", "one seed")], settings)
+    present = [axis for axis in scaled_axes() if _varies(cells, axis)]
     if not present:
         only = cells[0]
         why = f"only one cell, {only.where}: nothing is transferred across an axis; {only.why}"
-        return [_row(cells, "density", "INCONCLUSIVE", only, Slope(), why, settings)]
+        return [_verdict(cells, scaled_axes()[0].name, ("INCONCLUSIVE", only, why), Slope(), settings)]
     joint = any(s.path == "joint" for s in slopes.values())
     out = []
     for axis in present:
         line = cells if joint else _line(cells, axis)
-        slope = slopes.get(axis, Slope())
-        word, worst, why = _decide(line, slope, axis, settings)
-        out.append(_row(line, axis, word, worst, slope, why, settings))
+        slope = slopes.get(axis.name, Slope())
+        out.append(_verdict(line, axis.name, _decide(line, slope, axis, settings), slope, settings))
     return out
 
 
-def _position(cell: CellVerdict, axis: str) -> float:
-    return math.log2(max(float(getattr(cell.key, axis)), 1e-9))
+def _varies(cells: Sequence[CellVerdict], axis: ScaledAxis) -> bool:
+    return len({c.key[axis.name] for c in cells}) > 1
 
 
 def _slopes(settled: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, Slope]:
     if len(settled) < 2:
         return {}
-    axes = {a: np.array([_position(c, a) for c in settled]) for a in AXES}
+    axes = {a.name: np.array([a.octaves(c.key[a.name]) for c in settled]) for a in scaled_axes()}
     optimum = np.array([c.optimum.log2 for c in settled])
     fits = [c.optimum.fit for c in settled]
     quantiles = np.array([f.t if f else math.nan for f in fits])
@@ -165,41 +160,50 @@ def _slopes(settled: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, 
     return drift_slopes(axes, optimum, error, df, confidence=settings.confidence)
 
 
-def _line(cells: list[CellVerdict], axis: str) -> list[CellVerdict]:
-    """The cells that speak for an axis (module docstring)."""
-    if axis == "depth":
-        return cells
-    densest: dict[int, float] = {}
+def _line(cells: list[CellVerdict], axis: ScaledAxis) -> list[CellVerdict]:
+    """The cells that speak for an axis (module docstring); all, where too few would be left to speak of it."""
+    later = next((other for other in scaled_axes() if other.after == axis.name), None)
+    kept = cells
+    if later:
+        kept = _at_base_of(later, cells)
+    elif axis.after:
+        smallest = min(c.key[axis.after] for c in cells)
+        drifted = [c for c in _at_base_of(axis, cells) if c.word == "DRIFT" and c.key[axis.after] > smallest]
+        guilty = {c.key.but(axis.name) for c in drifted}
+        kept = [c for c in cells if c.key.but(axis.name) not in guilty]
+    return kept if _varies(kept, axis) else cells
+
+
+def _at_base_of(axis: ScaledAxis, cells: Sequence[CellVerdict]) -> list[CellVerdict]:
+    """The cells nearest the base on an axis, of all that differ in it and in the one that it comes after."""
+    best = max if axis.falls else min
+    nearest: dict[object, float] = {}
     for c in cells:
-        densest[c.key.depth] = max(densest.get(c.key.depth, 0.0), c.key.density)
-    dense = [c for c in cells if c.key.density == densest[c.key.depth]]
-    if axis == "width":
-        return dense if len({c.key.width for c in dense}) > 1 else cells
-    smallest = min(c.key.width for c in cells)
-    guilty = {(c.key.width, c.key.depth) for c in dense if c.word == "DRIFT" and c.key.width > smallest}
-    kept = [c for c in cells if (c.key.width, c.key.depth) not in guilty]
-    return kept if len({c.key.density for c in kept}) > 1 else cells
+        rest, value = c.key.but(axis.name, axis.after), c.key[axis.name]
+        nearest[rest] = best(nearest.get(rest, value), value)
+    return [c for c in cells if c.key[axis.name] == nearest[c.key.but(axis.name, axis.after)]]
 
 
-def _decide(cells: list[CellVerdict], slope: Slope, axis: str, settings: VerdictSpec) -> tuple[Word, CellVerdict, str]:
+def _decide(
+    cells: list[CellVerdict], slope: Slope, axis: ScaledAxis, settings: VerdictSpec
+) -> tuple[Word, CellVerdict, str]:
     drifting = [c for c in cells if c.word == "DRIFT"]
     if drifting:
         worst = max(drifting, key=lambda c: _order(c.regret.low))
         return "DRIFT", worst, f"at {worst.where} {worst.why}" + _others(len(drifting), len(cells), "drift")
     doubtful = [c for c in cells if c.word == "INCONCLUSIVE"]
+    worst = max(doubtful or cells, key=lambda c: _order(c.regret.high))
     if doubtful:
-        worst = max(doubtful, key=lambda c: _order(c.regret.high))
         return "INCONCLUSIVE", worst, f"at {worst.where} {worst.why}" + _others(len(doubtful), len(cells), "are open")
-    worst = max(cells, key=lambda c: _order(c.regret.high))
-    moved = f"the optimum moves {_span(slope)} octaves an octave of {axis}" + (
-        " along the joint path" if slope.path == "joint" else ""
-    )
+    path = " along the joint path" if slope.path == "joint" else ""
+    moved = f"the optimum moves {_span(slope)} octaves per octave of {axis.label}{path}"
+    margin, delta = f"±{settings.slope_margin:g}", f"{100 * settings.delta:.2g}%"
     if slope.equivalent(settings.slope_margin):
-        return "STABLE", worst, f"in every cell {_at_most(worst)}, and {moved}, within ±{settings.slope_margin:g}"
+        costs = f"the transferred {swept_label(worst.swept)} costs at most {100 * worst.regret.high:.2g}%"
+        return "STABLE", worst, f"in every cell {costs}, and {moved}, within {margin}"
     if slope.beyond(settings.slope_margin):
-        why = f"{moved}, beyond ±{settings.slope_margin:g}, though no cell's regret exceeds {100 * settings.delta:.2g}%"
-        return "INCONCLUSIVE", worst, why
-    return "INCONCLUSIVE", worst, f"{moved}, which is not shown to lie within ±{settings.slope_margin:g}"
+        return "INCONCLUSIVE", worst, f"{moved}, beyond {margin}, though no cell's regret exceeds {delta}"
+    return "INCONCLUSIVE", worst, f"{moved}, which is not shown to lie within {margin}"
 
 
 def _order(x: float) -> float:
@@ -211,25 +215,16 @@ def _others(count: int, of: int, what: str) -> str:
     return f"; {count} of {of} cells {what}" if count > 1 else ""
 
 
-def _at_most(worst: CellVerdict) -> str:
-    return f"the transferred {LABELS[worst.swept]} costs at most {100 * worst.regret.high:.2g}%"
-
-
 def _span(slope: Slope) -> str:
     if math.isnan(slope.value):
         return "an unknown number of"
     return f"{slope.value:+.2f} ({slope.low:+.2f} to {slope.high:+.2f})"
 
 
-def _row(
-    cells: list[CellVerdict],
-    axis: str,
-    word: Word,
-    worst: CellVerdict,
-    slope: Slope,
-    why: str,
-    settings: VerdictSpec,
+def _verdict(
+    cells: list[CellVerdict], axis: str, found: tuple[Word, CellVerdict, str], slope: Slope, settings: VerdictSpec
 ) -> AxisVerdict:
+    word, worst, why = found
     return AxisVerdict(
         rule=worst.key.rule,
         axis=axis,
@@ -250,40 +245,6 @@ def _row(
         delta=settings.delta,
         slope_margin=settings.slope_margin,
     )
-
-
-def _cell_row(cell: CellVerdict) -> dict[str, Any]:
-    key, optimum, regret = cell.key, cell.optimum, cell.regret
-    return {
-        "rule": key.rule,
-        "variant": key.variant,
-        "series": key.series,
-        "width": key.width,
-        "density": key.density,
-        "depth": key.depth,
-        "axis_name": cell.swept,
-        "optimum": optimum.vertex,
-        "optimum_log2": optimum.log2,
-        "optimum_low": optimum.low if math.isfinite(optimum.log2_low) else math.nan,
-        "optimum_high": optimum.high if math.isfinite(optimum.log2_high) else math.nan,
-        "curvature": optimum.curvature,
-        "min_loss": optimum.min_loss,
-        "transferred": cell.transferred,
-        "transferred_loss": regret.loss,
-        "regret": regret.value,
-        "regret_low": regret.low,
-        "regret_high": regret.high,
-        "n_points": optimum.n_points,
-        "n_seeds": optimum.n_seeds,
-        "n_diverged": optimum.n_diverged,
-        "status": cell.word,
-        "fit": optimum.status,
-        "is_base": cell.is_reference,
-        "why": cell.why,
-        "suggest": cell.suggest,
-        "suggest_values": list(cell.suggest_values),
-        "suggest_seeds": cell.suggest_seeds,
-    }
 
 
 def _as_expected(verdicts: Sequence[AxisVerdict], settings: VerdictSpec) -> tuple[bool, list[str]]:
@@ -309,7 +270,7 @@ def _sentence(verdicts: Sequence[AxisVerdict], missing: list[str], settings: Ver
             axes = [v for v in mine if v.verdict == word]
             chosen = max(axes, key=lambda v: _order(v.regret_high))
             text = f"costs at most {100 * chosen.regret_high:.2g}%" if word == "STABLE" else chosen.why
-            over = " and ".join(v.axis for v in axes)
+            over = " and ".join(SCALED.get(v.axis).label for v in axes)
             said.append(f"{word} over {over} ({text})")
         parts.append(f"{series} is " + " and ".join(said))
     parts += [f"{name} was expected to be stable but has no rows" for name in missing]

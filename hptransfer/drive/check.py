@@ -22,6 +22,7 @@ from rich.table import Table
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
+from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
@@ -31,9 +32,6 @@ from hptransfer.tasks.models import resolve_factory
 from hptransfer.trials.grid import rule_of
 
 __all__ = ["CheckReport", "check_study", "print_check"]
-
-LEAST_NONZEROS = 8
-"""Cells with fewer weights a neuron are left out by default: there the law of large numbers, and the theory, end."""
 
 WIDEST = 1024
 """Wider cells are left out by default: the check is plain eager CPU work, and three widths show a slope."""
@@ -81,7 +79,7 @@ def scope_of(study: Study) -> Scope:
         widths = tuple(study.base.width * k for k in (1, 2, 4))
     least = min(widths)
     densities = check.densities or tuple(
-        sorted({c.density for c in shapes if least * c.density >= LEAST_NONZEROS}, reverse=True)
+        sorted({c.density for c in shapes if least * c.density >= FEW_NONZEROS}, reverse=True)
     )
     rules = check.rules or tuple(rule for rule in study.grid.rules if rule in _expected(study))
     return Scope(tuple(sorted(widths)), densities or (1.0,), rules)

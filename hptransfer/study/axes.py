@@ -7,9 +7,12 @@ are known by a name, which is also the name of the column that holds the value i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hptransfer.common.number_text import density_text
+from hptransfer.common.seams import AXES, SCALED, is_outside
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.study import BaseSpec
 from hptransfer.study.trial import Trial
@@ -19,6 +22,7 @@ __all__ = [
     "ALPHA_OUTPUT",
     "DENSITY",
     "DEPTH",
+    "FEW_NONZEROS",
     "INIT_STD",
     "LR",
     "WEIGHT_DECAY",
@@ -26,6 +30,10 @@ __all__ = [
     "HyperparameterAxis",
     "ScaledAxis",
     "SweptAxis",
+    "place_axes",
+    "scaled_axes",
+    "swept_label",
+    "swept_names",
 ]
 
 
@@ -80,6 +88,10 @@ class ScaledAxis:
     """Its value at the proxy, in the `base` section; empty: 1, as for a density."""
     falls: bool = False
     """Whether larger models have smaller values of it, as of a density."""
+    after: str = ""
+    """The axis that is judged and told before it. What is lost at the base value of this one is that axis's fault."""
+    whole: bool = True
+    """Whether its values are whole numbers."""
 
     def at_base(self, base: BaseSpec) -> float:
         """Its value at the proxy."""
@@ -89,7 +101,44 @@ class ScaledAxis:
         """log2 of a value, by which slopes are measured."""
         return math.log2(max(value, 1e-9))
 
+    def number(self, value: float) -> float:
+        """A value as its own kind of number."""
+        return int(value) if self.whole else float(value)
 
-DENSITY = ScaledAxis("density", "density", "densities", falls=True)
+    def text(self, value: float) -> str:
+        """A value as sentences write it: `256`, `1/16`."""
+        return f"{value:.0f}" if self.whole else density_text(value)
+
+
+DENSITY = ScaledAxis("density", "density", "densities", falls=True, after="width", whole=False)
 WIDTH = ScaledAxis("width", "width", "widths", "width")
 DEPTH = ScaledAxis("depth", "depth", "depths", "depth")
+
+FEW_NONZEROS = 8
+"""Weights per neuron (width × density) below which no rule is expected to hold: every rule rests on the law of large
+numbers. The coordinate check leaves such cells out, a plan warns of them."""
+
+
+def swept_names(columns: Iterable[str]) -> list[str]:
+    """Of some columns those that hold the values of swept axes, in the order in which they are judged: the LR first."""
+    found = list(columns)
+    return [name for name in AXES.built_in if name in found] + sorted(filter(is_outside, found))
+
+
+def swept_label(name: str) -> str:
+    """A swept axis as pictures and sentences write it: an outside one by the part of its name after the colon.
+
+    Nothing of a user's is imported: rows are read where their code is not.
+    """
+    return str(AXES.get(name).label) if name in AXES.built_in else name.rpartition(":")[2]
+
+
+def scaled_axes() -> list[ScaledAxis]:
+    """Every scaled axis, in the order in which verdicts are given."""
+    return [SCALED.get(name) for name in SCALED.built_in]
+
+
+def place_axes() -> list[ScaledAxis]:
+    """The same in the order in which a place is told and sorted: an axis behind the one that it comes `after`."""
+    names = list(SCALED.built_in)
+    return sorted(scaled_axes(), key=lambda axis: (names.index(axis.after or axis.name), bool(axis.after)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
+from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
@@ -21,7 +22,6 @@ from hptransfer.trials.grid import series_of
 __all__ = ["check_study", "study_warnings", "unknown_rule"]
 
 VARIED = ("training", "model", "sparsity", "base")
-FEW_NONZEROS = 8
 
 
 def check_study(study: Study) -> None:

@@ -36,7 +36,7 @@ def rates(drift, seeds, *, curve=None, base=None, noise=0.006, draws=DRAWS, edge
         home = -7 + rng.uniform(-0.5, 0.5)
         rows = tuple(
             CellRows(
-                CellKey("supar", "", 64, 4.0**-k, 2),
+                CellKey("supar", "", (("width", 64), ("density", 4.0**-k), ("depth", 2))),
                 cell(rng, curve or quadratic(), home - 2 * k * drift, x=x, seeds=seeds, noise=noise, edge=edge),
             )
             for k in range(3)

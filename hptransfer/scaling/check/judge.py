@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from hptransfer.common.errors import InputError
 from hptransfer.common.module_kind import module_kind
 from hptransfer.scaling.check.recorder import MODEL
+from hptransfer.study.axes import FEW_NONZEROS
 
 __all__ = ["CheckVerdict", "judge_check"]
 
@@ -54,7 +55,7 @@ def judge_check(
     last_tolerance: float = 0.35,
     gradient_tolerance: float = 0.1,
     update_tolerance: float = 0.5,
-    min_nonzeros: float = 8.0,
+    min_nonzeros: float = FEW_NONZEROS,
     rules: Sequence[str] | None = None,
 ) -> CheckVerdict:
     """Fit log size against log `axis` for each kind of module, and judge.

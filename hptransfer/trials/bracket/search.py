@@ -16,7 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
+from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.common.errors import InputError
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import Precision
@@ -301,12 +304,11 @@ def _apart(one: Cell, other: Cell) -> float:
 def _lowest(ordered: Sequence[Point], best: Point) -> float:
     """Where the parabola through the best probe and its neighbours is lowest; the best probe itself at an end."""
     place = ordered.index(best)
-    if not 0 < place < len(ordered) - 1 or not all(math.isfinite(p.loss) for p in ordered[place - 1 : place + 2]):
+    three = ordered[max(place - 1, 0) : place + 2]
+    if len(three) < 3 or not all(math.isfinite(point.loss) for point in three):
         return best.x
-    before, after = ordered[place - 1], ordered[place + 1]
-    fall, rise = before.loss - best.loss, after.loss - best.loss
-    span = (after.x - before.x) / 2
-    return best.x + span * (fall - rise) / (fall + rise) / 2 if fall + rise > 0 else best.x
+    fit = local_quadratic(np.array([[p.x] for p in three]), np.array([p.loss for p in three]), np.array([best.x]))
+    return best.x if fit is None or fit.vertex is None else float(fit.vertex[0])
 
 
 def _guess(state: _State) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.analysis.quadratic import LocalQuadratic, flat_interval, local_quadratic
 from hptransfer.study.study import Range
 from hptransfer.trials.proxy.finalists import Finalist
-from hptransfer.trials.proxy.fit import LocalQuadratic, flat_interval, local_quadratic
 from hptransfer.trials.proxy.space import HPs, coordinate, tidy, value_at
 from hptransfer.trials.proxy.tried import Tried
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.analysis.quadratic import LocalQuadratic
 from hptransfer.common.errors import InputError
 from hptransfer.study.study import Range, Study
-from hptransfer.trials.proxy.fit import LocalQuadratic
 from hptransfer.trials.proxy.space import HPs, Setting, coordinate, mesh, mesh_points, tidy, value_at
 from hptransfer.trials.proxy.summary import best_of, fitted_optimum
 from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
@@ -18,7 +19,6 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy import tune
-from hptransfer.trials.proxy.fit import local_quadratic
 from hptransfer.trials.proxy.space import Setting, mesh, proxy_trial
 
 LRS, GRID_SEEDS = 17, 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hptransfer.trials.proxy.fit import flat_interval, local_quadratic
+from hptransfer.analysis.quadratic import flat_interval, local_quadratic
 
 
 def test_a_parabola_in_one_axis_is_found_exactly() -> None:

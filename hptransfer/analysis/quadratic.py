@@ -1,4 +1,8 @@
-"""The loss around its optimum: a local quadratic in octaves, its curvature, and how flat it is."""
+"""The loss around its optimum: a local quadratic in octaves, its minimum, and how flat it is.
+
+Whatever seeks a minimum starts here: the proxy search and the bracket search from `local_quadratic`, the judgement of a
+cell, whose polynomial is a weighted parabola with small terms on top, from `parabola`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic"]
+__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic", "parabola", "powers"]
 
 Array = npt.NDArray[np.float64]
 
@@ -15,7 +19,7 @@ NEAR = 0.03
 """Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
 
 LEAST_CURVATURE = 1e-9
-"""Relative curvature (an octave squared) below which a fit is a straight line and rounding."""
+"""Relative curvature (per squared octave) below which a fit is a straight line and rounding."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,17 @@ def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadrat
     return None
 
 
+def powers(x: Array, order: int = 2) -> Array:
+    """Columns 1, x, x², … of one axis: the design of a polynomial, whose first three columns are a quadratic's."""
+    return np.asarray(x[:, None] ** np.arange(order + 1), dtype=np.float64)
+
+
+def parabola(design: Array, losses: Array, weights: Array) -> Array:
+    """Value, slope and half the curvature of the weighted parabola, of `powers` of order 2 or more."""
+    weighted = (design * weights[:, None]).T[:3]
+    return np.asarray(np.linalg.solve(weighted @ design[:, :3], weighted @ losses), dtype=np.float64)
+
+
 def flat_interval(fit: LocalQuadratic, axis: int, share: float) -> tuple[float, float] | None:
     """Where the slice along `axis` through the centre stays within `share` of its minimum, in octaves.
 
@@ -82,10 +97,11 @@ def _near(losses: Array, fewest: int) -> npt.NDArray[np.intp]:
 
 
 def _design(x: Array, crossed: bool) -> Array:
-    axes = x.shape[1]
+    """Columns 1, xᵢ and ½xᵢ², then xᵢxⱼ when crossed."""
     columns = [np.ones(len(x)), *x.T, *(0.5 * x.T**2)]
     if crossed:
-        columns += [x[:, i] * x[:, j] for i in range(axes) for j in range(i + 1, axes)]
+        one, other = np.triu_indices(x.shape[1], 1)
+        columns += [*(x[:, one] * x[:, other]).T]
     return np.stack(columns, axis=1)
 
 
@@ -93,15 +109,7 @@ def _unpack(solution: Array, centre: Array, crossed: bool, points: Array) -> Loc
     axes = len(centre)
     hessian = np.diag(solution[1 + axes : 1 + 2 * axes])
     if crossed:
-        rest = iter(solution[1 + 2 * axes :])
-        for i in range(axes):
-            for j in range(i + 1, axes):
-                hessian[i, j] = hessian[j, i] = next(rest)
-    return LocalQuadratic(
-        centre=np.asarray(centre, dtype=float),
-        value=float(solution[0]),
-        slope=solution[1 : 1 + axes],
-        hessian=hessian,
-        low=points.min(axis=0),
-        high=points.max(axis=0),
-    )
+        one, other = np.triu_indices(axes, 1)
+        hessian[one, other] = hessian[other, one] = solution[1 + 2 * axes :]
+    slope, low, high = solution[1 : 1 + axes], points.min(axis=0), points.max(axis=0)
+    return LocalQuadratic(np.asarray(centre, dtype=float), float(solution[0]), slope, hessian, low, high)
