@@ -6,7 +6,6 @@ infinitely bad, and it says how many there were.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hptransfer.analysis.cells import full_budget
+from hptransfer.analysis.cells import full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
@@ -66,9 +65,10 @@ def judged_cells(results: Results) -> pd.DataFrame:
 
 
 def swept_axes(results: Results) -> tuple[str, ...]:
-    """The hyperparameters that a cell's runs may differ in: LR and init std always, then those the study names."""
+    """The hyperparameters that a cell's runs may differ in: LR and init std, those the study names, the one judged."""
     named = ((results.study or {}).get("grid") or {}).get("sweep") or {}
-    return ("lr", "init_std", *(axis for axis in named if axis not in ("lr", "init_std")))
+    judged = [results.judgement.swept] if results.judgement else []
+    return tuple(dict.fromkeys(("lr", "init_std", *named, *judged)))
 
 
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
@@ -77,12 +77,10 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     Rows of a foreign schema get defaults; a missing status is told from the loss. A row is diverged when its status
     says so or when it is not pruned and its loss is not finite.
     """
-    out = frame.copy()
+    out = with_axis_columns(frame).copy()
     for name, value in _DEFAULTS.items():
         if name not in out:
             out[name] = value
-    for axis in {axis for text in set(out.get("axes", ())) for axis in json.loads(text or "{}")}:
-        out[axis] = [json.loads(text or "{}").get(axis, math.nan) for text in out["axes"]]
     for name in ("density", "lr", "init_std", "loss", "width", "depth"):
         out[name] = pd.to_numeric(out[name], errors="coerce").astype(float)
     for name in ("rule", "variant", "phase", "status"):
@@ -129,7 +127,7 @@ def points(
     of the finite seeds.
     """
     rows = grid_rows(frame)
-    rows = rows.assign(**{axis: rows[axis] if axis in rows else math.nan})
+    rows = rows.assign(**{axis: rows.get(axis, math.nan)})
     rows = rows[rows[axis].notna()]
     for other in swept:
         if other != axis and other in rows:

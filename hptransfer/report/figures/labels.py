@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.seams import AXES
+from hptransfer.study.axes import swept_label
 
-__all__ = ["base_label", "file_name", "full_name", "interval_text", "loss_label", "short_name"]
+__all__ = ["base_label", "file_name", "full_name", "interval_text", "loss_label"]
 
 UNITS = {"language": "nats per token"}
 """What the built-in tasks measure their loss in. A results folder is read without the code of its task."""
@@ -24,14 +25,9 @@ def loss_label(results: Results) -> str:
     return f"held-out loss ({UNITS[task]})" if task in UNITS else "held-out loss"
 
 
-def short_name(axis: str) -> str:
-    """A swept axis as sentences write it: `LR`, `init std`; of an outside one the part after the colon."""
-    return str(AXES.get(axis).label) if axis in AXES.built_in else axis.rpartition(":")[2]
-
-
 def full_name(axis: str) -> str:
-    """The same as titles write it: `learning rate`."""
-    return "learning rate" if axis == "lr" else short_name(axis)
+    """A swept axis as titles write it: `learning rate`."""
+    return "learning rate" if axis == "lr" else swept_label(axis)
 
 
 def base_label(axis: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import power_text, value_text
 from hptransfer.report.figures.chart import Axis, Chart, Line, Lost, Panel, Point, View
-from hptransfer.report.figures.labels import base_label, file_name, full_name, loss_label, short_name
+from hptransfer.report.figures.labels import base_label, file_name, full_name, loss_label
 from hptransfer.report.figures.scales import linear_axis, octave_axis
 from hptransfer.report.points import (
     Lines,
@@ -25,6 +25,7 @@ from hptransfer.report.points import (
     transferred,
 )
 from hptransfer.report.series_look import LineStyle, axis_styles, series_text
+from hptransfer.study.axes import swept_label
 
 __all__ = ["loss_limits", "sweep"]
 
@@ -127,7 +128,7 @@ def _line(rows: pd.DataFrame, optimum: tuple[float, float] | None, label: str, s
     fine, crosses = [], []
     for row in rows.to_dict("records"):
         x, n, lost = math.log2(row["x"]), int(row["n"]), int(row["n_diverged"])
-        head = f"{where}\n{short_name(axis)} {power_text(row['x'])} = {value_text(row['x'])}"
+        head = f"{where}\n{swept_label(axis)} {power_text(row['x'])} = {value_text(row['x'])}"
         if math.isfinite(row["mean"]):
             span = f" ({row['low']:.3f}–{row['high']:.3f})" if n - lost > 1 else ""
             seeds = f"{n} seed{'s' * (n != 1)}" + (f", {lost} diverged" if lost else "")

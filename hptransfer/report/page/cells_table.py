@@ -8,11 +8,11 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, exponent_text, percent_text, regret_text
-from hptransfer.report.figures.labels import short_name
 from hptransfer.report.page.elements import badge, number, sample
 from hptransfer.report.page.markup import Markup, join, power, tag
 from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import order_series, series_text
+from hptransfer.study.axes import swept_label
 
 __all__ = ["cells_section"]
 
@@ -25,7 +25,7 @@ def cells_section(results: Results) -> Markup | None:
     names = order_series([str(r["series"]) for r in rows])
     deep = len({r.get("depth") for r in rows}) > 1
     rows.sort(key=lambda r: (names.index(str(r["series"])), r["width"], -r["density"], r.get("depth") or 0))
-    axis = short_name(str(rows[0]["axis_name"]))
+    axis = swept_label(str(rows[0]["axis_name"]))
     heads = [
         ("rule", ""),
         ("width", "num"),

@@ -9,13 +9,13 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, power_text
-from hptransfer.report.figures.labels import short_name
 from hptransfer.report.page.answer import base_hps, study_path
 from hptransfer.report.page.elements import command_block
 from hptransfer.report.page.markup import Markup, tag
 from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import series_text
 from hptransfer.store.folders import is_local
+from hptransfer.study.axes import swept_label
 
 __all__ = ["add_command", "open_section"]
 
@@ -70,7 +70,7 @@ def _seeds_to_run(row: Mapping[Any, Any]) -> int:
 
 
 def _advice(row: Mapping[Any, Any]) -> str:
-    name = short_name(str(row["axis_name"]))
+    name = swept_label(str(row["axis_name"]))
     values, seeds = row["suggest_values"], _seeds_to_run(row)
     parts = [f"add {name} " + ", ".join(power_text(float(v)) for v in values)] if len(values) else []
     return " and ".join([*parts, *([f"run {seeds} seeds"] if seeds else [])])

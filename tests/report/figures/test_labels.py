@@ -9,20 +9,20 @@ import pytest
 
 from hptransfer.analysis.results import results_of
 from hptransfer.common.number_text import percent_text
-from hptransfer.report.figures.labels import base_label, file_name, full_name, interval_text, loss_label, short_name
+from hptransfer.report.figures.labels import base_label, file_name, full_name, interval_text, loss_label
 
 
 @pytest.mark.parametrize(
-    ("axis", "short", "full", "base", "file"),
+    ("axis", "full", "base", "file"),
     [
-        ("lr", "LR", "learning rate", "base learning rate", "lr"),
-        ("init_std", "init std", "init std", "base init std", "init-std"),
-        ("weight_decay", "weight decay", "weight decay", "base weight decay", "weight-decay"),
-        ("mine.axes:GAIN", "GAIN", "GAIN", "GAIN", "GAIN"),
+        ("lr", "learning rate", "base learning rate", "lr"),
+        ("init_std", "init std", "base init std", "init-std"),
+        ("weight_decay", "weight decay", "base weight decay", "weight-decay"),
+        ("mine.axes:GAIN", "GAIN", "GAIN", "GAIN"),
     ],
 )
-def test_a_swept_axis_is_called(axis: str, short: str, full: str, base: str, file: str) -> None:
-    assert (short_name(axis), full_name(axis), base_label(axis), file_name(axis)) == (short, full, base, file)
+def test_a_swept_axis_is_called(axis: str, full: str, base: str, file: str) -> None:
+    assert (full_name(axis), base_label(axis), file_name(axis)) == (full, base, file)
 
 
 @pytest.mark.parametrize(
