@@ -6,7 +6,7 @@ Work that ran and went wrong is a `WorkError` (exit 1). Nothing else may reach t
 
 from __future__ import annotations
 
-__all__ = ["HptransferError", "InputError", "OutOfMemoryError", "WorkError"]
+__all__ = ["BreachError", "HptransferError", "InputError", "OutOfMemoryError", "WorkError"]
 
 
 class HptransferError(Exception):
@@ -47,6 +47,10 @@ class InputError(HptransferError):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by message, so that the error survives the way back from a worker process."""
         return (type(self), (str(self),))
+
+
+class BreachError(InputError):
+    """An entry of a study breaks the contract of its seam: whatever runs with it comes to nothing."""
 
 
 class WorkError(HptransferError):

@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hptransfer.common.errors import InputError
+from hptransfer.common.errors import BreachError, InputError
 from hptransfer.common.files import digest_of
 
 __all__ = [
@@ -81,11 +81,13 @@ class Seam:
             f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
         )
 
-    def breach(self, name: str, thing: object, rule: str, found: str = "") -> InputError:
+    def breach(self, name: str, thing: object, rule: str, found: str = "") -> BreachError:
         """The one message for an entry that breaks its contract: which rule, which entry, from which file."""
-        said = f"{name}, from {source_file(thing)}{found}"
-        hint = "docs/extending.md describes them; hptransfer.testing checks them"
-        return InputError(f"breaks the contract of its seam: {rule}", where=self.where, found=said, hint=hint)
+        return BreachError(
+            f"{name}, from {source_file(thing)}, breaks the contract of its seam: {rule}{found}",
+            where=self.where,
+            hint="docs/extending.md describes them; hptransfer.testing checks them",
+        )
 
     def find(self, name: str) -> Any:
         """What the name stands for, as it was written: a class is not called."""

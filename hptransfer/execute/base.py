@@ -18,15 +18,16 @@ from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["Executor", "FailureKind", "Launch", "PackFailure", "PackReport"]
 
-FailureKind = Literal["memory", "lost", "raised", "dropped"]
+FailureKind = Literal["memory", "lost", "raised", "breach", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
 class PackFailure:
     """Why a pack did not finish.
 
-    `memory`: it did not fit; `lost`: its worker or node died; `raised`: a trial raised; `dropped`: it was still
-    waiting, or between two trials, when the executor was told to drain.
+    `memory`: it did not fit; `lost`: its worker or node died; `raised`: a trial raised; `breach`: an entry
+    that the study names breaks its contract; `dropped`: it was still waiting, or between two trials, when the executor
+    was told to drain.
     """
 
     kind: FailureKind

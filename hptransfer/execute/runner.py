@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from hptransfer.common.errors import InputError, WorkError
+from hptransfer.common.errors import BreachError, InputError, WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
 from hptransfer.execute.observer import Counts, Observer, Observers
 from hptransfer.execute.pack import Pack
@@ -269,6 +269,8 @@ class Runner:
         if not left:
             return
         failure = report.failure or PackFailure("raised", "", "the training program returned no outcome for the trial")
+        if failure.kind == "breach":
+            raise BreachError(failure.text)
         if failure.kind == "dropped":
             self._pending.difference_update(trial.id for trial in left)
             return

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.errors import BreachError, OutOfMemoryError
 from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import PackFailure, PackReport
 from hptransfer.execute.pack import Pack
@@ -42,6 +42,8 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
                 break
     except (OutOfMemoryError, MemoryError) as error:
         failure = PackFailure("memory", _at_fault(pack, outcomes), str(error) or type(error).__name__)
+    except BreachError as error:
+        failure = PackFailure("breach", text=str(error))
     except Exception:  # the boundary to a user's model, which may raise anything
         failure = PackFailure("raised", _at_fault(pack, outcomes), traceback.format_exc())
     wall = time.perf_counter() - started

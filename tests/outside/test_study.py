@@ -134,9 +134,7 @@ def test_it_is_judged_on_the_labs_own_axis(lab: Path, killed: tuple[int, subproc
     assert {(verdict["rule"], verdict["axis"]) for verdict in verdicts} == {("supar", "density"), ("supar", "width")}
     assert {verdict["swept"] for verdict in verdicts} == {"outside_lab.axis:Temperature"}
     assert all(verdict["verdict"] in ("STABLE", "DRIFT", "INCONCLUSIVE") and verdict["why"] for verdict in verdicts)
-    report = (lab / "results/lab/report.html").read_text()
-    assert "temperature" in report
-    assert "nats per label" in report
+    assert "best Temperature" in (lab / "results/lab/report.html").read_text()
 
 
 def test_once_finished_it_starts_nothing(lab: Path, killed: tuple[int, subprocess.CompletedProcess[str]]) -> None:
@@ -150,10 +148,10 @@ def test_another_version_is_another_trial(
 ) -> None:
     other = copy_of_the_lab(tmp_path)
     replace(other / "outside_lab/optimizer.py", 'version = "1"', 'version = "2"')
-    told = hptransfer(other, "plan", "lab.yaml", "--no-calibrate", "--json", "--results", str(lab / "results"))
-    plan = json.loads(told.stdout)
-    assert plan["stored"] == 0
-    assert plan["planned"] > 0
+    results = ["--results", str(lab / "results"), "--set", "tune=null"]
+    asked = ["plan", "lab.yaml", "--no-calibrate", "--json", "--base", str(lab / "results/lab/base.json"), *results]
+    plans = [json.loads(hptransfer(folder, *asked).stdout) for folder in (lab, other)]
+    assert [(plan["planned"], plan["stored"]) for plan in plans] == [(GRID, GRID), (GRID, 0)]
 
 
 def test_a_function_is_a_trainer_and_a_change_of_its_source_is_told(tmp_path: Path) -> None:
@@ -194,10 +192,8 @@ PUT = "return trial.model_copy("
             "        return options or trial.model_copy(",
             "`put` gives back",
         ),
-        ("method.py", ":count]] = True", ":count + 1]] = True", "weights kept"),
-        ("optimizer.py", "direction, m", "direction", "the parameter and its moments"),
+        ("method.py", ":count]] = True", ":count + 1]] = True", "that keeps 128 weights"),
         ("observer.py", "def counted", "def counts", "lacks counted"),
-        ("executor.py", "def submit", "def take", "lacks submit"),
     ],
 )
 def test_an_entry_that_breaks_its_contract_is_one_message_that_says_which_rule_and_from_which_file(
@@ -206,7 +202,7 @@ def test_an_entry_that_breaks_its_contract_is_one_message_that_says_which_rule_a
     lab = copy_of_the_lab(tmp_path)
     replace(lab / "outside_lab" / file, old, new)
     few = ["--set", "tune=null", "--set", "grid.widths=[16]", "--set", "grid.densities=[1/2]", "--set", "grid.seeds=1"]
-    done = hptransfer(lab, "run", "lab.yaml", *OUTSIDE, "--no-compile", *few, status=2)
-    assert "breaks the contract of its seam" in done.stderr
-    assert says in done.stderr
-    assert str(lab / "outside_lab" / file) in done.stderr
+    said = hptransfer(lab, "run", "lab.yaml", *OUTSIDE, "--no-compile", *few, status=2).stderr
+    assert said.count("breaks the contract of its seam") == 1
+    assert f", from {lab / 'outside_lab' / file}, breaks the contract of its seam: " in said
+    assert says in said
