@@ -1,0 +1,1 @@
+"""The command line: words, options, tables and exit statuses, a file per command."""

@@ -1,0 +1,1 @@
+"""What a command does, from the study file to the stored outputs."""

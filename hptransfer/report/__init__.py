@@ -1,0 +1,1 @@
+"""What one looks at: figures turn results into charts, `draw` and `page` turn charts into files."""

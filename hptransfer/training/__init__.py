@@ -1,0 +1,1 @@
+"""What trains: the trainers, the engine that runs a pack as one program, optimizers, what a trial costs."""
