@@ -93,7 +93,7 @@ def working(command: Command) -> Command:
             ),
             click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
             click.option(
-                "--workers", type=click.IntRange(min=1), metavar="N", help="Workers; by default one a core or GPU."
+                "--workers", type=click.IntRange(min=1), metavar="N", help="Workers; by default one per core or GPU."
             ),
             click.option(
                 "--device",

@@ -46,7 +46,7 @@ ROW_KEYS = (
 
 
 def explain_rows(target: Target) -> list[dict[str, Any]]:
-    """One plain dict a tensor, with the keys of `ROW_KEYS`.
+    """One plain dict per tensor, with the keys of `ROW_KEYS`.
 
     `init_std` is None where the tensor is not drawn from a normal. A tied readout has a row of its own for its
     multiplier; what it shares is repeated there, and its `source` says `shared with …`.

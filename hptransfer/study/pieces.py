@@ -212,8 +212,8 @@ class TrainingSpec(Spec):
     """The budget and the optimizer of one run."""
 
     steps: int = Field(default=200, ge=1, le=10**9, description="Optimizer steps.")
-    batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences a step.")
-    sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens a sequence.")
+    batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences per step.")
+    sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens per sequence.")
     optimizer: Annotated[str, named_by(OPTIMIZERS)] = Field(
         default="adamw", description="`adamw`, `sgd`, or your own as `package.module:name`."
     )
@@ -255,7 +255,7 @@ class SparsitySpec(Spec):
     )
     kind: Annotated[str, Field(pattern=r"^(random|row|[1-9]\d*:[1-9]\d*)$")] = Field(
         default="random",
-        description="`random`: exact count a tensor; `row`: the same count in every output row;"
+        description="`random`: exact count per tensor; `row`: the same count in every output row;"
         " `n:m`: n of every m along the input (density must be n/m or 1).",
     )
     distribution: Literal["uniform", "erk"] = Field(

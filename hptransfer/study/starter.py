@@ -59,7 +59,7 @@ grid:
   rules: [sp, mup, supar]
   widths: [64, 128]
   densities: [1, 1/4, 1/16]
-  min_nonzeros: 8         # leave out cells with fewer weights a neuron: no rule holds there
+  min_nonzeros: 8         # leave out cells with fewer weights per neuron: no rule holds there
   lr_multiples: {{octaves: [-3, 3], step: 1}}   # around the tuned LR; or `lr:` for absolute ones
   seeds: 3
 

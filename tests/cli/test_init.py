@@ -26,7 +26,7 @@ def test_a_starter_loads_and_plans(factory: str, here: Path, capsys: pytest.Capt
     assert study.name == "new"
     assert study.tune is not None
     trials = trials_of(Settled(study, study.base.hps, "fp32", "d"))
-    assert len(trials) == 3 * 5 * 7 * 3  # rules, cells with at least 8 weights a neuron, LRs, seeds
+    assert len(trials) == 3 * 5 * 7 * 3  # rules, cells with at least 8 weights per neuron, LRs, seeds
     assert status_of("plan", "new.yaml", "--no-calibrate", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["stored"] == 0

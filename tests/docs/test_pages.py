@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import re
 import shutil
@@ -89,3 +91,32 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for page in PAGES[1:]:
         folder = tmp_path / "site" / ("" if page.stem == "index" else page.stem)
         assert "<h1" in (folder / "index.html").read_text(encoding="utf-8"), page.name
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    """Files as `hptransfer/a/b.py`, modules and what they hold as `hptransfer.a.b`; of the changelog what is now."""
+    text = page.read_text(encoding="utf-8")
+    if page.stem == "CHANGELOG":
+        text = re.sub(r"^\| `.*?\| ", "| ", text, flags=re.M)
+    for path in re.findall(r"\bhptransfer/[\w/]+(?:\.\w+)?", text):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+    for dotted in re.findall(r"\bhptransfer\.[a-z_]+(?:\.\w+)*", text):
+        assert is_there(dotted), f"{page.name}: {dotted}"
+
+
+def is_there(dotted: str) -> bool:
+    """Whether a dotted name is a module or something that one holds."""
+    with contextlib.suppress(ModuleNotFoundError):
+        if importlib.util.find_spec(dotted) is not None:
+            return True
+    module, _, name = dotted.rpartition(".")
+    return hasattr(importlib.import_module(module), name)
+
+
+def test_the_table_of_where_to_look_leads_somewhere() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Where to look")[2]
+    named = re.findall(r"`([a-z_]+/[\w/]*(?:\.py)?)`", text)
+    assert len(named) > 12
+    for path in named:
+        assert (ROOT / "hptransfer" / path).exists(), path

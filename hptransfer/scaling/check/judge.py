@@ -67,7 +67,7 @@ def judge_check(
 
     Known exception: what comes out of the readout may shrink with width at the start. Gradients are compared as sums
     over features along the width. Where a size is not finite the rule fails there. Points with fewer than
-    `min_nonzeros` weights a neuron (width × density) are left out, where the theory, which needs many, says nothing;
+    `min_nonzeros` weights per neuron (width × density) are left out, where the theory, which needs many, says nothing;
     the two best points stay in any case.
     """
     tolerances = _Tolerances(first_tolerance, last_tolerance, gradient_tolerance, update_tolerance)
@@ -90,7 +90,7 @@ def judge_check(
     sentence = _sentence(slopes, by_rule, axis)
     if left_out:
         places = ", ".join(f"{value:g}" for value in left_out)
-        sentence += f" Left out: {axis} {places}, with fewer than {min_nonzeros:g} weights a neuron."
+        sentence += f" Left out: {axis} {places}, with fewer than {min_nonzeros:g} weights per neuron."
     return CheckVerdict(axis, slopes, by_rule, sentence)
 
 
@@ -126,7 +126,7 @@ class _Tolerances:
 
 
 def _with_enough_weights(frame: pd.DataFrame, axis: Axis, least: float) -> tuple[pd.DataFrame, list[float]]:
-    """The frame without places on the axis that have too few weights a neuron, and those places."""
+    """The frame without places on the axis that have too few weights per neuron, and those places."""
     best = (frame["width"] * frame["density"]).groupby(frame[axis]).max().sort_values(ascending=False)
     kept = set(best.index[:2]) | set(best.index[best >= least])
     left_out = sorted(float(place) for place in best.index if place not in kept)

@@ -206,7 +206,7 @@ def test_places_with_few_weights_a_neuron_are_left_out_and_named():
     assert not judge_check(frame).passed
     verdict = judge_check(frame, min_nonzeros=9)
     assert verdict.passed
-    assert verdict.sentence.endswith("Left out: density 0.125, with fewer than 9 weights a neuron.")
+    assert verdict.sentence.endswith("Left out: density 0.125, with fewer than 9 weights per neuron.")
     assert judge_check(frame, min_nonzeros=1000).slopes.points.max() == 4  # the two best places stay
 
 
