@@ -30,7 +30,8 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.space import mesh, proxy_trial, space_of, tune_of
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import mesh
 from hptransfer.trials.settled import Settled
 
 LR = {"low": 2.0**-10, "high": 2.0**-2}
@@ -94,11 +95,11 @@ class Bench:
     def grid(self, runner: Runner) -> dict[str, Any]:
         """The exhaustive mesh at three seeds: best point of the mean loss, and the fitted LR around it."""
         study = study_of(self.source, "grid", 0, 4, 4)
-        settled, space = Settled(study, study.base.hps, "fp32", self.data_id), space_of(tune_of(study))
-        lrs = [point["lr"] for point in mesh({"lr": space["lr"]}, LR_POINTS)]
-        inits = [point["init_std"] for point in mesh({"init_std": space["init_std"]}, INIT_POINTS)]
+        proxy = Proxy(Settled(study, study.base.hps, "fp32", self.data_id))
+        lrs = [point["lr"] for point in mesh({"lr": proxy.space["lr"]}, LR_POINTS)]
+        inits = [point["init_std"] for point in mesh({"init_std": proxy.space["init_std"]}, INIT_POINTS)]
         points = [{"lr": lr, "init_std": init} for lr in lrs for init in inits]
-        trials = [[proxy_trial(settled, point, seed=seed) for seed in GRID_SEEDS] for point in points]
+        trials = [[proxy.trial(point, seed=seed) for seed in GRID_SEEDS] for point in points]
         rows = runner.run([trial for group in trials for trial in group], "tune")
         losses = np.array([_mean([rows[trial.id]["loss"] for trial in group]) for group in trials])
         best = points[int(np.nanargmin(losses))]

@@ -29,7 +29,7 @@ from hptransfer.training.process import device_of, workers_here
 from hptransfer.trials.bracket.search import expected_trials
 from hptransfer.trials.checks import study_warnings
 from hptransfer.trials.grid import trials_of
-from hptransfer.trials.proxy.space import check_tune, proxy_trial
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
 from hptransfer.trials.proxy.telescope import telescope_plan
 from hptransfer.trials.settled import Settled
 
@@ -147,16 +147,17 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
 
 
 def _search_work(settled: Settled) -> list[Work]:
-    tune = check_tune(settled.study)
-    finals = min(tune.finalists, tune.trials) * tune.finalist_seeds
+    refuse_vain_search(settled.study)
+    proxy = Proxy(settled)
+    tune = proxy.tune
     if tune.strategy == "optuna":
-        proxy = (proxy_trial(settled, {}, seed=0),)
-        return [Work("tune", proxy, tune.trials, tune.batch), Work("tune", proxy, finals)]
+        alike = (proxy.trial({}, seed=0),)
+        return [Work("tune", alike, tune.trials, tune.batch), Work("tune", alike, proxy.planned - tune.trials)]
     works = [
-        Work("tune", (proxy_trial(settled, {}, seed=0, width=width),), points ** len(tune.space))
-        for width, points in telescope_plan(settled.study)
+        Work("tune", (proxy.trial({}, seed=0, width=width),), points ** len(tune.space))
+        for width, points in telescope_plan(proxy)
     ]
-    return [*works, Work("tune", works[-1].trials, finals)]
+    return [*works, Work("tune", works[-1].trials, proxy.planned - tune.trials)]
 
 
 def make_plan(

@@ -40,7 +40,7 @@ from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.bracket.search import BracketResult, bracket_study, expected_trials
 from hptransfer.trials.grid import grid_size, trials_of
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.space import check_tune, planned_trials
+from hptransfer.trials.proxy.proxy import refuse_vain_search
 from hptransfer.trials.settled import Settled
 
 __all__ = ["Phases", "run_study"]
@@ -98,13 +98,12 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     if phases.grid:
         _hold_cap(request)
     else:
-        check_tune(study)
+        refuse_vain_search(study)
     precision = stored_precision(study, store) or _calibrated(study, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
         store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
     if phases.tune and request.base is None and study.tune is not None:
-        runner.expect(planned_trials(study))
         base = tune(Settled(study, study.base.hps, precision, data_id), runner, storage_url=request.storage)
         for warning in base.further.get("warnings", ()):
             click.echo(f"hptransfer: warning: {warning}", err=True)

@@ -31,6 +31,7 @@ from hptransfer.store.file_names import (
 )
 from hptransfer.store.folders import is_local
 from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
+from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
@@ -135,6 +136,9 @@ def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame
         return frame, read_unverified(store.folder, store.names("curves"), problems)
     frame, curves = store.read(), store.read_curves()
     problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
+    plain = {name for name in store.names("trials") if name.endswith(".parquet") and not digest_in(name)}
+    names = sorted(plain - set(store.damaged))
+    problems += [f"{name} carries no digest in its name, so nothing about it is verified" for name in names]
     return frame, curves
 
 

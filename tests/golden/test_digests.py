@@ -16,7 +16,7 @@ from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.study.study import Study
 from hptransfer.trials.grid import trials_of
-from hptransfer.trials.proxy.driver import search_digest
+from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.settled import Settled
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -43,7 +43,7 @@ def settled(name: str) -> Settled:
 def test_a_search_is_known_again(name: str) -> None:
     found = settled(name)
     proxy = Settled(found.study, found.study.base.hps, found.precision, found.data_id)
-    assert search_digest(proxy) == document(name, "base.json")["provenance"]["search_digest"]
+    assert Proxy(proxy).digest == document(name, "base.json")["provenance"]["search_digest"]
 
 
 @pytest.mark.parametrize("name", stored("check.json"))

@@ -108,6 +108,14 @@ def test_a_file_in_trials_without_ids_is_no_part_of_a_store(folder: Path) -> Non
     assert stored.problems == ("trials/z.parquet lacks the column trial_id; left out",)
 
 
+def test_a_file_in_trials_without_a_digest_is_read_and_said_to_be_unverified(folder: Path) -> None:
+    first = sorted((folder / "trials").iterdir())[0]
+    first.rename(folder / "trials" / "a.parquet")
+    stored = read_study(str(folder))
+    assert len(stored.frame) == 4
+    assert stored.problems == ("trials/a.parquet carries no digest in its name, so nothing about it is verified",)
+
+
 def test_where_damage_is_all_there_is_the_folder_is_refused(folder: Path) -> None:
     for part in (folder / "trials").iterdir():
         part.write_bytes(b"")

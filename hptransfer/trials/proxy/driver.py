@@ -13,24 +13,23 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from hptransfer import __version__
-from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TRAINERS
+from hptransfer.common.version import __version__
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.study.base import TUNED_TRAINING, TunedBase
 from hptransfer.study.study import Range
-from hptransfer.study.trial import drop_since
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
 from hptransfer.trials.proxy.mirror import Mirror, importances
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
 from hptransfer.trials.proxy.samplers import Search
-from hptransfer.trials.proxy.space import HPs, check_tune, seed_offset, space_of, tune_of, tune_warnings
+from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, history
 from hptransfer.trials.proxy.telescope import Level, telescope
-from hptransfer.trials.proxy.tried import RunsTrials, Tried, ceiling, diverged_everywhere, run_points, spent_flops
+from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
 from hptransfer.trials.settled import Settled
 
-__all__ = ["TuneRunner", "search_digest", "tune"]
+__all__ = ["TuneRunner", "tune"]
 
 
 class KeepsFiles(Protocol):
@@ -55,6 +54,9 @@ class TuneRunner(RunsTrials, Protocol):
     @property
     def store(self) -> KeepsFiles:
         """Where base.json goes."""
+
+    def expect(self, planned: int) -> None:
+        """Hear how many trials there will be."""
 
 
 @dataclass(frozen=True)
@@ -90,39 +92,25 @@ def tune(settled: Settled, runner: TuneRunner, *, storage_url: str | None = None
     `storage_url` also copies every run into that Optuna storage. Raises InputError for a search that cannot mean
     anything and WorkError when no proxy trial, or no finalist, reaches its end.
     """
-    study, spec = settled.study, check_tune(settled.study)
-    space, digest = space_of(spec), search_digest(settled)
-    if storage_url is None and (finished := _finished(runner.store, digest)) is not None:
+    refuse_vain_search(settled.study)
+    proxy = Proxy(settled)
+    runner.expect(proxy.planned)
+    if storage_url is None and (finished := _finished(runner.store, proxy.digest)) is not None:
         return finished
-    worst = ceiling(study)
-    mirror = Mirror(storage_url, study.name, digest, space) if storage_url else None
-    seed = seed_offset(study) + spec.seed * (1 + spec.finalist_seeds)
-    by_strategy = _by_telescope if spec.strategy == "telescope" else _by_optuna
-    searched = by_strategy(settled, runner, seed, worst, mirror)
-    candidates, fitted = searched.candidates(space)
+    mirror = Mirror(storage_url, settled.study.name, proxy.digest, proxy.space) if storage_url else None
+    by_strategy = _by_telescope if proxy.tune.strategy == "telescope" else _by_optuna
+    searched = by_strategy(proxy, runner, mirror)
+    candidates, fitted = searched.candidates(proxy.space)
     if not candidates:
         raise diverged_everywhere(searched.tried)
-    finalists = run_finalists(
-        settled, runner, candidates, fitted=fitted, first_seed=seed + 1, worst=worst, width=searched.width
-    )
+    finalists = run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width)
     if mirror:
         for finalist in finalists:
             mirror.add(finalist.runs, prefix="finalist")
-    base = _base_of(settled, searched, finalists, digest)
+    base = _base_of(proxy, searched, finalists)
     runner.store.write_json(HISTORY_FILE, history(searched.tried, finalists))
     runner.store.write_json(BASE_FILE, base.document())
     return base
-
-
-def search_digest(settled: Settled) -> str:
-    """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
-    study = settled.study
-    parts = {"task", "trainer", "model", "training", "base", "tune", "rules"}
-    what = [drop_since(study.model_dump(mode="json", include=parts)), seed_offset(study)]
-    what += [settled.precision, settled.data_id]
-    if versions := settled.versions:
-        what.append(versions)
-    return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
 def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
@@ -136,15 +124,14 @@ def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
     return TunedBase.read(base, BASE_FILE) if {run["trial_id"] for run in runs} <= store.ids() else None
 
 
-def _by_optuna(settled: Settled, runner: TuneRunner, seed: int, worst: float, mirror: Mirror | None) -> SearchResult:
-    spec = tune_of(settled.study)
-    search = Search(spec)
+def _by_optuna(proxy: Proxy, runner: TuneRunner, mirror: Mirror | None) -> SearchResult:
+    spec, search = proxy.tune, Search(proxy)
     pruner = None if spec.pruner == "none" else spec.pruner
     tried: list[Tried] = []
     past: list[PastRun] = []
     while len(tried) < search.planned:
         points = search.ask(min(spec.batch, search.planned - len(tried)))
-        batch = run_points(settled, runner, points, seed=seed, worst=worst, pruner=pruner, past=past)
+        batch = run_points(proxy, runner, points, seed=proxy.seed, pruner=pruner, past=past)
         rungs = _rungs(runner.store, batch) if pruner else {}
         for one in batch:
             past.append(PastRun(rungs=rungs.get(one.trial.id, ()), told=one.told))
@@ -157,7 +144,7 @@ def _by_optuna(settled: Settled, runner: TuneRunner, seed: int, worst: float, mi
         if mirror:
             mirror.add(batch)
         tried += batch
-    return SearchResult(tuple(tried), settled.study.base.width)
+    return SearchResult(tuple(tried), proxy.study.base.width)
 
 
 def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
@@ -171,19 +158,19 @@ def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[i
     }
 
 
-def _by_telescope(settled: Settled, runner: RunsTrials, seed: int, worst: float, mirror: Mirror | None) -> SearchResult:
-    levels = telescope(settled, runner, seed=seed, worst=worst)
+def _by_telescope(proxy: Proxy, runner: RunsTrials, mirror: Mirror | None) -> SearchResult:
+    levels = telescope(proxy, runner)
     tried = tuple(one for level in levels for one in level.tried)
     if mirror:
         mirror.add(tried)
     return SearchResult(tried, levels[-1].width, tuple(levels))
 
 
-def _base_of(settled: Settled, searched: SearchResult, finalists: Sequence[Finalist], digest: str) -> TunedBase:
-    winner, study, space = finalists[0], settled.study, space_of(tune_of(settled.study))
+def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]) -> TunedBase:
+    winner, space = finalists[0], proxy.space
     again = [run for finalist in finalists for run in finalist.runs]
     at_width = [t for t in searched.tried if t.trial.width == searched.width]
-    chosen, spent = settled.with_hps(winner.hps), spent_flops([*searched.tried, *again])
+    chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops([*searched.tried, *again])
     target = _target_flops(chosen)
     flat = basin(space, at_width, winner)
     found = {
@@ -196,8 +183,8 @@ def _base_of(settled: Settled, searched: SearchResult, finalists: Sequence[Final
         "importances": importances(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
-        "warnings": tune_warnings(study) + edge_warnings(space, winner.hps),
-        "provenance": _provenance(settled, searched.tried, digest),
+        "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps),
+        "provenance": _provenance(proxy, searched.tried),
     }
     return TunedBase(
         chosen.hps,
@@ -222,13 +209,13 @@ def _target_flops(settled: Settled) -> float:
     return float(max(trainer.cost(trial).flops_dense for trial in trials))
 
 
-def _provenance(settled: Settled, tried: Sequence[Tried], digest: str) -> dict[str, Any]:
+def _provenance(proxy: Proxy, tried: Sequence[Tried]) -> dict[str, Any]:
     """Where the numbers come from: the search in full, and the versions of the code that ran it."""
-    study = settled.study
+    study, settled = proxy.study, proxy.settled
     rows = [t.row for t in tried if t.row]
     return {
         "study": study.name,
-        "search_digest": digest,
+        "search_digest": proxy.digest,
         "written_by": __version__,
         "data_id": settled.data_id,
         "precision": settled.precision,
@@ -237,7 +224,7 @@ def _provenance(settled: Settled, tried: Sequence[Tried], digest: str) -> dict[s
         "first_seed": tried[0].trial.seed,
         "code_versions": sorted({str(row["code_version"]) for row in rows}),
         "versions": _versions(rows),
-        "tune": tune_of(study).model_dump(mode="json"),
+        "tune": proxy.tune.model_dump(mode="json"),
     }
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from math import isfinite, nan
 from typing import Any, Literal, Protocol
 
 from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
-from hptransfer.common.seams import TASKS
 from hptransfer.execute.pruning import PastRun, Pruning
-from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.trials.proxy.space import HPs, finite, proxy_trial
-from hptransfer.trials.settled import Settled
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import HPs
 
-__all__ = ["RunsTrials", "Tried", "ceiling", "diverged_everywhere", "run_points", "spent_flops"]
+__all__ = ["RunsTrials", "Tried", "diverged_everywhere", "run_points", "spent_flops"]
 
 
 class RunsTrials(Protocol):
@@ -47,26 +45,12 @@ class Tried:
     """Steps trained: fewer than planned for a diverged or pruned run."""
 
 
-def ceiling(study: Study) -> float:
-    """What a diverged run is told as: the loss of a guess that has learned nothing, such as ln(vocabulary).
-
-    Fixed before the search, so that a replay tells the same, and no larger than it must be: a Gaussian process would
-    spend its scale on it. A finite loss above it is told as the ceiling too: such a run ended worse than a model that
-    never learned, and a diverged one must not look better than it. Infinite where the task knows no such loss: there
-    a diverged run says nothing to the sampler, as one that failed.
-    """
-    task = TASKS.get(study.task)
-    chance = float(task.chance(task.open(study.data)))
-    return inf if isnan(chance) else chance
-
-
 def run_points(
-    settled: Settled,
+    proxy: Proxy,
     runner: RunsTrials,
     points: Mapping[int, HPs],
     *,
     seed: int,
-    worst: float,
     width: int | None = None,
     pruner: PrunerName | None = None,
     past: Sequence[PastRun] = (),
@@ -75,7 +59,7 @@ def run_points(
 
     `pruner` may end runs early; it goes by the `past` runs of the search.
     """
-    trials = {number: proxy_trial(settled, hps, seed=seed, width=width) for number, hps in sorted(points.items())}
+    trials = {number: proxy.trial(hps, seed=seed, width=width) for number, hps in sorted(points.items())}
     different = {trial.id: trial for trial in trials.values()}
     pruning = None
     if pruner is not None:
@@ -83,6 +67,7 @@ def run_points(
         steps = next(iter(different.values())).training.steps
         pruning = Pruning(pruner=pruner, steps=steps, past=tuple(past), numbers=numbers)
     rows = runner.run(list(different.values()), "tune", pruning)
+    worst = proxy.ceiling
     return [_tried(number, points[number], trial, rows.get(trial.id), worst) for number, trial in trials.items()]
 
 
@@ -90,8 +75,8 @@ def _tried(number: int, hps: HPs, trial: Trial, row: Mapping[str, Any] | None, w
     if row is None:
         return Tried(number, hps, trial, "failed", nan, None, {})
     planned = trial.training.steps
-    if row["status"] == "ok" and finite(row["loss"]):
-        loss = float(row["loss"])
+    loss = float(nan if row["loss"] is None else row["loss"])
+    if row["status"] == "ok" and isfinite(loss):
         return Tried(number, hps, trial, "ok", loss, min(loss, worst), row, planned)
     if row["status"] == "pruned":
         return Tried(number, hps, trial, "pruned", nan, None, row, planned)

@@ -8,6 +8,7 @@ from math import log2
 import pytest
 
 from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.proxy.telescope import telescope_plan
 from hptransfer.trials.settled import Settled
 
@@ -22,7 +23,8 @@ def wandering(trial):
 
 
 def test_widths_double_from_a_quarter_of_the_proxy_and_the_first_mesh_gets_half_the_trials(make_study):
-    plan = telescope_plan(make_study(tune={"strategy": "telescope", "trials": 24}))
+    study = make_study(tune={"strategy": "telescope", "trials": 24})
+    plan = telescope_plan(Proxy(Settled(study, study.base.hps, "fp32", "")))
     assert plan == [(8, 12), (16, 6), (32, 6)]
 
 

@@ -17,7 +17,8 @@ from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.space import mesh, proxy_trial, space_of, tune_of
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import mesh
 from hptransfer.trials.settled import Settled
 
 LRS, GRID_SEEDS = 17, 4
@@ -45,11 +46,10 @@ def study(seed: int) -> Study:
     )
 
 
-def grid_optimum(settled: Settled, runner: Runner) -> float:
+def grid_optimum(proxy: Proxy, runner: Runner) -> float:
     """log2 of the LR at the minimum of a parabola through the grid's mean losses near the best."""
     trials = {
-        point["lr"]: [proxy_trial(settled, point, seed=seed) for seed in range(GRID_SEEDS)]
-        for point in mesh(space_of(tune_of(settled.study)), LRS)
+        point["lr"]: [proxy.trial(point, seed=seed) for seed in range(GRID_SEEDS)] for point in mesh(proxy.space, LRS)
     }
     rows = runner.run([trial for group in trials.values() for trial in group], "tune")
     places = np.array([[log2(lr)] for lr in trials])
@@ -67,7 +67,7 @@ def test_five_searches_land_within_half_an_octave_of_the_grid_in_a_quarter_of_it
     data_id = open_corpus(study(0).data).fingerprint
     with store.lock(), Runner(store, lambda: make_executor("local", Launch(settings)), (), "against-grid") as runner:
         searches = [Settled(study(seed), study(seed).base.hps, "fp32", data_id) for seed in range(5)]
-        optimum = grid_optimum(searches[0], runner)
+        optimum = grid_optimum(Proxy(searches[0]), runner)
         bases = [tune(search, runner).document() for search in searches]
     assert all(base["trials"] <= LRS * GRID_SEEDS / 4 for base in bases)
     assert [abs(log2(base["lr"]) - optimum) < 0.5 for base in bases] == [True] * 5

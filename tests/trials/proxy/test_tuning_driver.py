@@ -9,7 +9,7 @@ import pytest
 
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.space import seed_offset, tune_warnings
+from hptransfer.trials.proxy.proxy import Proxy, tune_warnings
 from hptransfer.trials.settled import Settled
 
 BOTH = {"lr": {"low": 2.0**-10, "high": 2.0**-3}, "init_std": {"low": 2.0**-8, "high": 2.0**-1}}
@@ -79,7 +79,8 @@ def test_tune_seeds_are_never_grid_seeds_and_finalist_seeds_are_fresh(make_study
     seeds = [{trial.seed for trial in batch} for batch in runner.asked]
     assert seeds[:6] == [{300_000}] * 6
     assert seeds[6:] == [{300_001}, {300_002}, {300_003}]
-    assert seed_offset(make_study()) == 100_000
+    plain = make_study()
+    assert Proxy(Settled(plain, plain.base.hps, "fp32", "")).seed == 100_000
 
 
 def test_proxy_trials_are_dense_and_of_the_proxy_size(make_study, surface_runner, bowl_surface):
