@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from hptransfer.common.errors import WorkError
 from hptransfer.common.seams import MODELS, OPTIMIZERS, TASKS
 from hptransfer.scaling.factory import Build, build_model
-from hptransfer.scaling.initialise import initial_tensor, mask_of
+from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
@@ -30,6 +30,7 @@ from hptransfer.training.optimizers.parts import part_for, parts_of
 
 __all__ = [
     "TrialTensors",
+    "arguments_of",
     "batch_of",
     "batch_shape",
     "data_of",
@@ -48,6 +49,11 @@ def data_of(trial: Trial) -> Data:
     """The trial's data, checked against the fingerprint the trial was planned with."""
     data: Data = TASKS.get(trial.task).open(trial.data, trial.data_id)
     return data
+
+
+def arguments_of(trial: Trial) -> dict[str, int]:
+    """What the trial's data settles of its model."""
+    return dict(TASKS.get(trial.task).model_arguments(data_of(trial), trial.training))
 
 
 def batch_of(trial: Trial, step: int) -> Batch:
@@ -101,8 +107,7 @@ def table_of(trial: Trial) -> tuple[TensorScale, ...]:
 def factory_of(trial: Trial) -> Build:
     """The trial's factory; the same object for the same model, so that what is read off it can be cached."""
     text = json.dumps(trial.model.model_dump(mode="json", include={"factory", "options"}), sort_keys=True)
-    arguments = TASKS.get(trial.task).model_arguments(data_of(trial), trial.training)
-    return _factory(text, tuple(sorted(arguments.items())))
+    return _factory(text, tuple(sorted(arguments_of(trial).items())))
 
 
 @functools.lru_cache(maxsize=32)
@@ -172,16 +177,11 @@ def initial_state(trial: Trial, table: Sequence[TensorScale], layout: Layout) ->
     buffers = {name: torch.tensor(value) for name, value in multiplier_buffers(table).items()}
     built = _built_values(trial, [row.name for row in table if row.init == "built"])
     for row in table:
-        if row.init == "built":
-            value, mask = built[row.name], mask_of(row, trial.seed, trial.sparsity)
-        else:
-            value, mask = initial_tensor(row, trial.seed, trial.sparsity)
+        value, mask = initial_tensor(row, trial.seed, trial.sparsity, built.get(row.name))
         if row.name in as_values:
             assert mask is not None, "only masked tensors are held as values"
             buffers.update(index_buffers(row.name, mask))
             value, mask = values_of(value, mask), None  # no dense mask is kept beside the non-zeros
-        elif mask is not None:
-            value = value * mask
         values[row.name], masks[row.name] = value, mask
     columns = [layout.spread({row.name: getattr(row, key) for row in table}) for key in ("lr", "weight_decay", "eps")]
     return TrialTensors(layout.gather(values), layout.masks(masks), tuple(zip(*columns, strict=True)), buffers)
