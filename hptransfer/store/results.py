@@ -8,6 +8,7 @@ lies beside the rows may be missing.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,10 +32,13 @@ from hptransfer.store.file_names import (
 )
 from hptransfer.store.folders import is_local
 from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
+from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
 __all__ = ["StoredStudy", "read_study", "where_results_are"]
+
+log = logging.getLogger("hptransfer")
 
 Found = TypeVar("Found")
 STALE_S = 900.0
@@ -132,9 +136,15 @@ def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame
     if files:
         problems.append(UNVERIFIED)
         frame = read_unverified(store.folder, files, problems)
-        return frame, read_unverified(store.folder, store.names("curves"), problems)
+        curves = read_unverified(store.folder, store.names("curves"), problems)
+        for problem in problems:  # as the store says it of a damaged part
+            log.warning("%s: %s", store.uri, problem)
+        return frame, curves
     frame, curves = store.read(), store.read_curves()
     problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
+    plain = {name for name in store.names("trials") if name.endswith(".parquet") and not digest_in(name)}
+    names = sorted(plain - set(store.damaged))
+    problems += [f"{name} carries no digest in its name, so nothing about it is verified" for name in names]
     return frame, curves
 
 

@@ -108,6 +108,14 @@ def test_a_file_in_trials_without_ids_is_no_part_of_a_store(folder: Path) -> Non
     assert stored.problems == ("trials/z.parquet lacks the column trial_id; left out",)
 
 
+def test_a_file_in_trials_without_a_digest_is_read_and_said_to_be_unverified(folder: Path) -> None:
+    first = sorted((folder / "trials").iterdir())[0]
+    first.rename(folder / "trials" / "a.parquet")
+    stored = read_study(str(folder))
+    assert len(stored.frame) == 4
+    assert stored.problems == ("trials/a.parquet carries no digest in its name, so nothing about it is verified",)
+
+
 def test_where_damage_is_all_there_is_the_folder_is_refused(folder: Path) -> None:
     for part in (folder / "trials").iterdir():
         part.write_bytes(b"")
@@ -148,14 +156,12 @@ def test_only_fresh_news_of_work_in_flight_is_running(folder: Path, in_flight: i
 
 def test_parts_that_a_merging_driver_takes_away_are_listed_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = LocalFolder.names
-    gone = iter([["trials/20260101T000000-0123456789abcdef.parquet"]])
+    gone = iter([["trials/20260101T000000-0123456789abcdef.parquet"]] * 2)  # as listed on opening and on reading
 
     def listed(self: LocalFolder, subfolder: str) -> list[str]:
-        return next(gone, names(self, subfolder)) if subfolder == "trials" and reading else names(self, subfolder)
+        return next(gone, names(self, subfolder)) if subfolder == "trials" else names(self, subfolder)
 
-    reading = False
     monkeypatch.setattr(LocalFolder, "names", listed)
     store = Store.open(str(folder), create=False)
-    reading = True
     assert len(store.read()) == 4
     assert not store.damaged
