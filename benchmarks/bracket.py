@@ -81,6 +81,8 @@ class Run:
 
 def run(question: Question, lr: str, seeds: list[int], search: str) -> Run:
     """A fan-out into a fresh folder."""
+    from hptransfer import read_results
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.yaml"
         grid = f"rules: [supar], widths: {list(question.widths)}, densities: {list(question.densities)}"
@@ -96,7 +98,7 @@ check: {{enabled: false}}
         )
         command = [sys.executable, "-m", "hptransfer", "fanout", str(path), "--results", f"{folder}/results"]
         seconds = timed(command)
-        return Run(seconds, pd.concat(pd.read_parquet(p) for p in Path(folder).rglob("trials/*.parquet")))
+        return Run(seconds, read_results(f"{folder}/results/answer"))
 
 
 def plain_seconds(question: Question, runs: int) -> float:

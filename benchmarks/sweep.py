@@ -47,7 +47,7 @@ check: {{enabled: false}}
 
 def ours(lrs: int, seeds: int, cache: str, width: int = WIDTH, steps: int = STEPS) -> tuple[float, float]:
     """Wall seconds of the whole command, and the sum of its trials' own."""
-    import pandas as pd
+    from hptransfer import read_results
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sweep.yaml"
@@ -55,7 +55,7 @@ def ours(lrs: int, seeds: int, cache: str, width: int = WIDTH, steps: int = STEP
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache, "XDG_CACHE_HOME": cache}
         command = [sys.executable, "-m", "hptransfer", "fanout", str(path), "--results", f"{folder}/results"]
         seconds = timed(command, environment)
-        frame = pd.concat(pd.read_parquet(p) for p in Path(folder).rglob("trials/*.parquet"))
+        frame = read_results(f"{folder}/results/sweep")
     assert len(frame) == lrs * seeds, f"{len(frame)} of {lrs * seeds} trials were stored"
     return seconds, float(frame["wall_s"].sum())
 

@@ -178,14 +178,14 @@ def curves_of(outcome: Outcome) -> list[dict[str, Any]]:
 def refuse_newer(version: object, where: str) -> None:
     """Refuse rows that a later version of this package wrote: what their columns mean is not known here."""
     try:
-        newer = int(str(version or 0)) > SCHEMA_VERSION
+        number = float(str(version or 0))
     except ValueError:  # a column of that name that counts something else
         return
-    if newer:
+    if number > SCHEMA_VERSION:
         raise InputError(
             "was written by a newer hptransfer",
             where=where,
-            found=f"schema version {version}",
+            found=f"schema version {number:g}",
             allowed=f"up to {SCHEMA_VERSION}",
             hint="upgrade hptransfer to read it",
         )
@@ -193,13 +193,14 @@ def refuse_newer(version: object, where: str) -> None:
 
 def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """An older table with the columns of `schema`; what it lacks reads as `_BEFORE` says."""
+    held = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for field in schema:
-        if field.name in table.column_names:
-            columns.append(table.column(field.name).cast(field.type))
-        else:
+        if field.name not in held:
             filler = _BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
-            columns.append(pa.repeat(pa.scalar(filler, field.type), table.num_rows))
+            held[field.name] = pa.repeat(pa.scalar(filler, field.type), table.num_rows)
+        column = held[field.name]
+        columns.append(column if column.type == field.type else column.cast(field.type))
     loose = pa.schema([field.with_nullable(True) for field in schema])
     return pa.Table.from_arrays(columns, schema=loose)
 

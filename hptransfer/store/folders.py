@@ -75,8 +75,7 @@ class Folder(ABC):
             owner = _owner(self.read(LOCK_NAME))
         except FileNotFoundError:
             return ""
-        dead = owner.get("host") == socket.gethostname() and not _alive(int(owner.get("pid", 0)))
-        return "" if not owner or dead else _who(owner)
+        return _who(owner) if _holds(owner) else ""
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside."""
@@ -279,12 +278,14 @@ def _owner(data: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _holds(owner: dict[str, Any]) -> bool:
+    """Whether a lock's owner still has it: one that died on this machine has let go."""
+    return bool(owner) and (owner.get("host") != socket.gethostname() or _alive(int(owner.get("pid", 0))))
+
+
 def _refuse_unless_stale(owner: dict[str, Any], uri: str, lock: object) -> None:
-    if not owner:
-        return
-    if owner.get("host") == socket.gethostname() and not _alive(int(owner.get("pid", 0))):
-        return
-    raise _locked(owner, uri, hint=f"if that driver is gone, delete {lock}")
+    if _holds(owner):
+        raise _locked(owner, uri, hint=f"if that driver is gone, delete {lock}")
 
 
 def _locked(

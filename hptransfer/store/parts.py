@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hptransfer.common.files import digest_of
-from hptransfer.store.columns import CURVE_SCHEMA, SCHEMA, upgrade
+from hptransfer.store.columns import CURVE_SCHEMA, SCHEMA, refuse_newer, upgrade
 
 __all__ = [
     "KEYS",
@@ -26,9 +27,7 @@ __all__ = [
     "frame_of",
     "joined",
     "kind_of",
-    "of_this_version",
     "part_name",
-    "provenance",
 ]
 
 SCHEMAS = {"trials": SCHEMA, "curves": CURVE_SCHEMA}
@@ -62,50 +61,31 @@ def digest_in(name: str) -> str:
 
 def encode(table: pa.Table) -> bytes:
     """The bytes of a part."""
-    sink = pa.BufferOutputStream()
-    large = table.num_rows > _LARGE
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd" if large else "snappy",
-        use_dictionary=large,
-        write_statistics=False,
-        store_schema=False,
-    )
+    sink, large = pa.BufferOutputStream(), table.num_rows > _LARGE
+    packing: dict[str, Any] = {"compression": "zstd" if large else "snappy", "use_dictionary": large}
+    pq.write_table(table, sink, write_statistics=False, store_schema=False, **packing)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
 
-def decode(name: str, data: bytes) -> pa.Table:
-    """The table of a part as it was written. DamagedError when its bytes are not those it was written with."""
-    digest = digest_in(name)
+def decode(name: str, data: bytes, where: str) -> pa.Table:
+    """The rows of a part, with the columns of the present schema.
+
+    DamagedError when the bytes are not those that were written, InputError naming `where` for a newer schema.
+    """
+    schema, digest = SCHEMAS[kind_of(name)], digest_in(name)
     if digest and digest != digest_of(data, _DIGITS):
         raise DamagedError("is empty" if not data else "its bytes do not match the digest in its name")
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+        if "schema_version" in table.column_names:  # it keeps its name in every version
+            refuse_newer(pc.max(table.column("schema_version")).as_py(), where)
+        for key in KEYS[kind_of(name)]:
+            if key not in table.column_names:
+                raise DamagedError(f"lacks the column {key}")
+        return table if table.schema.equals(schema) else upgrade(table, schema)
     except (pa.ArrowException, OSError) as error:
         raise DamagedError(f"is no readable Parquet file: {str(error).splitlines()[0]}") from None
-    missing = [key for key in KEYS[kind_of(name)] if key not in table.column_names]
-    if missing:
-        raise DamagedError(f"lacks the column {missing[0]}")
-    return table
-
-
-def provenance(table: pa.Table) -> tuple[object, str]:
-    """Newest schema version and the study of a part's rows; these two columns keep their names in every version."""
-    columns = table.column_names
-    version = pc.max(table.column("schema_version")).as_py() if "schema_version" in columns else 0
-    study = table.column("study")[0].as_py() if "study" in columns and table.num_rows else ""
-    return version, study or ""
-
-
-def of_this_version(name: str, table: pa.Table) -> pa.Table:
-    """A part with the columns of the present schema. DamagedError when they hold something else."""
-    schema = SCHEMAS[kind_of(name)]
-    try:
-        return table if table.schema.equals(schema) else upgrade(table, schema)
-    except pa.ArrowException as error:
-        raise DamagedError(f"does not hold the documented columns: {str(error).splitlines()[0]}") from None
 
 
 def joined(parts: Iterable[pa.Table], kind: str) -> pa.Table:

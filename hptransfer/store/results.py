@@ -8,11 +8,12 @@ lies beside the rows may be missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import yaml
@@ -30,11 +31,13 @@ from hptransfer.store.file_names import (
 )
 from hptransfer.store.folders import is_local
 from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
+from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
 __all__ = ["StoredStudy", "read_study", "where_results_are"]
 
+Found = TypeVar("Found")
 STALE_S = 900.0
 """A running study writes `running.json` every few seconds; after this long without news it is taken for dead."""
 
@@ -91,8 +94,10 @@ def read_study(uri: str) -> StoredStudy:
     store = Store.open(uri, create=False)
     problems: list[str] = []
     frame, curves = _rows(store, problems)
-    progress = _mapping(store, RUNNING_FILE, problems)
-    check = _frame(store, CHECK_FRAME_FILE, problems)
+    check = _named(problems, lambda: store.read_frame(CHECK_FRAME_FILE))
+    names = (RUNNING_FILE, STUDY_FILE, BASE_FILE, BRACKET_FILE, CHECK_FILE, TENSORS_FILE)
+    found = {name: _named(problems, partial(_mapping, store, name)) for name in names}
+    progress, study, base = found[RUNNING_FILE], found[STUDY_FILE], found[BASE_FILE]
     if frame.empty and (store.damaged or (progress is None and check is None)):
         raise InputError(
             "; ".join(["no trial rows here", *problems]),
@@ -100,19 +105,18 @@ def read_study(uri: str) -> StoredStudy:
             allowed="a folder with trials/*.parquet or *.parquet of the documented columns",
             hint=where_results_are(uri),
         )
-    study = _mapping(store, STUDY_FILE, problems)
     return StoredStudy(
         frame,
         name=str((study or {}).get("name") or PurePosixPath(store.uri).name),
         uri=uri,
         study=study,
         curves=curves,
-        base=_base(store, problems),
-        search=_mapping(store, BRACKET_FILE, problems),
+        base=None if base is None else _named(problems, lambda: TunedBase.read(base, BASE_FILE)),
+        search=found[BRACKET_FILE],
         check=check,
-        check_says=_sentences(_mapping(store, CHECK_FILE, problems)),
+        check_says=_sentences(found[CHECK_FILE]),
         progress=progress if _is_fresh(progress) else None,
-        tensors=_mapping(store, TENSORS_FILE, problems),
+        tensors=found[TENSORS_FILE],
         problems=tuple(problems),
     )
 
@@ -132,38 +136,31 @@ def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame
         return frame, read_unverified(store.folder, store.names("curves"), problems)
     frame, curves = store.read(), store.read_curves()
     problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
+    plain = {name for name in store.names("trials") if name.endswith(".parquet") and not digest_in(name)}
+    names = sorted(plain - set(store.damaged))
+    problems += [f"{name} carries no digest in its name, so nothing about it is verified" for name in names]
     return frame, curves
 
 
-def _mapping(store: Store, name: str, problems: list[str]) -> Mapping[str, Any] | None:
-    """The mapping in a JSON or YAML file, else None; where there is a file all the same, `problems` gets a word."""
+def _named(problems: list[str], read: Callable[[], Found]) -> Found | None:
+    """What can be read, else None and a word in `problems`."""
+    try:
+        return read()
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _mapping(store: Store, name: str) -> dict[str, Any] | None:
+    """The mapping in a JSON or YAML file; None where there is no file."""
     try:
         text = store.read_text(name)
         value = None if text is None else json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, OSError) as error:
-        problems.append(f"{name} cannot be read ({str(error).splitlines()[0]})")
-        return None
+        raise InputError("cannot be read", where=name, hint=str(error).splitlines()[0]) from None
     if text is not None and not isinstance(value, dict):
-        problems.append(f"{name} does not hold a mapping")
-        return None
+        raise InputError("does not hold a mapping", where=name)
     return value
-
-
-def _base(store: Store, problems: list[str]) -> TunedBase | None:
-    content = _mapping(store, BASE_FILE, problems)
-    try:
-        return None if content is None else TunedBase.read(content, BASE_FILE)
-    except InputError as error:
-        problems.append(str(error))
-        return None
-
-
-def _frame(store: Store, name: str, problems: list[str]) -> pd.DataFrame | None:
-    try:
-        return store.read_frame(name)
-    except InputError as error:
-        problems.append(str(error))
-        return None
 
 
 def _sentences(report: Mapping[str, Any] | None) -> tuple[str, ...]:

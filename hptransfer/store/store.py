@@ -21,21 +21,8 @@ import pyarrow.parquet as pq
 
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.json_values import plain
-from hptransfer.store.columns import refuse_newer
+from hptransfer.store import parts
 from hptransfer.store.folders import Folder, open_folder
-from hptransfer.store.parts import (
-    KEYS,
-    SCHEMAS,
-    DamagedError,
-    decode,
-    encode,
-    frame_of,
-    joined,
-    kind_of,
-    of_this_version,
-    part_name,
-    provenance,
-)
 
 __all__ = ["Store", "read_results"]
 
@@ -73,7 +60,7 @@ class Store:
             try:
                 store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
                 break
-            except DamagedError:
+            except parts.DamagedError:
                 continue
         return store
 
@@ -92,7 +79,7 @@ class Store:
         self._release = self.folder.lock()
         try:
             self.folder.clean()
-            for kind in KEYS:
+            for kind in parts.KEYS:
                 self._small[kind] = len(self._small_parts(kind))
                 self._merge_if_many(kind)
             yield self
@@ -122,11 +109,11 @@ class Store:
 
     def read(self) -> pd.DataFrame:
         """Every stored trial once, a row each. Diverged and pruned trials have a NaN loss."""
-        return frame_of(self._table("trials"))
+        return parts.frame_of(self._table("trials"))
 
     def read_curves(self) -> pd.DataFrame:
         """Every stored point of every learning curve once."""
-        return frame_of(self._table("curves"))
+        return parts.frame_of(self._table("curves"))
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside the store."""
@@ -180,30 +167,29 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Remove a file that is no part, for example the log of a failure that has since been mended."""
-        if kind_of(name) in KEYS:
+        if parts.kind_of(name) in parts.KEYS:
             raise ValueError("parts are immutable")
         self.folder.remove(name)
 
     def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        self._write_part(kind, pa.Table.from_pylist(rows, schema=SCHEMAS[kind]), stamp)
+        self._write_part(kind, pa.Table.from_pylist(rows, schema=parts.SCHEMAS[kind]), stamp)
         self._small[kind] += 1
         self._merge_if_many(kind)
 
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
-        data = encode(table)
+        data = parts.encode(table)
 
         def check(found: bytes) -> None:
             if found != data or pq.read_metadata(pa.BufferReader(found)).num_rows != table.num_rows:
                 raise WorkError(f"{self.uri}: a new part of {kind} did not read back as it was written")
 
-        self.folder.write(part_name(kind, stamp, data), data, check)
+        self.folder.write(parts.part_name(kind, stamp, data), data, check)
 
     def _load(self, name: str) -> pa.Table:
         """One part, checked and with the columns of the present schema."""
-        table = decode(name, self.folder.read(name))
-        version, study = provenance(table)
-        refuse_newer(version, self.path_of(name))
+        table = parts.decode(name, self.folder.read(name), self.path_of(name))
+        study = table.column("study")[0].as_py() if "study" in table.column_names and table.num_rows else ""
         if self._study and study and study != self._study:
             raise InputError(
                 "this results folder belongs to another study",
@@ -212,7 +198,7 @@ class Store:
                 allowed=self._study,
                 hint="choose another folder with --results",
             )
-        return of_this_version(name, table)
+        return table
 
     def _small_parts(self, kind: str) -> list[str]:
         return [name for name in self.folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
@@ -228,16 +214,16 @@ class Store:
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
-        def load(name: str) -> pa.Table | DamagedError:
+        def load(name: str) -> pa.Table | parts.DamagedError:
             try:
                 return self._load(name)
-            except DamagedError as error:
+            except parts.DamagedError as error:
                 return error
 
         tables = {}
         with ThreadPoolExecutor(4) as pool:
             for name, found in zip(names, pool.map(load, names), strict=True):
-                if isinstance(found, DamagedError):
+                if isinstance(found, parts.DamagedError):
                     self._set_aside(name, str(found))
                 else:
                     tables[name] = found
@@ -246,13 +232,13 @@ class Store:
     def _set_aside(self, name: str, why: str) -> None:
         if name not in self.damaged:
             verb = "set aside" if self._release else "left out"
-            log.warning("%s %s; %s, %s", self.path_of(name), why, verb, _LOST[kind_of(name)])
+            log.warning("%s %s; %s, %s", self.path_of(name), why, verb, _LOST[parts.kind_of(name)])
         self.damaged[name] = why
         if self._release is not None:  # only the writer may move files
             self.folder.move(name, f"set-aside/{name.replace('/', '-')}")
 
     def _table(self, kind: str) -> pa.Table:
-        return joined(self._parts(kind).values(), kind)
+        return parts.joined(self._parts(kind).values(), kind)
 
     def _merge_if_many(self, kind: str) -> None:
         """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
@@ -264,15 +250,15 @@ class Store:
 
     def merge(self) -> None:
         """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
-        for kind in KEYS:
+        for kind in parts.KEYS:
             self._merge(kind)
 
     def _merge(self, kind: str) -> None:
-        parts = self._load_all(self._small_parts(kind))
-        if parts:
-            stamp = min(parts).partition("/")[2].removesuffix(".parquet").partition("-")[0]
-            self._write_part(kind, joined(parts.values(), kind), f"{stamp}{_MERGED}")
-        for name in parts:
+        small = self._load_all(self._small_parts(kind))
+        if small:
+            stamp = min(small).partition("/")[2].removesuffix(".parquet").partition("-")[0]
+            self._write_part(kind, parts.joined(small.values(), kind), f"{stamp}{_MERGED}")
+        for name in small:
             self.folder.remove(name)
         self._small[kind] = 0
 

@@ -7,6 +7,7 @@ import pytest
 from fake_results import BASE, check_frame, grid_frame, tune_frame
 
 from hptransfer.analysis.results import Results, results_of
+from hptransfer.study.base import TunedBase
 
 STUDY = {
     "name": "demo",
@@ -19,5 +20,5 @@ STUDY = {
 def results() -> Results:
     """Three rules, widths and densities, nine LRs, three seeds, a proxy search and a coordinate check."""
     frame = pd.concat([grid_frame(), tune_frame()], ignore_index=True)
-    base = BASE | {"importances": {"lr": 0.78, "init_std": 0.22}}
+    base = TunedBase.read(BASE | {"importances": {"lr": 0.78, "init_std": 0.22}}, "base.json")
     return results_of(frame, name="demo", uri="results/demo", study=STUDY, base=base, check=check_frame())

@@ -13,6 +13,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from hptransfer.study.base import TunedBase
+
 DRIFT = {"sp": (0.67, -0.8), "mup": (0.55, 0.0), "supar": (0.0, 0.0)}
 """Octaves that the best LR moves up per halving of the density, and per doubling of the width."""
 BASE = {
@@ -28,6 +30,7 @@ BASE = {
     "trials": 32,
     "flops": 3.1e13,
 }
+TUNED = TunedBase.read(BASE, "base.json")
 
 
 def grid_frame(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from fake_results import BASE, grid_frame, tune_frame
+from fake_results import TUNED, grid_frame, tune_frame
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -174,7 +174,7 @@ def test_a_phone_never_scrolls_sideways(show, width):
     frame = pd.concat([grid_frame(octaves=(-9, -8, -7, -6), noise=0.02), tune_frame()], ignore_index=True)
     study = {"name": "demo", "question": "Does it hold on " + "averylongword" * 12 + "?"}
     progress = {"planned": 100, "stored": 40, "in_flight": 2}
-    narrow = results_of(frame, name="d" * 90, uri="r" * 90, study=study, base=BASE, progress=progress)
+    narrow = results_of(frame, name="d" * 90, uri="r" * 90, study=study, base=TUNED, progress=progress)
     browser = show(render_report(narrow))
     screen(browser, width, 800)
     wide = browser.execute_script("return document.documentElement.scrollWidth")

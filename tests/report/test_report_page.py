@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from fake_results import BASE, check_frame, grid_frame, tune_frame
+from fake_results import TUNED, check_frame, grid_frame, tune_frame
 
 from hptransfer.analysis.results import results_of
 from hptransfer.drive.load_study import validate_study
@@ -45,7 +45,7 @@ def test_text_from_data_never_becomes_markup():
     frame = grid_frame(rules=(EVIL, "supar"), widths=(64,), densities=(1, 0.25))
     frame["device"], frame["code_version"] = EVIL, EVIL
     study = {"name": "x", "question": EVIL, "grid": {"rules": ["supar"]}, "note": EVIL}
-    hostile = results_of(frame, name=EVIL, uri=EVIL, study=study, base=BASE, problems=(EVIL,))
+    hostile = results_of(frame, name=EVIL, uri=EVIL, study=study, base=TUNED, problems=(EVIL,))
     text = render_report(hostile)
     assert "<script>alert" not in text
     tame = render_report(results_of(grid_frame(widths=(64,), densities=(1, 0.25))))
@@ -83,7 +83,7 @@ def test_two_thousand_trials_stay_below_three_megabytes():
     grid = grid_frame(rules=rules, octaves=range(-10, -2), seeds=3, **sizes)
     frame = pd.concat([grid, tune_frame(100)], ignore_index=True)
     assert len(frame) >= 2000
-    text = render_report(results_of(frame, name="large", base=BASE, check=check_frame()))
+    text = render_report(results_of(frame, name="large", base=TUNED, check=check_frame()))
     assert len(text.encode()) < 3_000_000
 
 
@@ -122,7 +122,7 @@ def test_the_command_that_settles_an_open_cell_is_a_valid_study_change():
     """At 2^−10 … 2^−6 the optimum of mup at density 1/16, 2^−4.8, lies beyond the grid's edge."""
     frame = grid_frame(rules=("mup",), widths=(64,), octaves=(-10, -9, -8, -7, -6))
     study = {"name": "demo", "grid": {"lr_multiples": [0.5, 1, 2], "nonzeros_per_neuron": 8}}
-    results = results_of(frame, uri="out/demo", study=study, base=BASE)
+    results = results_of(frame, uri="out/demo", study=study, base=TUNED)
     rows = [r for r in results.judgement.cells.to_dict("records") if r["density"] == 1 / 16]
     words = shlex.split(add_command(results, rows).replace("\\\n", ""))
     assert words[:3] == ["hptransfer", "fanout", "out/demo/study.yaml"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_results import BASE, DRIFT, grid_frame
+from fake_results import BASE, DRIFT, TUNED, grid_frame
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -43,21 +43,21 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_lr_has_a_panel_a_series_in_the_papers_order(results):
-    figure = plot_lr(results.frame, results.judgement.cells, base=results.base)
+    figure = plot_lr(results.frame, results.judgement.cells, base=results.base_values)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["SP", "μP", "SμPar"]
     assert {"density", "1", "1/4", "1/16"} <= set(texts(figure))
 
 
 def test_lr_marks_the_fitted_optimum_where_the_truth_is(results):
     """At width 256 sp's optimum is 2^(−7 − 0.8·2 + 0.67·halvings)."""
-    figure = plot_lr(results.frame, results.judgement.cells, base=results.base)
+    figure = plot_lr(results.frame, results.judgement.cells, base=results.base_values)
     found = sorted(math.log2(line.get_xdata()[0]) for line in lines(figure.axes[0], marker="D", markersize=6.5))
     per_density, per_width = DRIFT["sp"]
     assert found == pytest.approx([-7 + 2 * per_width + per_density * h for h in (0, 2, 4)], abs=0.15)
 
 
 def test_lr_draws_the_transferred_value_and_diverged_seeds_at_the_top_edge(results):
-    figure = plot_lr(results.frame, results.judgement.cells, base=results.base)
+    figure = plot_lr(results.frame, results.judgement.cells, base=results.base_values)
     for ax in figure.axes:
         assert any(list(line.get_xdata()) == [BASE["lr"]] * 2 for line in ax.lines)
         for cross in lines(ax, marker="x"):
@@ -67,7 +67,7 @@ def test_lr_draws_the_transferred_value_and_diverged_seeds_at_the_top_edge(resul
 
 
 def test_every_optimum_lies_inside_the_panel(results):
-    figure = plot_lr(results.frame, results.judgement.cells, base=results.base)
+    figure = plot_lr(results.frame, results.judgement.cells, base=results.base_values)
     low, high = figure.axes[0].get_ylim()
     losses = results.judgement.cells.query("width == 256")["min_loss"]
     assert low < losses.min()
@@ -106,7 +106,7 @@ def test_check_has_a_row_a_part_and_level_lines_for_supar(results):
 
 def test_init_is_drawn_when_init_was_swept():
     frame = grid_frame(octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in (-2, -1, 0, 1, 2)), widths=(64,))
-    results = results_of(frame, base=BASE)
+    results = results_of(frame, base=TUNED)
     names = [name for name, _ in draw(results, ["init", "lr", "stability"])]
     assert names == ["init", "stability-init"]
     assert plot_init(frame).axes[0].get_xlabel() == "base init std"
@@ -117,7 +117,7 @@ def test_a_search_without_a_base_file_still_has_its_history(results):
         return len([ax for ax in plot_tuning(results.frame, base).axes if ax.get_visible()])
 
     assert count(None) == 4  # history, two slices, their contour
-    assert count(results.base) == 5  # and what mattered
+    assert count(results.base_values) == 5  # and what mattered
 
 
 def test_captions_name_only_what_is_there(results):
