@@ -8,8 +8,6 @@ below that; a run that has blown up passes it within a few steps.
 
 from __future__ import annotations
 
-import math
-
 __all__ = ["CEILING_FACTOR", "ceiling_of"]
 
 CEILING_FACTOR = 3.0
@@ -17,4 +15,4 @@ CEILING_FACTOR = 3.0
 
 def ceiling_of(first_loss: float, chance: float) -> float:
     """Loss above which a run has diverged, from its loss before any update; `chance` may be NaN."""
-    return CEILING_FACTOR * (first_loss if math.isnan(chance) else max(first_loss, chance))
+    return CEILING_FACTOR * max(first_loss, chance)  # in this order a chance that is NaN counts for nothing

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import TRAINERS, source_file
+from hptransfer.common.seams import TRAINERS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.training.process import device_name, peak_memory, prepare_process
@@ -59,11 +59,8 @@ def as_trainer(thing: Any, name: str) -> Any:
     if isinstance(thing, type) or hasattr(thing, "train"):
         return thing
     if not callable(thing):
-        raise InputError(
-            "breaks the contract of its seam: a trainer is a function or has `train`",
-            where=TRAINERS.where,
-            found=f"{name}, from {source_file(thing)}, is {type(thing).__name__}",
-        )
+        rule = f"a trainer is a function or has `train`; this is {type(thing).__name__}"
+        raise TRAINERS.breach(name, thing, rule)
     return FunctionTrainer(thing, name)
 
 
@@ -156,16 +153,13 @@ class FunctionTrainer:
         try:
             return float(returned)
         except (TypeError, ValueError):
-            raise self._broken(f"returned {type(returned).__name__}") from None
+            raise self._broken(type(returned).__name__) from None
 
     def _own(self, outcome: Outcome, trial: Trial) -> Outcome:
         if outcome.trial_id != trial.id:
-            raise self._broken(f"returned the outcome of trial {outcome.trial_id} for trial {trial.id}")
+            raise self._broken(f"the outcome of trial {outcome.trial_id} for trial {trial.id}")
         return outcome
 
     def _broken(self, found: str) -> InputError:
-        return InputError(
-            "breaks the contract of its seam: the function returns the final loss, or the trial's Outcome",
-            where=TRAINERS.where,
-            found=f"{self.name}, from {source_file(self.function)}, {found}",
-        )
+        rule = f"the function returns the final loss or the trial's Outcome; it returned {found}"
+        return TRAINERS.breach(self.name, self.function, rule)

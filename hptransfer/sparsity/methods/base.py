@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hptransfer.common.errors import InputError
-from hptransfer.common.seams import METHODS, source_file
+from hptransfer.common.seams import METHODS
 from hptransfer.study.pieces import SparsitySpec, TrainingSpec
 
 __all__ = ["Method", "checked_mask"]
@@ -59,12 +58,8 @@ def checked_mask(mask: object, shape: Sequence[int], count: int, *, method: str,
         kept = int(mask.count_nonzero())
         if kept == count:
             return mask
-        found = f"{kept} weights kept"
+        found = f"one that keeps {kept}"
     else:
         found = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-    raise InputError(
-        f"breaks the contract of its seam: {of} gives a boolean mask of the tensor's shape and count",
-        where=METHODS.where,
-        found=f"{method}, from {source_file(METHODS.get(method))}, gave {found} for {name}",
-        allowed=f"{count} weights kept of shape {tuple(shape)}",
-    )
+    rule = f"{of} gives a boolean mask of the tensor's shape {tuple(shape)} that keeps {count} weights"
+    raise METHODS.breach(method, METHODS.get(method), f"{rule}; for {name} it gave {found}")

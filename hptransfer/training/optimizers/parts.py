@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import OPTIMIZERS, source_file
+from hptransfer.common.seams import OPTIMIZERS
 from hptransfer.training.optimizers.base import Moments, Optimizer
 
 __all__ = ["Part", "part_for", "parts_of"]
@@ -43,21 +43,15 @@ class Part:
         """The new parameter and moments; refuses an update that breaks its contract."""
         result: Any = self.entry.update(parameter, gradient, moments, now)
         if not isinstance(result, tuple | list) or len(result) != 1 + self.entry.moments:
-            size = len(result) if isinstance(result, tuple | list) else type(result).__name__
-            raise self._broken(f"gives {1 + self.entry.moments} tensors, the parameter and its moments", size)
+            found = f"{len(result)} tensors" if isinstance(result, tuple | list) else type(result).__name__
+            rule = f"`update` gives {1 + self.entry.moments} tensors, the parameter and its moments; it gave {found}"
+            raise OPTIMIZERS.breach(self.name, self.entry, rule)
         for new in result:
             if not isinstance(new, Tensor) or new.shape != parameter.shape:
-                found = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
-                raise self._broken(f"gives tensors of the parameter's shape {tuple(parameter.shape)}", found)
+                found = str(tuple(new.shape)) if isinstance(new, Tensor) else type(new).__name__
+                rule = f"`update` gives tensors of the parameter's shape {tuple(parameter.shape)}; it gave {found}"
+                raise OPTIMIZERS.breach(self.name, self.entry, rule)
         return result[0], tuple(result[1:])
-
-    def _broken(self, rule: str, found: object) -> InputError:
-        return InputError(
-            f"breaks the contract of its seam: `update` {rule}",
-            where=OPTIMIZERS.where,
-            found=f"{self.name}, from {source_file(self.entry)}, gave {found}",
-            hint="hptransfer.testing checks it",
-        )
 
 
 def parts_of(optimizer: str) -> tuple[Part, ...]:

@@ -128,6 +128,9 @@ def test_a_layer_at_992_percent_takes_a_twentieth_of_the_memory():
     assert sparse < dense / 20
 
 
+TOKENS = (((1, 2), torch.long),)
+
+
 class ReadsItsWeight(nn.Module):
     """`inner` is called, `raw` only lends its weight."""
 
@@ -156,9 +159,9 @@ class Tied(ReadsItsWeight):
 
 def test_only_layers_that_are_called_as_layers_are_swapped():
     names = ("inner.weight", "raw.weight")
-    assert swappable(ReadsItsWeight, 32, 1, names) == frozenset()
-    assert swappable(LeavesOneOut, 32, 1, names) == {"inner.weight"}
-    assert swappable(Tied, 32, 1, names) == frozenset()
+    assert swappable(ReadsItsWeight, 32, 1, names, TOKENS) == frozenset()
+    assert swappable(LeavesOneOut, 32, 1, names, TOKENS) == {"inner.weight"}
+    assert swappable(Tied, 32, 1, names, TOKENS) == frozenset()
 
 
 def test_the_estimated_memory_knows_layers_held_as_non_zeros():

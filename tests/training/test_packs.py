@@ -17,8 +17,9 @@ from hptransfer.common.errors import InputError, OutOfMemoryError, WorkError
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.study.pieces import DataSpec, ModelSpec
 from hptransfer.study.trial import Outcome, Trial
-from hptransfer.training.build import corpus_of, target_of
-from hptransfer.training.packs import curve_steps, train_pack
+from hptransfer.training.build import data_of, target_of
+from hptransfer.training.pack_run import curve_steps
+from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
 
@@ -33,7 +34,7 @@ def _no_programs_left() -> Any:
 
 def by_hand(trial: Trial) -> float:
     """The same run as anyone would write it: an ordinary module, torch's AdamW, one Python loop."""
-    made, corpus, t = parametrize_target(target_of(trial), trial.seed), corpus_of(trial), trial.training
+    made, corpus, t = parametrize_target(target_of(trial), trial.seed), data_of(trial), trial.training
     optimizer = torch.optim.AdamW(made.param_groups, betas=(t.beta1, t.beta2))
     peaks = [group["lr"] for group in optimizer.param_groups]
 
