@@ -26,6 +26,7 @@ __all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "r
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
+SERIES = ["rule", "variant"]
 EVERYWHERE = ("width", "density", "depth")
 """Scaled axes that every cell has a place on; others belong to a place where a series is scaled along them."""
 SAME_IN_A_SERIES = ("model", "optimizer", "data_id", "sparsity_kind", "sparsity_distribution", "schedule", "decay",
@@ -36,6 +37,9 @@ SAME_SINCE_2 = ("task", "trainer", "sparsity_method")
 DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
+ABOVE_0 = (1e-300, 1e300, "a number above 0")
+RANGES = {"width": (1.0, math.inf, "a number above 0"), "density": (1e-12, 1.0, "a number above 0, at most 1"),
+          "lr": ABOVE_0, "seed": (0.0, math.inf, "a whole number, 0 or above")}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,10 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
         notes.append(f"{left} rows of other budgets than {_budgets(rows)} steps were left out")
     rows = _finished(rows, notes)
     axes = _axes(rows)
-    cell = ["rule", "variant", *(axis.name for axis in axes)]
+    cell = [*SERIES, *(axis.name for axis in axes)]
     varying = _varying(rows, cell)
     swept = varying[0] if varying else "lr"
-    rows = _with_value(_numeric(rows, varying), swept, notes)
+    rows = _with_value(_numbers(rows, varying), swept, notes)
     for other in varying[1:]:
         rows = _one_slice(rows, cell, swept, other, base, notes)
     _refuse_mixtures(rows, cell, swept)
@@ -133,49 +137,41 @@ def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
         try:
             found.append(dict(json.loads(text)))
         except (ValueError, TypeError):
-            raise InputError("not a JSON object", where="results, column axes", found=text) from None
+            raise _refusal("not a JSON object", "axes", found=text) from None
     names = dict.fromkeys(name for values in found for name in values)
     columns = {name: [values.get(name, math.nan) for values in found] for name in names}
     return frame.drop(columns="axes").assign(**columns)
 
 
+def _refusal(what: str, column: str = "", **details: Any) -> InputError:
+    return InputError(what, where=f"results, column {column}" if column else "results", **details)
+
+
+def _several(rows: pd.DataFrame, by: list[str], column: str) -> bool:
+    """Whether some group of the rows has several values of a column."""
+    return bool(rows.groupby(by, dropna=False)[column].nunique().max() > 1)
+
+
 def _axes(rows: pd.DataFrame) -> list[ScaledAxis]:
     """The scaled axes that make a place in these rows, as a place is told."""
-    return [axis for axis in place_axes() if axis.name in EVERYWHERE or axis.name in _further(rows)]
-
-
-def _further(rows: pd.DataFrame) -> list[str]:
-    """Scaled axes beyond width, density and depth along which some series is scaled."""
-    names = [axis.name for axis in place_axes() if axis.name in rows and axis.name not in EVERYWHERE]
-    counts = rows.groupby(["rule", "variant"], dropna=False)[names].nunique().max()
-    return [name for name in names if counts[name] > 1]
+    return [a for a in place_axes() if a.name in EVERYWHERE or (a.name in rows and _several(rows, SERIES, a.name))]
 
 
 def _varying(rows: pd.DataFrame, cell: list[str]) -> list[str]:
     """Swept axes of which some cell has several values, the one to judge first."""
-    names = swept_names(rows.columns)
-    counts = rows.groupby(cell, dropna=False)[names].nunique().max()
-    return [name for name in names if counts[name] > 1]
+    return [name for name in swept_names(rows.columns) if _several(rows, cell, name)]
 
 
 def _require(frame: pd.DataFrame) -> None:
     missing = [c for c in REQUIRED_COLUMNS if c not in frame.columns]
     if missing and len(frame.columns):
-        raise InputError(
-            f"columns are missing: {', '.join(missing)}",
-            where="results",
-            allowed=f"at least {', '.join(REQUIRED_COLUMNS)}",
-        )
+        raise _refusal(f"columns are missing: {', '.join(missing)}", allowed=f"at least {', '.join(REQUIRED_COLUMNS)}")
     if frame.empty:
-        raise InputError(
-            "there are no trials to judge", where="results", hint="run the study first: hptransfer run STUDY"
-        )
+        raise _refusal("there are no trials to judge", hint="run the study first: hptransfer run STUDY")
     if "study" in frame:
         names = sorted(frame["study"].dropna().astype(str).unique())
         if len(names) > 1:
-            raise InputError(
-                "rows of several studies are mixed", where="results", found=names, hint="judge one study at a time"
-            )
+            raise _refusal("rows of several studies are mixed", found=names, hint="judge one study at a time")
 
 
 def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -184,9 +180,8 @@ def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     grid = frame[frame["phase"] == "grid"]
     if grid.empty:
         found = {str(k): int(v) for k, v in frame["phase"].value_counts().items()}
-        raise InputError(
+        raise _refusal(
             "no rows of phase 'grid', the only ones that are judged",
-            where="results",
             found=found,
             hint="run the fan-out: hptransfer fanout STUDY",
         )
@@ -204,64 +199,53 @@ def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """
     if others.empty or not {*DESCRIBED_BY, "lr", "init_std", "seed"} <= set(grid.columns):
         return others.iloc[:0]
-    run = list(dict.fromkeys(["lr", "init_std", *_varying(grid, ["rule", "variant", *EVERYWHERE]), "seed"]))
+    run = list(dict.fromkeys(["lr", "init_std", *_varying(grid, [*SERIES, *EVERYWHERE]), "seed"]))
     recorded = dict.fromkeys([*DESCRIBED_BY, *SAME_SINCE_2, *swept_names(grid.columns)])
     described = [c for c in recorded if c in grid and c not in run and not grid[c].isna().all()]
-    cells = set(grid[described].itertuples(index=False, name=None))
-    there = set(grid[[*described, *run]].itertuples(index=False, name=None))
-    taken = [
-        cell in cells and (*cell, *values) not in there
-        for cell, values in zip(
-            others[described].itertuples(index=False, name=None),
-            others[run].itertuples(index=False, name=None),
-            strict=True,
-        )
-    ]
+    whole = [*described, *run]
+    cells, there = set(_tuples(grid, described)), set(_tuples(grid, whole))
+    pairs = zip(_tuples(others, described), _tuples(others, whole), strict=True)
+    taken = np.array([cell in cells and row not in there for cell, row in pairs])
     on_grid = np.logical_and.reduce([others[c].isin(grid[c].unique()) for c in run])
-    kept: pd.DataFrame = others[np.array(taken) & on_grid]
+    kept: pd.DataFrame = others[taken & on_grid]
     return kept
 
 
-def _numeric(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+def _tuples(rows: pd.DataFrame, columns: list[str]) -> list[tuple[object, ...]]:
+    return list(rows[columns].itertuples(index=False, name=None))
+
+
+def _numbers(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     """The rows with these columns as numbers."""
     found = {}
     for column in columns:
         try:
             found[column] = pd.to_numeric(rows[column]).astype(float)
         except (ValueError, TypeError) as error:
-            raise InputError("not a number", where=f"results, column {column}", found=str(error)) from None
+            raise _refusal("not a number", column, found=str(error)) from None
     return rows.assign(**found)
 
 
+def _in_range(values: pd.Series, low: float, high: float, allowed: str) -> None:
+    bad = values[~values.between(low, high)]
+    if len(bad):
+        raise _refusal("value out of range", str(values.name), found=bad.tolist()[0], allowed=allowed)
+
+
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Numbers within their ranges; without variant or depth, one of no name and 0."""
-    rows["variant"] = rows["variant"].fillna("").astype(str) if "variant" in rows else ""
-    rows["rule"] = rows["rule"].astype(str)
-    further = _further(rows)
-    numbers = (
-        "width",
-        "density",
-        "lr",
-        "seed",
-        "loss",
-        *further,
-        *({"init_std", "depth", "steps"} & set(rows.columns)),
+    """Numbers within their ranges; where rows do not say, the variant has no name and the depth is 0."""
+    rows = rows.assign(
+        rule=rows["rule"].astype(str),
+        variant=rows["variant"].fillna("").astype(str) if "variant" in rows else "",
+        depth=rows["depth"].fillna(0) if "depth" in rows else 0,
     )
-    rows = _numeric(rows, numbers)
-    rows["depth"] = rows["depth"].fillna(0).astype(int) if "depth" in rows else 0
-    bounds = {"width": (1, math.inf), "density": (1e-12, 1.0), "lr": (1e-300, 1e300), "seed": (0, math.inf)}
-    for column, (low, high) in {**bounds, **dict.fromkeys(further, (1e-12, math.inf))}.items():
-        bad = rows[column][~rows[column].between(low, high)]
-        if len(bad):
-            allowed = "a number above 0" + (", at most 1" if column == "density" else "")
-            allowed = "a whole number, 0 or above" if column == "seed" else allowed
-            raise InputError(
-                "value out of range", where=f"results, column {column}", found=bad.iloc[0], allowed=allowed
-            )
+    further = [axis.name for axis in _axes(rows) if axis.name not in EVERYWHERE]
+    optional = {"init_std", "steps"} & set(rows.columns)
+    rows = _numbers(rows, [*EVERYWHERE, *further, "lr", "seed", "loss", *optional])
+    for column in (*RANGES, *further):
+        _in_range(rows[column], *RANGES.get(column, ABOVE_0))
     rows["density"] = rows["density"].round(9)
-    if "trial_id" in rows:
-        rows = rows.drop_duplicates("trial_id")
-    return rows
+    return rows.drop_duplicates("trial_id") if "trial_id" in rows else rows
 
 
 def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
@@ -269,7 +253,7 @@ def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
     are not comparable. Scaled further, a series has a budget at each value of that axis."""
     if "steps" not in rows or rows["steps"].nunique() < 2:
         return rows
-    series = [rows[name] for name in ("rule", "variant", *_further(rows))]
+    series = [rows[name] for name in (*SERIES, *(a.name for a in _axes(rows) if a.name not in EVERYWHERE))]
     counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
     most = counts == counts.groupby(series).transform("max")
     steps = rows["steps"].where(most).groupby(series).transform("max")
@@ -287,37 +271,24 @@ def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     status = rows["status"].fillna("ok").astype(str)
     unknown = sorted(set(status) - {"ok", "diverged", "pruned"})
     if unknown:
-        raise InputError(
-            "unknown status", where="results, column status", found=unknown, allowed="ok, diverged, pruned"
-        )
+        raise _refusal("unknown status", "status", found=unknown, allowed="ok, diverged, pruned")
     rows = rows.assign(loss=rows["loss"].where(status != "diverged", math.nan))
     if pruned := int((status == "pruned").sum()):
         notes.append(f"{pruned} pruned rows were left out")
     kept = rows[status != "pruned"]
     if kept.empty:
-        raise InputError("every row is pruned: there is no final loss to judge", where="results")
+        raise _refusal("every row is pruned: there is no final loss to judge")
     if (kept["loss"] <= 0).any():
-        raise InputError(
-            "regret is relative to the loss, which must be above 0",
-            where="results, column loss",
-            found=float(kept["loss"].min()),
-        )
+        raise _refusal("regret is relative to the loss, which must be above 0", "loss", found=float(kept["loss"].min()))
     return kept
 
 
 def _with_value(rows: pd.DataFrame, swept: str, notes: list[str]) -> pd.DataFrame:
-    """The rows that have a value of the hyperparameter that is judged; it must be above 0."""
-    known = rows[swept].notna()
-    if left := int((~known).sum()):
+    """The rows that have a value of the hyperparameter that is judged; optima are sought in its log2."""
+    kept: pd.DataFrame = rows[rows[swept].notna()]
+    if left := len(rows) - len(kept):
         notes.append(f"{left} rows without a value of {swept} were left out")
-    kept: pd.DataFrame = rows[known]
-    if (kept[swept] <= 0).any():
-        raise InputError(
-            "value out of range",
-            where=f"results, column {swept}",
-            found=float(kept[swept].min()),
-            allowed="a number above 0: optima are sought in its log2",
-        )
+    _in_range(kept[swept], *ABOVE_0)
     return kept
 
 
@@ -328,7 +299,7 @@ def _one_slice(
 
     All stay where each value of it belongs to one of the judged one, as a decay set in proportion to 1/LR.
     """
-    if rows.groupby(cell)[other].nunique().max() < 2:
+    if not _several(rows, cell, other):
         return rows
     pairs = rows.drop_duplicates([*cell, swept, other]).groupby(cell)
     if all((pairs[name].nunique() == pairs.size()).all() for name in (swept, other)):
@@ -351,13 +322,11 @@ def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
     for column in (*SAME_IN_A_SERIES, *SAME_SINCE_2):
         if column not in rows or column in cell:
             continue
-        for _, part in rows.groupby(["rule", "variant"]):
+        for name, part in rows.groupby(SERIES):
             found = sorted(map(str, part[column].dropna().unique()))
             if len(found) > 1:
-                name = series_name(*part[["rule", "variant"]].iloc[0])
-                raise InputError(
-                    f"series '{name}' mixes several values of {column}",
-                    where="results",
+                raise _refusal(
+                    f"series '{series_name(*map(str, name))}' mixes several values of {column}",
                     found=found,
                     hint="tell them apart by the column `variant`",
                 )
@@ -369,9 +338,8 @@ def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
     if first["loss"].nunique(dropna=False) == 1 and doubled.groupby(place)["loss"].nunique(dropna=False).max() == 1:
         return
     differ = [c for c in first.columns if c not in {*place, "loss", "trial_id"} and first[c].astype(str).nunique() > 1]
-    raise InputError(
+    raise _refusal(
         "two runs share cell, value and seed but not the loss",
-        where="results",
         found={c: str(first.iloc[0][c]) for c in place},
         hint=f"they differ in {', '.join(differ) or 'nothing recorded'}; tell them apart by the column `variant`",
     )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from hptransfer.common.errors import InputError
+from hptransfer.study.axes import place_axes
 
 __all__ = [
     "CHINCHILLA",
@@ -70,7 +71,7 @@ class Chinchilla:
         )
 
     def loss(self, params: float) -> float:
-        """Loss in nats a token of a dense model of that many parameters, trained on its tokens."""
+        """Loss in nats per token of a dense model of that many parameters, trained on its tokens."""
         tokens = self.tokens_per_param * params
         return float(
             self.floor
@@ -209,30 +210,23 @@ def _linear(n: Array, y: Array, exponent: float) -> tuple[float, float, float]:
 def rule_gains(cells: pd.DataFrame, series: str, other: str, law: ComputeLaw = CHINCHILLA) -> pd.DataFrame:
     """Gain of `series` over `other` in every target both have, from `Judgement.cells`.
 
-    Columns: width, density, depth, gain_transferred (both at the transferred value), gain_tuned (each at its own best),
-    loss, other_loss, best, other_best. NaN where a loss is unknown or the law cannot reach it.
+    Columns: width, density, depth (and what else they are scaled along), gain_transferred (both at the transferred
+    value), gain_tuned (each at its own best), loss, other_loss, best, other_best. NaN where a loss is unknown or the
+    law cannot reach it.
     """
-    place = ["width", "density", "depth"]
+    place = [axis.name for axis in place_axes() if axis.name in cells]
     known = sorted(cells["series"].unique())
     for name in (series, other):
         if name not in known:
             raise InputError("no such series", found=name, allowed=", ".join(known))
-    columns = [*place, "transferred_loss", "min_loss"]
-    pair = cells[cells["series"] == series][columns].merge(
-        cells[cells["series"] == other][columns], on=place, suffixes=("", "_other")
+    named = {"transferred_loss": "loss", "min_loss": "best"}
+    own, others = (
+        cells[cells["series"] == name].rename(columns=named)[[*place, *named.values()]] for name in (series, other)
     )
-
-    def gains(a: str, b: str) -> list[float]:
-        return [compute_gain(x, y, law) for x, y in zip(pair[a], pair[b], strict=True)]
-
-    return pair[place].assign(
-        gain_transferred=gains("transferred_loss", "transferred_loss_other"),
-        gain_tuned=gains("min_loss", "min_loss_other"),
-        loss=pair["transferred_loss"],
-        other_loss=pair["transferred_loss_other"],
-        best=pair["min_loss"],
-        other_best=pair["min_loss_other"],
-    )
+    pair = own.merge(others.rename(columns=lambda name: name if name in place else f"other_{name}"), on=place)
+    for gain, loss in (("gain_transferred", "loss"), ("gain_tuned", "best")):
+        pair[gain] = [compute_gain(a, b, law) for a, b in zip(pair[loss], pair[f"other_{loss}"], strict=True)]
+    return pair[[*place, "gain_transferred", "gain_tuned", "loss", "other_loss", "best", "other_best"]]
 
 
 @dataclass(frozen=True, slots=True)

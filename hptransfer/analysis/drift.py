@@ -74,10 +74,8 @@ def drift_slopes(
 def _varies_alone(x: Array, others: Array) -> bool:
     if not others.size:
         return True
-    groups: dict[tuple[float, ...], set[float]] = {}
-    for value, other in zip(x.round(6), others, strict=True):
-        groups.setdefault(tuple(other), set()).add(float(value))
-    return any(len(values) > 1 for values in groups.values())
+    whole = np.column_stack([x.round(6), others])
+    return len(np.unique(others, axis=0)) < len(np.unique(whole, axis=0))
 
 
 def _slope(design: Array, column: int, optimum: Array, error: Array, df: float, confidence: float, path: Path) -> Slope:

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from numpy.polynomial.polynomial import polyder, polyval
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
@@ -29,6 +30,7 @@ from hptransfer.analysis.quadratic import parabola, powers
 __all__ = ["CellPoints", "LocalFit", "Noise", "Optimum", "OptimumStatus", "fit_optimum", "own_noise"]
 
 Array = NDArray[np.float64]
+Side = Literal["", "low", "high"]
 OptimumStatus = Literal["ok", "edge", "one-sided", "open", "flat", "few points", "one seed"]
 
 RISE_WEIGHT = 0.1
@@ -107,7 +109,7 @@ class Optimum:
 
     `vertex`, `low`, `high` are values of the hyperparameter (not logs); `log2`, `log2_low`, `log2_high` their log2.
     NaN where there is no fit; `low`/`high` are 0 and infinity on a side the data leave open, NaN without any noise
-    estimate. `curvature` is the loss rise a squared octave; `min_loss` the fitted loss there,
+    estimate. `curvature` is the loss rise per squared octave; `min_loss` the fitted loss there,
     without a fit the lowest mean; NaN where a single value was run, which says nothing of a minimum.
     """
 
@@ -122,7 +124,7 @@ class Optimum:
     n_diverged: int = 0
     best_seen: float = math.nan
     """log2 of the value with the lowest mean loss."""
-    side: Literal["", "low", "high"] = ""
+    side: Side = ""
     """Side of the grid on which values are missing, where the status is `edge` or `one-sided`."""
     step: float = math.nan
     """Median spacing of the values, octaves."""
@@ -233,7 +235,7 @@ def _near_minimum(points: CellPoints) -> tuple[Array, Array] | None:
 
 
 def _about_a_parabola(points: CellPoints) -> Noise | None:
-    """Noise about one parabola near the minimum with an offset a seed; None without a degree of freedom to spare.
+    """Noise about one parabola near the minimum with an offset per seed; None without a degree of freedom to spare.
 
     What the curve has beyond a parabola counts as noise too, which errs on the side of a wide interval.
     """
@@ -267,22 +269,23 @@ def fit_optimum(
     """
     cell = points if isinstance(points, CellPoints) else CellPoints.of(points)
     block, place, ceiling = _block(cell)
-    seen: dict[str, object] = {
-        "n_points": len(block),
-        "n_seeds": int(np.isfinite(cell.losses[:, block]).sum(axis=0).max(initial=0)),
-        "n_diverged": int(np.isinf(cell.losses).sum()),
-        "step": float(np.median(np.diff(cell.x))) if len(cell.x) > 1 else math.nan,
-        "ceiling": ceiling,
-    }
+    seen = Optimum(
+        "few points",
+        n_points=len(block),
+        n_seeds=int(np.isfinite(cell.losses[:, block]).sum(axis=0).max(initial=0)),
+        n_diverged=int(np.isinf(cell.losses).sum()),
+        step=float(np.median(np.diff(cell.x))) if len(cell.x) > 1 else math.nan,
+        ceiling=ceiling,
+    )
     if place < 0:
-        return Optimum("few points", **seen)  # type: ignore[arg-type]
+        return seen
     x = cell.x[block]
     means, unit, _, _ = value_means(cell.losses[:, block])
-    seen |= {"best_seen": float(x[place])}
+    seen = replace(seen, best_seen=float(x[place]))
     if len(block) < 4 or place in (0, len(block) - 1):
-        side = "low" if place == 0 and len(block) > 1 else "high" if place == len(block) - 1 and place else ""
+        side: Side = "low" if place == 0 and len(block) > 1 else "high" if place == len(block) - 1 and place else ""
         lowest = float(means[place]) if len(block) > 1 else math.nan
-        return Optimum("edge" if side else "few points", side=side, min_loss=lowest, **seen)  # type: ignore[arg-type]
+        return replace(seen, status="edge" if side else "few points", side=side, min_loss=lowest)
     known = noise or own_noise(cell)
     scale = known or _about_a_parabola(cell)
     floor = (ROUNDING * abs(float(means[place]))) ** 2
@@ -328,19 +331,19 @@ def _vertex(beta: Array) -> float:
     slope = beta[1:] * np.arange(1, len(beta))
     roots = np.roots(slope[::-1])
     real = roots.real[np.abs(roots.imag) < 1e-9]
-    bend = np.polynomial.polynomial.polyval(real, slope[1:] * np.arange(1, len(slope)))
+    bend = polyval(real, slope[1:] * np.arange(1, len(slope)))
     minima = real[bend > 0]
     return float(minima[np.argmin(np.abs(minima))]) if len(minima) else math.nan
 
 
-def _describe(fit: LocalFit, seen: dict[str, object], noisy: bool) -> Optimum:
+def _describe(fit: LocalFit, seen: Optimum, noisy: bool) -> Optimum:
     u = _vertex(fit.beta)
+    seen = replace(seen, min_loss=float(fit.means.min()), fit=fit)
     if not math.isfinite(u):
-        return Optimum("flat", min_loss=float(fit.means.min()), fit=fit, **seen)  # type: ignore[arg-type]
+        return replace(seen, status="flat")
     ends = fit.x - fit.origin
     if not ends[0] < u < ends[-1]:
-        side = "low" if u <= ends[0] else "high"
-        return Optimum("edge", side=side, min_loss=float(fit.means.min()), fit=fit, **seen)  # type: ignore[arg-type]
+        return replace(seen, status="edge", side="low" if u <= ends[0] else "high")
     low, high = _fieller(fit, u) if noisy else (math.nan, math.nan)
     gap = float(np.median(np.diff(fit.x))) / 4  # a value this near the vertex lies on neither side of it
     below, above = int((ends < u - gap).sum()), int((ends > u + gap).sum())
@@ -351,16 +354,15 @@ def _describe(fit: LocalFit, seen: dict[str, object], noisy: bool) -> Optimum:
         status = "one seed"
     elif low < ends[0] or high > ends[-1]:
         status = "open"
-    return Optimum(
-        status,
+    return replace(
+        seen,
+        status=status,
         log2=fit.origin + u,
         log2_low=fit.origin + low,
         log2_high=fit.origin + high,
-        curvature=float(np.polynomial.polynomial.polyval(u, np.polynomial.polynomial.polyder(fit.beta, 2))) / 2,
-        min_loss=float(np.polynomial.polynomial.polyval(u, fit.beta)),
+        curvature=float(polyval(u, polyder(fit.beta, 2))) / 2,
+        min_loss=float(polyval(u, fit.beta)),
         side=("low" if below < above else "high") if status == "one-sided" else "",
-        fit=fit,
-        **seen,  # type: ignore[arg-type]
     )
 
 

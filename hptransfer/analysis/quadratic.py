@@ -97,11 +97,11 @@ def _near(losses: Array, fewest: int) -> npt.NDArray[np.intp]:
 
 
 def _design(x: Array, crossed: bool) -> Array:
-    """Columns 1, xᵢ and ½xᵢ², then xᵢxⱼ when crossed, for places (runs, axes) seen from the centre."""
-    axes = x.shape[1]
+    """Columns 1, xᵢ and ½xᵢ², then xᵢxⱼ when crossed."""
     columns = [np.ones(len(x)), *x.T, *(0.5 * x.T**2)]
     if crossed:
-        columns += [x[:, i] * x[:, j] for i in range(axes) for j in range(i + 1, axes)]
+        one, other = np.triu_indices(x.shape[1], 1)
+        columns += [*(x[:, one] * x[:, other]).T]
     return np.stack(columns, axis=1)
 
 
@@ -109,15 +109,7 @@ def _unpack(solution: Array, centre: Array, crossed: bool, points: Array) -> Loc
     axes = len(centre)
     hessian = np.diag(solution[1 + axes : 1 + 2 * axes])
     if crossed:
-        rest = iter(solution[1 + 2 * axes :])
-        for i in range(axes):
-            for j in range(i + 1, axes):
-                hessian[i, j] = hessian[j, i] = next(rest)
-    return LocalQuadratic(
-        centre=np.asarray(centre, dtype=float),
-        value=float(solution[0]),
-        slope=solution[1 : 1 + axes],
-        hessian=hessian,
-        low=points.min(axis=0),
-        high=points.max(axis=0),
-    )
+        one, other = np.triu_indices(axes, 1)
+        hessian[one, other] = hessian[other, one] = solution[1 + 2 * axes :]
+    slope, low, high = solution[1 : 1 + axes], points.min(axis=0), points.max(axis=0)
+    return LocalQuadratic(np.asarray(centre, dtype=float), float(solution[0]), slope, hessian, low, high)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 
 from hptransfer.analysis.optimum import LocalFit, Optimum
@@ -92,7 +93,7 @@ def _loss_at(fit: LocalFit, u: float) -> _Loss:
     trusted = ends[fit.weights >= TRUSTED_WEIGHT]
     contrast = np.zeros(len(ends))
     if trusted[0] - 1e-6 <= u <= trusted[-1] + 1e-6:
-        return _Loss(u, True, contrast, float(np.polynomial.polynomial.polyval(u, fit.beta)), 0.0)
+        return _Loss(u, True, contrast, float(polyval(u, fit.beta)), 0.0)
     right = int(np.clip(np.searchsorted(ends, u), 1, len(ends) - 1))
     share = float(np.clip((u - ends[right - 1]) / (ends[right] - ends[right - 1]), 0.0, 1.0))
     contrast[right - 1], contrast[right] = 1 - share, share

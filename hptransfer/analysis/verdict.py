@@ -87,22 +87,18 @@ class Judgement:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values (unknown and unbounded numbers are None)."""
-        whole = {
+        return {
             "sentence": self.sentence,
             "stable": self.stable,
             "swept": self.swept,
-            "notes": self.notes,
-            "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            "cells": self.cells.to_dict("records"),
+            "notes": list(self.notes),
+            "verdicts": [plain(asdict(verdict)) for verdict in self.verdicts],
+            "cells": [plain(cell.row()) for cell in self.judged],
         }
-        document = plain(whole)
-        assert isinstance(document, dict)
-        return document
 
     def to_json(self) -> str:
         """The list of verdicts as JSON text."""
-        verdicts = plain([asdict(verdict) for verdict in self.verdicts])
-        return json.dumps(verdicts, indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(self.to_dict()["verdicts"], indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def judge(

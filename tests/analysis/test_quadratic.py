@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hptransfer.analysis.quadratic import flat_interval, local_quadratic
+from hptransfer.analysis.quadratic import flat_interval, local_quadratic, parabola, powers
 
 
 def test_a_parabola_in_one_axis_is_found_exactly() -> None:
@@ -56,3 +56,15 @@ def test_a_ridge_has_no_vertex_and_no_flat_range() -> None:
     assert fit is not None
     assert fit.vertex is None
     assert flat_interval(fit, 0, 0.005) is None
+
+
+def test_powers_are_the_columns_of_a_polynomial() -> None:
+    assert powers(np.array([2.0, -3.0]), 3).tolist() == [[1, 2, 4, 8], [1, -3, 9, -27]]
+
+
+def test_a_weighted_parabola_follows_the_runs_that_weigh() -> None:
+    """1 + 2u + 3u² at three places; a fourth run far off weighs nothing, whatever the order of the design."""
+    u = np.array([-1.0, 0.0, 1.0, 2.0])
+    losses, weights = np.array([2.0, 1.0, 6.0, 99.0]), np.array([1.0, 1.0, 1.0, 0.0])
+    for order in (2, 4):
+        assert parabola(powers(u, order), losses, weights) == pytest.approx([1, 2, 3])
