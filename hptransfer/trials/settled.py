@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import AXES, is_outside, source_file, version_of
+from hptransfer.common.seams import AXES, is_outside, version_of
 from hptransfer.scaling.rules import Rule, get_rule, rule_from_table, ships
 from hptransfer.study.base import TUNED_TRAINING, BaseHPs, TunedBase
 from hptransfer.study.file import with_overrides
@@ -115,11 +115,7 @@ def with_value(trial: Trial, name: str, value: float) -> Trial:
     axis = AXES.get(name)
     placed = axis.put(trial, value)
     if not isinstance(placed, Trial):
-        raise InputError(
-            "breaks the contract of its seam: `put` gives back the trial with the value",
-            where=f"grid.sweep.{name}",
-            found=f"{type(placed).__name__}, from {source_file(axis)}",
-        )
+        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
     if not is_outside(name):
         return placed
     version = {name: found} if (found := version_of(name)) else {}
