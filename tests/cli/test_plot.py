@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from command_line import check_refused, status_of
+
+from hptransfer.cli.plot import plot
+from hptransfer.report.plots import KINDS
 
 RESULTS = Path(__file__).parents[2] / "results" / "quickstart"
 
@@ -19,6 +23,12 @@ def test_pictures_of_the_kind_and_form_asked_for_are_written_and_named(
     named = capsys.readouterr().out.split()
     assert sorted(named) == sorted(str(Path("copy") / "plots" / path.name) for path in (here / "copy/plots").iterdir())
     assert all(Path(name).name.startswith("lr") and name.endswith(".svg") for name in named)
+
+
+def test_the_help_names_kinds_that_can_be_drawn() -> None:
+    named = re.search(r"Kinds: ([\w, \n]+);", plot.help or "")
+    assert named is not None
+    assert set(re.split(r",\s+", named[1])) <= set(KINDS)
 
 
 FAULTS = [

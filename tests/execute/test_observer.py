@@ -87,14 +87,15 @@ def test_rows_are_told_once_with_their_curve_and_only_those_of_this_run(tmp_path
 
 def test_a_row_is_safe_when_it_is_told(tmp_path: Path) -> None:
     class Looks(Observer):
-        found: bool | None = None
+        def __init__(self) -> None:
+            self.safe: list[bool] = []
 
         def stored(self, row: Mapping[str, Any], curve: Sequence[CurvePoint]) -> None:
-            self.found = row["trial_id"] in Store.open(str(tmp_path / "s")).ids()
+            self.safe.append(row["trial_id"] in Store.open(str(tmp_path / "s")).ids())
 
     looks = Looks()
     observed(tmp_path, [a_trial(0)], looks)
-    assert looks.found
+    assert looks.safe == [True]
 
 
 def test_counts_come_while_trials_run_and_last_when_none_does(tmp_path: Path) -> None:
