@@ -103,12 +103,12 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     """A step of the ordinary pack; `kind` is products and, after a colon, the precision. Also what it came to."""
     import torch
 
-    from hptransfer.training.build import corpus_of, initial_state, table_of
-    from hptransfer.training.optimizers import step_numbers
+    from hptransfer.training.build import batch_of, initial_state, table_of
     from hptransfer.training.process import prepare_process
     from hptransfer.training.program_cache import program_for
     from hptransfer.training.settings import WorkerSettings
     from hptransfer.training.sparse import products_of
+    from hptransfer.training.step_numbers import step_numbers
 
     products, _, precision = kind.partition(":")
     settings = WorkerSettings(device="cpu", products=products, compile=compiled)  # type: ignore[arg-type]
@@ -116,8 +116,8 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     trial = the_trial(width, density, precision or "bf16")
     program = program_for(trial, settings, device, 1)
     program.load(0, initial_state(trial, table_of(trial), program.layout))
-    batch = corpus_of(trial).batch(0, 0, BATCH, LENGTH)[None]
-    numbers = torch.tensor([step_numbers(trial.training, 10)])
+    batch = batch_of(trial, 0)[None]
+    numbers = torch.tensor([list(step_numbers(trial.training, 10).values())])
     return lambda: program.step(batch, numbers), products_of(table_of(trial), program.layout)
 
 

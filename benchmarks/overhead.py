@@ -11,7 +11,6 @@ Run it on a quiet machine.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import resource
 import tempfile
@@ -19,10 +18,9 @@ import time
 from pathlib import Path
 
 from common import CORES, Row, bound, show, write
-from rich.console import Console
 
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.columns import row_of
 from hptransfer.store.store import Store
@@ -79,8 +77,8 @@ def sweep(folder: Path, count: int) -> list[Row]:
         store.lock(),
         Runner(
             store,
-            lambda: make_executor("ray", settings, workers=CORES),
-            Progress(Console(file=io.StringIO())),
+            lambda: make_executor("ray", Launch(settings, workers=CORES)),
+            (),
             "overhead",
         ) as runner,
     ):

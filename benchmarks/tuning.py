@@ -10,7 +10,6 @@ Two questions, one command (`python benchmarks/tuning.py`), answers in results/b
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 from math import log2, nan
 from pathlib import Path
@@ -20,19 +19,20 @@ from typing import Any
 import numpy as np
 import optuna
 from common import CORES, Row, bound, row, show, write
-from rich.console import Console
 
 from hptransfer.analysis.quadratic import local_quadratic
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.proxy import tune
-from hptransfer.trials.proxy.space import Setting, mesh, proxy_trial
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import mesh
+from hptransfer.trials.settled import Settled
 
 LR = {"low": 2.0**-10, "high": 2.0**-2}
 INIT = {"low": 2.0**-6, "high": 2.0**-2}
@@ -81,8 +81,8 @@ class Bench:
         settings = WorkerSettings(device="cpu")
         return Runner(
             self.store,
-            lambda: make_executor(self._executor, settings, workers=CORES),
-            Progress(Console(file=io.StringIO())),
+            lambda: make_executor(self._executor, Launch(settings, workers=CORES)),
+            (),
             f"tuning-{self.source}",
             pack_trials=lambda trials, phase: packs_of(trials, phase, workers=CORES),
         )
@@ -90,16 +90,16 @@ class Bench:
     def search(self, runner: Runner, sampler: str, seed: int, trials: int) -> dict[str, Any]:
         """One search, its base.json."""
         study = study_of(self.source, sampler, seed, trials, batch=4)
-        return tune(study, runner, precision="fp32", data_id=self.data_id)
+        return tune(Settled(study, study.base.hps, "fp32", self.data_id), runner).document()
 
     def grid(self, runner: Runner) -> dict[str, Any]:
         """The exhaustive mesh at three seeds: best point of the mean loss, and the fitted LR around it."""
         study = study_of(self.source, "grid", 0, 4, 4)
-        setting = Setting(study, "fp32", self.data_id)
-        lrs = [point["lr"] for point in mesh({"lr": setting.space["lr"]}, LR_POINTS)]
-        inits = [point["init_std"] for point in mesh({"init_std": setting.space["init_std"]}, INIT_POINTS)]
+        proxy = Proxy(Settled(study, study.base.hps, "fp32", self.data_id))
+        lrs = [point["lr"] for point in mesh({"lr": proxy.space["lr"]}, LR_POINTS)]
+        inits = [point["init_std"] for point in mesh({"init_std": proxy.space["init_std"]}, INIT_POINTS)]
         points = [{"lr": lr, "init_std": init} for lr in lrs for init in inits]
-        trials = [[proxy_trial(setting, point, seed=seed) for seed in GRID_SEEDS] for point in points]
+        trials = [[proxy.trial(point, seed=seed) for seed in GRID_SEEDS] for point in points]
         rows = runner.run([trial for group in trials for trial in group], "tune")
         losses = np.array([_mean([rows[trial.id]["loss"] for trial in group]) for group in trials])
         best = points[int(np.nanargmin(losses))]

@@ -229,7 +229,7 @@ def _numbers(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 def _in_range(values: pd.Series, low: float, high: float, allowed: str) -> None:
     bad = values[~values.between(low, high)]
     if len(bad):
-        raise _refusal("value out of range", values.name, found=bad.iloc[0], allowed=allowed)
+        raise _refusal("value out of range", str(values.name), found=bad.tolist()[0], allowed=allowed)
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:

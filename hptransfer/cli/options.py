@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
+from hptransfer.common.choices import Device, GridSearch, Products
+from hptransfer.common.seams import EXECUTORS, OBSERVERS, Seam
 from hptransfer.store.file_names import RESULTS_FOLDER
 
 __all__ = [
@@ -26,6 +30,27 @@ __all__ = [
 
 Command = Callable[..., Any]
 
+
+class EntryName(click.ParamType):  # type: ignore[type-arg]  # older versions of click have no argument here
+    """The name of a seam's entry, judged by its form alone: nothing is imported. Completes with the built-in ones."""
+
+    name = "name"
+
+    def __init__(self, seam: Seam) -> None:
+        self.seam = seam
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is, or the seam's own refusal."""
+        if not self.seam.knows(value):
+            raise self.seam.refusal(value)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The built-in names that begin so."""
+        return [CompletionItem(name) for name in self.seam.built_in if name.startswith(incomplete)]
+
+
+SIZE = click.IntRange(min=1)
 STUDY = click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
 RESULTS = click.argument("results", metavar="RESULTS")
 SET = click.option(
@@ -47,61 +72,65 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead 
 BASE = click.option(
     "--base", "base_file", type=click.Path(path_type=Path), metavar="FILE", help="Take base HPs from this base.json."
 )
-SEARCH = click.option("--search", type=click.Choice(["fixed", "bracket"]), help="Override `grid.search`.")
+SEARCH = click.option("--search", type=click.Choice(get_args(GridSearch)), help="Override `grid.search`.")
 STORAGE = click.option(
     "--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db."
 )
 YES = click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking.")
 
 
-def working(command: Command) -> Command:
-    """The options of every command that trains."""
-    for option in reversed(
-        [
-            SET,
-            RESULTS_DIR,
-            click.option(
-                "--executor",
-                type=click.Choice(["local", "ray", "tune"]),
-                default="ray",
-                show_default=True,
-                help="Where trials run: in this process, on Ray, or as Ray Tune trials.",
-            ),
-            click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
-            click.option(
-                "--workers", type=click.IntRange(min=1), metavar="N", help="Workers; by default one a core or GPU."
-            ),
-            click.option(
-                "--device",
-                type=click.Choice(["auto", "cpu", "cuda"]),
-                default="auto",
-                show_default=True,
-                help="What trials train on.",
-            ),
-            click.option(
-                "--products",
-                type=click.Choice(["auto", "dense", "sparse"]),
-                default="auto",
-                show_default=True,
-                help="How sparse layers multiply.",
-            ),
-            click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
-        ]
-    ):
-        command = option(command)
-    return command
+def _together(*options: Command) -> Command:
+    """Several options as one decorator; help shows them in this order."""
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
-def targeted(command: Command) -> Command:
-    """The options that name a target: a rule applied at a width, depth and density."""
-    size = click.IntRange(min=1)
-    for option in reversed(
-        [
-            click.option("--rule", default="supar", show_default=True, metavar="RULE", help="Rule to apply."),
-            click.option("--width", type=size, metavar="N", help="Target width; by default the grid's largest."),
-            click.option("--depth", type=size, metavar="N", help="Target depth; by default the base depth."),
-            click.option("--density", metavar="D", help="Such as 0.0625 or 1/16; by default the grid's sparsest."),
-        ]
-    ):
-        command = option(command)
-    return command
+working = _together(
+    SET,
+    RESULTS_DIR,
+    click.option(
+        "--executor",
+        type=EntryName(EXECUTORS),
+        default="ray",
+        show_default=True,
+        metavar="NAME",
+        help="Where trials run: local (this process), ray, tune (Ray Tune trials) or package.module:Class.",
+    ),
+    click.option("--address", metavar="HOST:PORT", help="A running Ray cluster; by default Ray starts here."),
+    click.option("--workers", type=SIZE, metavar="N", help="Workers; by default one per core or GPU."),
+    click.option(
+        "--device",
+        type=click.Choice(get_args(Device)),
+        default="auto",
+        show_default=True,
+        help="What trials train on.",
+    ),
+    click.option(
+        "--products",
+        type=click.Choice(get_args(Products)),
+        default="auto",
+        show_default=True,
+        help="How sparse layers multiply.",
+    ),
+    click.option(
+        "--observe",
+        type=EntryName(OBSERVERS),
+        multiple=True,
+        metavar="NAME",
+        help="Tell package.module:Class too of counts, rows and the end (repeatable).",
+    ),
+    click.option(
+        "--same-numbers",
+        is_flag=True,
+        help="Keep the rows of an entry of your own whose source has changed; it comes to the same numbers.",
+    ),
+    click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
+)
+"""The options of every command that trains."""
+
+targeted = _together(
+    click.option("--rule", default="supar", show_default=True, metavar="RULE", help="Rule to apply."),
+    click.option("--width", type=SIZE, metavar="N", help="Target width; by default the grid's largest."),
+    click.option("--depth", type=SIZE, metavar="N", help="Target depth; by default the base depth."),
+    click.option("--density", metavar="D", help="Such as 0.0625 or 1/16; by default the grid's sparsest."),
+)
+"""The options that name a target: a rule applied at a width, depth and density."""

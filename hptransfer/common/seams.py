@@ -81,39 +81,42 @@ class Seam:
             f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
         )
 
-    def get(self, name: str) -> Any:
-        """The entry of that name, made once a process; one clear InputError where there is none or it breaks a rule.
+    def breach(self, name: str, thing: object, rule: str, found: str = "") -> InputError:
+        """The one message for an entry that breaks its contract: which rule, which entry, from which file."""
+        said = f"{name}, from {source_file(thing)}{found}"
+        hint = "docs/extending.md describes them; hptransfer.testing checks them"
+        return InputError(f"breaks the contract of its seam: {rule}", where=self.where, found=said, hint=hint)
 
-        An entry that is a class is called without arguments.
-        """
-        if name not in self.found:
-            self.found[name] = self._make(name)
-        return self.found[name]
-
-    def _make(self, name: str) -> Any:
+    def find(self, name: str) -> Any:
+        """What the name stands for, as it was written: a class is not called."""
         if not self.knows(name):
             raise self.refusal(name)
-        thing = import_entry(self.built_in.get(name, name), where=self.where, kind=self.kind)
-        file = source_file(thing)
+        return import_entry(self.built_in.get(name, name), where=self.where, kind=self.kind)
+
+    def get(self, name: str) -> Any:
+        """The entry of that name, made once a process."""
+        if name not in self.found:
+            self.found[name] = self.make(name)
+        return self.found[name]
+
+    def make(self, name: str) -> Any:
+        """An entry of that name; one clear InputError where there is none or it breaks a rule.
+
+        An entry that is a class is called without arguments, and so is a new one each time.
+        """
+        written = thing = self.find(name)
         if self.adapt:
-            thing = import_entry(self.adapt, where=self.where, kind=self.kind)(thing, name)
+            thing = import_entry(self.adapt, where=self.where, kind=self.kind)(written, name)
         if isinstance(thing, type):
             try:
                 thing = thing()
             except TypeError as error:
-                raise InputError(
-                    f"breaks the contract of its seam: a class is called without arguments ({error})",
-                    where=self.where,
-                    found=f"{name}, from {file}",
-                ) from None
+                rule = f"a class is called without arguments ({error})"
+                raise self.breach(name, written, rule) from None
         missing = [promise for promise in self.promises if not hasattr(thing, promise)]
         if missing:
-            raise InputError(
-                f"breaks the contract of its seam: every {self.kind} has {', '.join(self.promises)}",
-                where=self.where,
-                found=f"{name}, from {file}, lacks {', '.join(missing)}",
-                hint="docs/extending.md describes them; hptransfer.testing checks them",
-            )
+            rule = f"every {self.kind} has {', '.join(self.promises)}"
+            raise self.breach(name, written, rule, f", lacks {', '.join(missing)}")
         return thing
 
 

@@ -7,7 +7,6 @@ whose activations already drift in ten steps will not have a stable optimum.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,19 +18,22 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import TASKS, is_outside
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
-from hptransfer.study.base import BaseHPs
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
-from hptransfer.study.trial import NUMERICS_VERSION
-from hptransfer.tasks.data import open_corpus
+from hptransfer.study.trial import NUMERICS_VERSION, drop_since
+from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.models import resolve_factory
-from hptransfer.trials.grid import rule_of
+from hptransfer.trials.settled import Settled, rule_of
 
-__all__ = ["CheckReport", "check_study", "print_check"]
+__all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
 
 WIDEST = 1024
 """Wider cells are left out by default: the check is plain eager CPU work, and three widths show a slope."""
@@ -90,36 +92,47 @@ def _expected(study: Study) -> set[str]:
     return {split_series(name)[0] for name in study.verdict.expect_stable}
 
 
-def check_study(study: Study, base: BaseHPs, store: Store, data_id: str) -> CheckReport:
+def check_study(request: Request) -> CheckReport:
+    """The coordinate check by itself, kept in the study's results folder."""
+    store = Store.open(request.results, request.study.name)
+    with store.lock():
+        settled, _, _ = settled_by(request, store)
+        return coordinate_check_of(settled, store)
+
+
+def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
-    scope = scope_of(study)
-    digest = _digest(study, base, scope, data_id)
+    scope = scope_of(settled.study)
+    digest = check_digest(settled, scope)
     stored = store.read_json(CHECK_FILE)
     if isinstance(stored, Mapping) and stored.get("digest") == digest:
         return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
-    if not scope.axes or not scope.rules:
-        nothing = (
-            "the coordinate check has nothing to compare: one width and one density"
-            if scope.rules
-            else "no rule is expected to be stable, so no coordinate check was run"
-        )
+    if nothing := _nothing_to_check(settled.study, scope):
         return CheckReport(True, (nothing,), (), digest)
-    frame = _run(study, base, scope)
-    report = _judge(frame, study, scope, digest)
+    frame = _run(settled, scope)
+    report = _judge(frame, settled.study, scope, digest)
     store.write_frame(CHECK_FRAME_FILE, frame)
     store.write_json(CHECK_FILE, report.document())
     return report
 
 
-def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
+def _nothing_to_check(study: Study, scope: Scope) -> str:
+    if is_outside(study.trainer):
+        return f"the trainer {study.trainer} trains in a way of its own, so no coordinate check was run"
+    if not scope.rules:
+        return "no rule is expected to be stable, so no coordinate check was run"
+    return "" if scope.axes else "the coordinate check has nothing to compare: one width and one density"
+
+
+def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
     torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
-    corpus = open_corpus(study.data)
-    training = study.training
-    length = min(LENGTH, training.sequence_length)
-    build = resolve_factory(study.model, vocab_size=corpus.vocab_size, context=training.sequence_length)
+    study, base, training = settled.study, settled.hps, settled.study.training
+    task = TASKS.get(study.task)
+    data = task.open(study.data, settled.data_id)
+    small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
     return coordinate_check(
-        build,
-        corpus.batch(0, 0, BATCH, length),
+        resolve_factory(study.model, task.model_arguments(data, training)),
+        task.batch(data, 0, 0, training.model_copy(update=small)),
         widths=scope.widths,
         densities=scope.densities,
         rules=[rule_of(study, name) for name in scope.rules],
@@ -130,14 +143,11 @@ def _run(study: Study, base: BaseHPs, scope: Scope) -> pd.DataFrame:
             base=base.model_copy(update={"lr": study.check.lr or base.lr}),
             steps=study.check.steps,
             seeds=study.check.seeds,
-            optimizer=training.optimizer,
-            betas=(training.beta1, training.beta2),
-            momentum=training.momentum,
-            decay=training.decay,
-            eps=training.eps,
+            training=training,
             sparsity=study.sparsity,
             roles=study.model.roles,
         ),
+        loss=loss_of(task),
     )
 
 
@@ -157,15 +167,19 @@ def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> Chec
     return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
 
 
-def _digest(study: Study, base: BaseHPs, scope: Scope, data_id: str) -> str:
-    parts = {"model", "training", "sparsity", "check", "base"}
+def check_digest(settled: Settled, scope: Scope) -> str:
+    """16 digits of what decides the outcome of a check, and of nothing else."""
+    study = settled.study
+    parts = {"task", "model", "training", "sparsity", "check", "base"}
     what = [
-        study.model_dump(mode="json", include=parts),
-        base.model_dump(),
+        drop_since(study.model_dump(mode="json", include=parts)),
+        settled.hps.model_dump(),
         [scope.widths, scope.densities, [rule_of(study, name).digest() for name in scope.rules]],
-        [data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
+        [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
     ]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    if versions := settled.versions:
+        what.append(versions)
+    return digest_of(json.dumps(what, sort_keys=True), 16)
 
 
 def print_check(report: CheckReport) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 from hptransfer.analysis.results import Results, load_results
-from hptransfer.execute.progress import Counts, Progress
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.store.file_names import (
@@ -20,7 +18,7 @@ from hptransfer.store.file_names import (
 from hptransfer.store.folders import open_folder
 from hptransfer.store.store import Store
 
-__all__ = ["ReportingProgress", "refresh_outputs", "write_outputs"]
+__all__ = ["refresh_outputs", "write_outputs"]
 
 _SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
 
@@ -49,25 +47,3 @@ def write_outputs(store: Store) -> Results:
     save_plots(results, open_folder(store.uri, create=False))
     store.write_text(REPORT_FILE, render_report(results))
     return results
-
-
-class ReportingProgress(Progress):
-    """Progress that also rewrites report.html now and then, so that an open page follows a running study."""
-
-    def __init__(self, store: Store, every_s: float = 60.0) -> None:
-        super().__init__()
-        self._store, self._every = store, every_s
-        self._written, self._stored = time.monotonic(), -1
-
-    def update(self, counts: Counts) -> None:
-        """Show where the sweep stands, and refresh the report when there is news and time has passed.
-
-        The pause grows with what writing takes, so that reporting stays below a fiftieth of the run.
-        """
-        super().update(counts)
-        now = time.monotonic()
-        if counts.stored == self._stored or now - self._written < self._every:
-            return
-        self._store.write_text(REPORT_FILE, render_report(load_results(self._store.uri)))
-        self._stored, self._written = counts.stored, time.monotonic()
-        self._every = max(self._every, 50 * (self._written - now))

@@ -11,25 +11,32 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.seams import TRAINERS
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
-from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import Precision
+from hptransfer.store.file_names import FAILED_FOLDER
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.training.flops import TrialCost, cost_of
-from hptransfer.training.memory import micro_batches_for
+from hptransfer.training.calibrate import seconds_per_step
+from hptransfer.training.flops import TrialCost
+from hptransfer.training.memory import micro_batches_for, room_for_a_trial
+from hptransfer.training.process import device_of, workers_here
 from hptransfer.trials.bracket.search import expected_trials
+from hptransfer.trials.checks import study_warnings
 from hptransfer.trials.grid import trials_of
-from hptransfer.trials.proxy.space import Setting, check_tune, proxy_trial
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
 from hptransfer.trials.proxy.telescope import telescope_plan
+from hptransfer.trials.settled import Settled
 
-__all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "planned_work"]
+__all__ = ["CellPlan", "Load", "PhasePlan", "Plan", "Work", "make_plan", "plan_of", "planned_work"]
 
 MOST_TIMED_S = 5.0
-"""Seconds a step that is still timed; a timing takes a few of them."""
+"""Seconds per step that is still timed; a timing takes a few of them."""
 
 Costs = Mapping[str, TrialCost]
 Seconds = Callable[[Trial], float]
@@ -107,33 +114,50 @@ class Plan(Load):
         return asdict(self)
 
 
-def planned_work(
-    study: Study, base: BaseHPs, *, precision: Precision, data_id: str, tuned: bool, searched: bool = True
-) -> list[Work]:
+def plan_of(request: Request, *, calibrate: bool) -> Plan:
+    """The plan of a study against what its results folder holds. `calibrate`: time a few steps here."""
+    store = existing_store(request)
+    settled, base, _ = settled_by(request, store)
+    searched = request.base is None and settled.study.tune is not None
+    works = planned_work(settled, tuned=searched or base.tuned, searched=searched)
+    rows = store.read()[["trial_id", "phase", "status"]].to_dict("records") if store else []
+    return make_plan(
+        settled.study,
+        works,
+        rows,
+        failed=len(store.names(FAILED_FOLDER)) if store else 0,
+        workers=request.workers or workers_here(request.settings),
+        seconds_per_step=partial(seconds_per_step, settings=request.settings) if calibrate else None,
+        room=room_for_a_trial(request.settings, device_of(request.settings)),
+        warnings=study_warnings(settled.study),
+    )
+
+
+def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> list[Work]:
     """Every phase that `run` goes through. `tuned`: the base HPs come from a search, done or to be done;
     without `searched` it is left out, as with `--base`."""
-    works = []
-    if study.tune is not None and searched:
-        works += _search_work(Setting(study, precision, data_id))
-    grid = tuple(trials_of(study, base, precision=precision, data_id=data_id))
+    study = settled.study
+    works = _search_work(settled) if study.tune is not None and searched else []
+    grid = tuple(trials_of(settled))
     if study.grid.search == "fixed":
         return [*works, Work("grid", grid)]
-    expected, fixed = expected_trials(study, base, tuned=tuned)
+    expected, fixed = expected_trials(settled, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
     return [*works, Work("grid", tuple(shapes.values()), expected, instead_of=fixed)]
 
 
-def _search_work(setting: Setting) -> list[Work]:
-    tune = check_tune(setting.study)
-    finals = min(tune.finalists, tune.trials) * tune.finalist_seeds
+def _search_work(settled: Settled) -> list[Work]:
+    refuse_vain_search(settled.study)
+    proxy = Proxy(settled)
+    tune = proxy.tune
     if tune.strategy == "optuna":
-        proxy = (proxy_trial(setting, {}, seed=0),)
-        return [Work("tune", proxy, tune.trials, tune.batch), Work("tune", proxy, finals)]
+        alike = (proxy.trial({}, seed=0),)
+        return [Work("tune", alike, tune.trials, tune.batch), Work("tune", alike, proxy.planned - tune.trials)]
     works = [
-        Work("tune", (proxy_trial(setting, {}, seed=0, width=width),), points ** len(tune.space))
-        for width, points in telescope_plan(setting.study)
+        Work("tune", (proxy.trial({}, seed=0, width=width),), points ** len(tune.space))
+        for width, points in telescope_plan(proxy)
     ]
-    return [*works, Work("tune", works[-1].trials, finals)]
+    return [*works, Work("tune", works[-1].trials, proxy.planned - tune.trials)]
 
 
 def make_plan(
@@ -157,10 +181,11 @@ def make_plan(
     rows = list(rows)
     lots = _lots(works, {str(row["trial_id"]): str(row["phase"]) for row in rows})
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
-    costs = {key: cost_of(trial) for key, trial in shapes.items()}
+    costs = {key: TRAINERS.get(trial.trainer).cost(trial) for key, trial in shapes.items()}
     timing = None
     try:
-        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step else None
+        ours = all(trial.trainer == "packs" for trial in shapes.values())  # nobody can time the others
+        timing = _timing(lots, costs, seconds_per_step) if seconds_per_step and ours else None
     except OutOfMemoryError as error:  # not even the smallest fits here; the plan still says what it takes
         warnings = [*warnings, f"no time was estimated: {error}"]
 

@@ -6,8 +6,7 @@ worker. What is still running when the driver dies is the only thing lost.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,24 +16,32 @@ import click
 
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.errors import InputError
-from hptransfer.drive.check import check_study, print_check
-from hptransfer.drive.load_study import dump_study
-from hptransfer.drive.options import Options, stored_base, stored_precision
-from hptransfer.drive.outputs import ReportingProgress, refresh_outputs
+from hptransfer.common.files import digest_of
+from hptransfer.common.seams import OBSERVERS, is_outside
+from hptransfer.drive.check import coordinate_check_of, print_check
+from hptransfer.drive.entries import refuse_changed_sources
+from hptransfer.drive.outputs import refresh_outputs
+from hptransfer.drive.request import Request
+from hptransfer.drive.settle import stored_base, stored_precision
+from hptransfer.drive.tensors import store_tensors
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
 from hptransfer.store.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
 from hptransfer.store.folders import is_local
 from hptransfer.store.store import Store
-from hptransfer.study.base import BaseHPs
+from hptransfer.study.base import TunedBase
+from hptransfer.study.file import dump_study, with_overrides
 from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Study
+from hptransfer.study.study import Cell, Study
+from hptransfer.study.trial import Trial
 from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.bracket.search import Searched, bracket_study, expected_trials
-from hptransfer.trials.grid import grid_size, make_trial, trials_of, tuned_study, with_overrides
-from hptransfer.trials.proxy import planned_trials, tune
-from hptransfer.trials.proxy.space import check_tune
+from hptransfer.trials.bracket.search import BracketResult, bracket_study, expected_trials
+from hptransfer.trials.grid import grid_size, trials_of
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.proxy.proxy import refuse_vain_search
+from hptransfer.trials.settled import Settled
 
 __all__ = ["Phases", "run_study"]
 
@@ -48,85 +55,107 @@ class Phases:
     grid: bool = False
 
 
-def run_study(options: Options, phases: Phases) -> int:
+def run_study(request: Request, phases: Phases) -> int:
     """Run `phases` of a study and write its outputs; the exit status. A Ctrl-C is 130 and says how to resume."""
-    store = Store.open(options.results, options.study.name)
-    with store.lock(), ReportingProgress(store) as progress:
-        runner = Runner(store, _executor(options, store), progress, options.study.name)
-        try:
-            with runner:
-                passed = _run_phases(options, phases, store, runner)
-        except KeyboardInterrupt as stop:
-            kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
-            click.echo(f"hptransfer: {kept}; continue with: {options.command}", err=True)
-            return 130
-        sentence = refresh_outputs(store)
-    _say_goodbye(options, store, runner, sentence if phases.grid and passed else "", checked=passed)
+    observers = [OBSERVERS.make(name) for name in dict.fromkeys(("terminal", "page", *request.observe))]
+    store = Store.open(request.results, request.study.name)
+    settings = _settings_here(request.settings, store)
+    folder = store.uri if is_local(store.uri) else None
+    launch = Launch(settings, address=request.address, workers=request.workers, folder=folder)
+    runner = Runner(store, partial(make_executor, request.executor, launch), observers, request.study.name)
+    try:
+        with store.lock():
+            passed, sentence = _run_observed(request, phases, settings, store, runner)
+    except KeyboardInterrupt as stop:
+        kept = "everything that finished is stored" if isinstance(stop, Interrupted) else "stopped at once"
+        click.echo(f"hptransfer: {kept}; continue with: {request.command}", err=True)
+        return 130
+    _say_goodbye(request, store, runner, sentence, checked=passed)
     return 1 if runner.failed or not passed else 0
 
 
-def _run_phases(options: Options, phases: Phases, store: Store, runner: Runner) -> bool:
+def _run_observed(
+    request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner
+) -> tuple[bool, str]:
+    """Whether the coordinate check passed, and the verdict's sentence if the grid ran; observers hear of every end."""
+    sentence = ""
+    runner.observers.started(request.study, store.uri)
+    try:
+        with runner:
+            passed = _run_phases(request, phases, settings, store, runner)
+        judged = refresh_outputs(store)
+        sentence = judged if phases.grid and passed else ""
+        return passed, sentence
+    finally:
+        runner.observers.finished(runner.counts, sentence)
+
+
+def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
     """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
+    study, data_id = request.study, request.data_id
+    if not request.same_numbers:
+        refuse_changed_sources(study, store)
     if phases.grid:
-        _hold_cap(options)
+        _hold_cap(request)
     else:
-        check_tune(options.study)
-    precision = _settle_precision(options, store)
+        refuse_vain_search(study)
+    precision = stored_precision(study, store) or _calibrated(study, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
-        store.write_text(STUDY_FILE, dump_study(with_overrides(options.study, {"training.precision": precision})))
-    if phases.tune and options.base is None and options.study.tune is not None:
-        runner.expect(planned_trials(options.study))
-        base = tune(options.study, runner, precision=precision, data_id=options.data_id, storage_url=options.storage)
-        for warning in base.get("warnings", ()):
+        store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
+    if phases.tune and request.base is None and study.tune is not None:
+        base = tune(Settled(study, study.base.hps, precision, data_id), runner, storage_url=request.storage)
+        for warning in base.further.get("warnings", ()):
             click.echo(f"hptransfer: warning: {warning}", err=True)
     else:
-        base, _ = stored_base(options, store)
-        store.write_json(BASE_FILE, base)
-    study, hps = tuned_study(options.study, base)
+        base, _ = stored_base(request, store)
+        store.write_json(BASE_FILE, base.document())
+    settled = Settled.from_base(study, base, precision, data_id)
     if phases.check and study.check.enabled:
-        report = check_study(study, hps, store, options.data_id)
+        report = coordinate_check_of(settled, store)
         print_check(report)
         if not report.passed:
             click.echo("The sweep was not started: mend the model or the rule, or add --no-check.", err=True)
             return False
     if phases.grid:
-        _run_grid(options, study, hps, store, runner, precision, tuned=base.get("trials") != 0)
+        store_tensors(settled, store)
+        _run_grid(settled, base, store, runner)
     return True
 
 
-def _hold_cap(options: Options) -> None:
+def _hold_cap(request: Request) -> None:
     """Refuse a grid above its cap before anything is tuned for it; what tuning finds changes no number of trials."""
-    study = options.study
-    trials = grid_size(study)
-    if trials > study.grid.max_trials and not options.yes:
+    grid, trials = request.study.grid, grid_size(request.study)
+    if trials > grid.max_trials and not request.yes:
         raise InputError(
             "the grid is larger than its cap",
             where="grid",
             found=f"{trials} trials",
-            allowed=f"at most {study.grid.max_trials} (grid.max_trials)",
+            allowed=f"at most {grid.max_trials} (grid.max_trials)",
             hint="look at `hptransfer plan`, then add --yes",
         )
 
 
-def _run_grid(
-    options: Options, study: Study, hps: BaseHPs, store: Store, runner: Runner, precision: Precision, *, tuned: bool
-) -> None:
-    trials = trials_of(study, hps, precision=precision, data_id=options.data_id)
+def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -> None:
+    trials = trials_of(settled)
     runner.expect(0)
-    if study.grid.search == "fixed":
-        runner.submit(trials, "grid")
-        for _ in runner.results():
-            pass
+    if settled.study.grid.search == "fixed":
+        runner.run(trials, "grid")
         return
-    question = _digest([study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)])
+    question = question_of(settled, trials)
     if _answered(store, question):  # asked again, a search would look a little further: its noise estimate has grown
         return
-    expected, _ = expected_trials(study, hps, tuned=tuned)
+    expected, _ = expected_trials(settled, tuned=base.tuned)
     runner.expect(runner.counts.planned + round(expected))
-    found = bracket_study(study, hps, runner, precision=precision, data_id=options.data_id, tuned=tuned)
+    found = bracket_study(settled, runner, tuned=base.tuned)
     if not runner.failed:
         store.write_json(BRACKET_FILE, _bracket_document(found, question, len(trials)))
+
+
+def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
+    """16 digits that name what a bracket search is asked."""
+    said = [settled.study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)]
+    return digest_of("\n".join(said), 16)
 
 
 def _answered(store: Store, question: str) -> bool:
@@ -137,7 +166,7 @@ def _answered(store: Store, question: str) -> bool:
     )
 
 
-def _bracket_document(found: Searched, question: str, fixed: int) -> dict[str, Any]:
+def _bracket_document(found: BracketResult, question: str, fixed: int) -> dict[str, Any]:
     return {
         "question": question,
         "trials": sum(cell.trials for cell in found.cells),
@@ -147,63 +176,36 @@ def _bracket_document(found: Searched, question: str, fixed: int) -> dict[str, A
     }
 
 
-def _digest(texts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
+    """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
+    if is_outside(study.trainer):
+        return "fp32"
+    widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
+    exact = Settled(study, study.base.hps, "fp32", data_id)
+    dense = Cell(width=widest.width, depth=widest.depth)
+    return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
 
 
-def _settle_precision(options: Options, store: Store) -> Precision:
-    """The precision of this results folder: as the study says, as settled before, or by a short calibration now."""
-    study = options.study
-    precision = stored_precision(study, store)
-    if precision is None:
-        widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
-        trial = make_trial(
-            study,
-            base=study.base.hps,
-            width=widest.width,
-            density=1.0,
-            depth=widest.depth or study.base.depth,
-            rule=study.grid.rules[0],
-            seed=0,
-            precision="fp32",
-            data_id=options.data_id,
-        )
-        precision = calibrate_precision(trial, _settings(options, store))
-    return precision
-
-
-def _executor(options: Options, store: Store) -> Any:
-    folder = store.uri if is_local(store.uri) else None
-    return partial(
-        make_executor,
-        options.executor,
-        _settings(options, store),
-        address=options.address,
-        workers=options.workers,
-        folder=folder,
-    )
-
-
-def _settings(options: Options, store: Store) -> WorkerSettings:
-    """Worker settings with the folders that belong to this machine and these results."""
+def _settings_here(settings: WorkerSettings, store: Store) -> WorkerSettings:
+    """With the folders that belong to this machine and these results."""
     local = Path(store.uri).absolute() if is_local(store.uri) else None
     try:
         cache = str(cache_dir())
     except PermissionError:  # nowhere of our own to keep programs: they are compiled anew
         cache = None
     return replace(
-        options.settings,
+        settings,
         cache_dir=cache,
         checkpoint_dir=str(local / "checkpoints") if local else None,
         log_dir=str(local / "logs") if local else None,
     )
 
 
-def _say_goodbye(options: Options, store: Store, runner: Runner, sentence: str, *, checked: bool) -> None:
+def _say_goodbye(request: Request, store: Store, runner: Runner, sentence: str, *, checked: bool) -> None:
     """The closing message: what failed, the verdict in a sentence if the grid ran, the report, what to try next."""
     if runner.failed:
         click.echo(f"{len(runner.failed)} trials failed; their logs: {store.path_of(FAILED_FOLDER)}", err=True)
-    study = options.named
+    study = request.named
     if sentence:
         click.echo(sentence)
         follow_up = f"hptransfer verdict {store.uri}"

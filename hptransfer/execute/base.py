@@ -8,14 +8,15 @@ executor never retries, never reorders what it reports inside a pack and never r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
 from hptransfer.execute.pack import Pack
 from hptransfer.study.trial import Outcome, Trial
+from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["Executor", "FailureKind", "PackFailure", "PackReport"]
+__all__ = ["Executor", "FailureKind", "Launch", "PackFailure", "PackReport"]
 
 FailureKind = Literal["memory", "lost", "raised", "dropped"]
 
@@ -53,6 +54,20 @@ class PackReport:
         return tuple(trial for trial in self.pack.trials if trial.id not in done)
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What an executor is started with."""
+
+    settings: WorkerSettings = field(default_factory=WorkerSettings)
+    address: str | None = None
+    """Where workers are to be found, such as a running cluster (`host:port`); None: on this machine."""
+    workers: int | None = None
+    """Packs at the same time; None: one for each GPU, else one for every `settings.threads` cores."""
+    folder: str | None = None
+    """The results folder on this machine, for an executor that keeps records of its own; None: there is none."""
+    dashboard: bool = False
+
+
 class Executor(ABC):
     """Where packs run. Used by one thread."""
 
@@ -61,6 +76,10 @@ class Executor(ABC):
 
     stacks: bool = False
     """Whether a worker trains the trials of a pack side by side, as on a GPU, rather than one after another."""
+
+    @abstractmethod
+    def __init__(self, launch: Launch) -> None:
+        """Start. What of `launch` it cannot follow, an executor refuses with an InputError."""
 
     @abstractmethod
     def submit(self, pack: Pack) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ray
 
 from hptransfer.common.errors import InputError
-from hptransfer.training.settings import WorkerSettings
+from hptransfer.execute.base import Launch
 
 __all__ = ["Cluster", "join_cluster"]
 
@@ -42,27 +42,27 @@ class Cluster:
         return fit if self.most_workers is None else min(fit, self.most_workers)
 
 
-def join_cluster(settings: WorkerSettings, *, address: str | None, workers: int | None, dashboard: bool) -> Cluster:
-    """Join the cluster at `address` (`host:port` or `auto`; RAY_ADDRESS counts too), or start Ray here.
+def join_cluster(launch: Launch) -> Cluster:
+    """Join the cluster at `launch.address` (`host:port` or `auto`; RAY_ADDRESS counts too), or start Ray here.
 
     A Ray that runs in this process already is used and left running. Refuses, within ten seconds, an address where
     no Ray answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    address = address or os.environ.get("RAY_ADDRESS")
+    settings, address = launch.settings, launch.address or os.environ.get("RAY_ADDRESS")
     if ray.is_initialized():
         leave: Callable[[], None] = _nothing
     elif address is not None:
         _join(address)
         leave = ray.shutdown
     else:
-        leave = _start(settings, workers, dashboard)
+        leave = _start(launch)
     try:
         gpus = settings.device != "cpu" and _resources().get("GPU", 0) >= 1
         if settings.device == "cuda" and not gpus:
             raise InputError("there is no GPU in the Ray cluster", where="--device", found="cuda", allowed="auto, cpu")
-        return Cluster(gpus, settings.threads, workers, leave)
+        return Cluster(gpus, settings.threads, launch.workers, leave)
     except BaseException:
         leave()
         raise
@@ -77,7 +77,7 @@ def _nothing() -> None:
     return None
 
 
-def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Callable[[], None]:
+def _start(launch: Launch) -> Callable[[], None]:
     """Ray on this machine, in a folder of its own that goes with it."""
     if ray.util.get_node_ip_address() == _LOOPBACK:  # type: ignore[no-untyped-call]
         # Nothing but this machine can reach the ports, so Ray need not write a token into the home directory.
@@ -85,7 +85,8 @@ def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Ca
     folder = tempfile.mkdtemp(prefix="hpt-")
     short = len(folder) <= _LONGEST_TEMP
     cores = len(os.sched_getaffinity(0))
-    cpus = (workers or max(1, cores // settings.threads)) * settings.threads
+    threads = launch.settings.threads
+    cpus = (launch.workers or max(1, cores // threads)) * threads
 
     def leave() -> None:
         ray.shutdown()
@@ -94,9 +95,9 @@ def _start(settings: WorkerSettings, workers: int | None, dashboard: bool) -> Ca
     try:
         ray.init(
             address="local",
-            num_cpus=max(cpus, settings.threads),
-            num_gpus=0 if settings.device == "cpu" else None,
-            include_dashboard=dashboard,
+            num_cpus=max(cpus, threads),
+            num_gpus=0 if launch.settings.device == "cpu" else None,
+            include_dashboard=launch.dashboard,
             dashboard_host=_LOOPBACK,
             log_to_driver=False,
             logging_level=logging.ERROR,

@@ -7,10 +7,10 @@ import socket
 from collections import deque
 from importlib import import_module
 
-from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.common.errors import InputError
+from hptransfer.execute.base import Executor, Launch, PackFailure, PackReport
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.worker import run_pack
-from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["LocalExecutor"]
 
@@ -20,11 +20,19 @@ class LocalExecutor(Executor):
 
     workers = 1
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, launch: Launch) -> None:
+        if launch.address is not None:
+            raise InputError(
+                "the local executor uses no cluster", where="--address", found=launch.address, hint="drop it"
+            )
+        if launch.workers not in (None, 1):
+            raise InputError(
+                "the local executor is one process", where="--workers", found=launch.workers, hint="use --executor ray"
+            )
         # Now rather than inside the first pack: Python cannot be interrupted cleanly while it loads torch.
         import_module("hptransfer.training.packs")
-        self._settings = settings
-        self.stacks = import_module("hptransfer.training.process").device_of(settings).type == "cuda"
+        self._settings = launch.settings
+        self.stacks = import_module("hptransfer.training.process").device_of(launch.settings).type == "cuda"
         self._waiting: deque[Pack] = deque()
         self._draining = False
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.pack import Pack
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.training.flops import cost_of
 from hptransfer.training.settings import BUCKETS
 
 __all__ = ["MOST_ON_CPU", "packs_of"]
@@ -19,7 +19,8 @@ MOST_ON_CPU = 8
 def packs_of(
     trials: Iterable[Trial], phase: Phase, *, workers: int = 1, stacked: bool = False, most: int | None = None
 ) -> list[Pack]:
-    """Group `trials` by shape into packs of at most `most`, longest first.
+    """Group `trials` by shape into packs of at most `most`, or of one where their trainer takes them singly; longest
+    first.
 
     A shape's trials are spread over the workers where they are few; a shape with fewer trials than workers makes
     packs of one. `stacked`: a worker trains the trials of a pack side by side, so by default a pack is as large as a
@@ -32,8 +33,9 @@ def packs_of(
         by_shape[trial.shape_key].append(trial)
     packs: list[Pack] = []
     for group in by_shape.values():
-        cost = cost_of(group[0]).flops_dense
-        size = max(1, min(most, -(-len(group) // share)))
+        trainer = TRAINERS.get(group[0].trainer)
+        cost = trainer.cost(group[0]).flops_dense
+        size = max(1, min(most, -(-len(group) // share))) if trainer.together else 1
         packs += [
             Pack(phase, tuple(group[start : start + size]), cost=cost * len(group[start : start + size]))
             for start in range(0, len(group), size)

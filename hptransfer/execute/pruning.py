@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from typing import Literal
 
 import optuna
 from optuna.trial import TrialState
 from pydantic import Field
 
+from hptransfer.common.choices import PrunerName
 from hptransfer.study.pieces import Spec
 from hptransfer.study.trial import Trial
 
-__all__ = ["PastRun", "PrunerName", "Pruning", "make_pruner"]
+__all__ = ["PastRun", "Pruning", "make_pruner"]
 
-PrunerName = Literal["median", "hyperband", "successive_halving"]
 Rungs = tuple[tuple[int, float], ...]
 
 

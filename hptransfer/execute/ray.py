@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.base import Executor, Launch, PackFailure, PackReport
 from hptransfer.execute.cluster import join_cluster
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.worker import redirect_output, run_pack
@@ -24,17 +24,10 @@ __all__ = ["RayExecutor", "failure_of"]
 class RayExecutor(Executor):
     """Long-lived Ray workers that carry packs: a GPU each, or `settings.threads` cores each."""
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        *,
-        address: str | None = None,
-        workers: int | None = None,
-        dashboard: bool = False,
-    ) -> None:
-        self._cluster = join_cluster(settings, address=address, workers=workers, dashboard=dashboard)
+    def __init__(self, launch: Launch) -> None:
+        self._cluster = join_cluster(launch)
         # "auto" is settled here: a task without a GPU must not reach for one that Ray gave to another.
-        settings = dataclasses.replace(settings, device="cuda" if self._cluster.gpus else "cpu")
+        settings = dataclasses.replace(launch.settings, device="cuda" if self._cluster.gpus else "cpu")
         self.stacks = self._cluster.gpus
         self._settings = ray.put(settings)
         self._train = ray.remote(_train).options(

@@ -26,15 +26,15 @@ import pyarrow as pa
 
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.observer import Counts, Observer, Observers
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.packing import packs_of
-from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.pruning import Pruning
 from hptransfer.execute.tally import Tally
 from hptransfer.store.columns import curves_of, row_of
 from hptransfer.store.file_names import FAILED_FOLDER, RUNNING_FILE
 from hptransfer.store.store import Store
-from hptransfer.study.trial import Phase, Trial
+from hptransfer.study.trial import Outcome, Phase, Trial
 
 __all__ = ["Interrupted", "Row", "Runner"]
 
@@ -69,14 +69,16 @@ class Runner:
         self,
         store: Store,
         make_executor: Callable[[], Executor],
-        progress: Progress,
+        observers: Sequence[Observer],
         study_name: str,
         *,
         pack_trials: PackTrials | None = None,
         failures_in_a_row: int = 10,
         lost_retries: int = 3,
     ) -> None:
-        self.store, self._make_executor, self._progress, self._study = store, make_executor, progress, study_name
+        self.store, self._make_executor, self._study = store, make_executor, study_name
+        self.observers = Observers(observers)
+        """Told here of counts, rows and failures; whoever knows the study tells them when it starts and is finished."""
         self._pack_trials, self._most_failures, self._most_losses = pack_trials, failures_in_a_row, lost_retries
         self.failed: dict[str, str] = {}
         """Trials that could not be run, by id, and the last line of why."""
@@ -234,16 +236,16 @@ class Runner:
     def _take_all(self, reports: Sequence[PackReport]) -> None:
         """Store what finished, packs that came back together as one part, before anything else is decided."""
         rows: list[Row] = []
-        curves: list[Row] = []
+        outcomes: list[Outcome] = []
         for report in reports:
             trials = {trial.id: trial for trial in report.pack.trials}
-            for outcome in report.outcomes:
-                rows.append(row_of(self._study, report.pack.phase, trials[outcome.trial_id], outcome))
-                curves += curves_of(outcome)
+            rows += [row_of(self._study, report.pack.phase, trials[o.trial_id], o) for o in report.outcomes]
+            outcomes += report.outcomes
         if rows:
-            self.store.append(rows, curves)
-        for row in rows:
+            self.store.append(rows, [point for outcome in outcomes for point in curves_of(outcome)])
+        for row, outcome in zip(rows, outcomes, strict=True):
             self._finish(row)
+            self.observers.stored(row, outcome.curve)
         for report in reports:
             self._take(report)
         self._ready.append(iter(rows))
@@ -289,7 +291,7 @@ class Runner:
         name = f"{FAILED_FOLDER}/{trial.id}.log"
         described = json.dumps(trial.canonical(), sort_keys=True)
         self.store.write_text(name, f"{says}\n\n{failure.text.rstrip()}\n\ntrial: {described}\n")
-        self._progress.message(f"trial {trial.id} failed: {self.failed[trial.id]} ({self.store.path_of(name)})")
+        self.observers.message(f"trial {trial.id} failed: {self.failed[trial.id]} ({self.store.path_of(name)})")
         self._streak += 1
         if self._streak >= self._most_failures:
             raise WorkError(
@@ -301,10 +303,8 @@ class Runner:
 
     def _note(self, last: bool = False) -> None:
         counts = self.counts
-        if last:
-            self._progress.finish(counts)
-        elif self._executor is not None:
-            self._progress.update(counts)
+        if last or self._executor is not None:
+            self.observers.counted(counts)
         now = time.monotonic()
         if not last and now - self._noted < _RUNNING_EVERY_S:
             return

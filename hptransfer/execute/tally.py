@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from hptransfer.execute.base import PackReport
+from hptransfer.execute.observer import Counts
 from hptransfer.execute.pack import Pack
-from hptransfer.execute.progress import Counts
 
 __all__ = ["Tally"]
 

@@ -15,13 +15,14 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 from ray import tune
 from ray.tune.search import Searcher
 
 from hptransfer.common.errors import WorkError
-from hptransfer.execute.base import Executor, FailureKind, PackFailure, PackReport
+from hptransfer.execute.base import Executor, FailureKind, Launch, PackFailure, PackReport
 from hptransfer.execute.cluster import join_cluster
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.pruning import Pruning
@@ -41,22 +42,13 @@ _LEAVE_S = 5.0
 class TuneExecutor(Executor):
     """`Tuner.fit` in a thread of its own: a searcher hands it packs as they are submitted, a callback brings reports.
 
-    `callbacks` are further Ray Tune callbacks of yours; `verbose` is Tune's own (0 is silent).
+    Tune's own results go to the subfolder `ray` of the study's. `callbacks` are further Ray Tune callbacks of yours;
+    `verbose` is Tune's own (0 is silent).
     """
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        *,
-        address: str | None = None,
-        workers: int | None = None,
-        dashboard: bool = False,
-        folder: str | None = None,
-        callbacks: tuple[tune.Callback, ...] = (),
-        verbose: int = 0,
-    ) -> None:
-        self._cluster = join_cluster(settings, address=address, workers=workers, dashboard=dashboard)
-        settings = dataclasses.replace(settings, device="cuda" if self._cluster.gpus else "cpu")
+    def __init__(self, launch: Launch, *, callbacks: tuple[tune.Callback, ...] = (), verbose: int = 0) -> None:
+        self._cluster = join_cluster(launch)
+        settings = dataclasses.replace(launch.settings, device="cuda" if self._cluster.gpus else "cpu")
         self.stacks = self._cluster.gpus
         self._packs = _Packs()
         self._reports: queue.Queue[PackReport | BaseException] = queue.Queue()
@@ -79,7 +71,7 @@ class TuneExecutor(Executor):
             ),
             run_config=tune.RunConfig(
                 name=f"packs-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
-                storage_path=folder or tempfile.mkdtemp(prefix="hpt-tune-"),
+                storage_path=_storage(launch.folder),
                 callbacks=[_Bring(self._packs, self._reports), *callbacks],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -122,6 +114,13 @@ class TuneExecutor(Executor):
         self._packs.waiting.put(None)
         self._thread.join(_LEAVE_S if self._flying else _END_S)
         self._cluster.leave()
+
+
+def _storage(folder: str | None) -> str:
+    """Where Tune keeps its own results: in a subfolder of the study's, or for lack of one in one of its own."""
+    if folder is None:
+        return tempfile.mkdtemp(prefix="hpt-tune-")
+    return f"{folder}/ray" if "://" in folder else str(Path(folder).absolute() / "ray")
 
 
 class _Live:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hptransfer.common.errors import OutOfMemoryError
+from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import PackFailure, PackReport
 from hptransfer.execute.pack import Pack
 from hptransfer.study.trial import Outcome, Trial
@@ -30,10 +31,11 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
     outcomes: list[Outcome] = []
     failure: PackFailure | None = None
     # Imported here: a driver that only hands packs on need not load torch's training stack.
-    from hptransfer.training.packs import train_pack
+    from hptransfer.training.process import prepare_process
 
     try:
-        for outcome in train_pack(pack.trials, settings, pack.pruning):
+        prepare_process(settings)  # before an outside trainer is looked for: it says where the user's modules are
+        for outcome in TRAINERS.get(pack.trials[0].trainer).train(pack.trials, settings, pack.pruning):
             outcomes.append(outcome)
             if len(outcomes) < len(pack.trials) and stop():
                 failure = PackFailure("dropped")

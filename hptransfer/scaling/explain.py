@@ -5,19 +5,23 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 
 __all__ = ["ROW_KEYS", "cautions", "explain_rows", "explain_text", "export_text"]
+
+_TORCH = {"adamw": ("AdamW", ', "eps": eps'), "sgd": ("SGD", "")}
+"""Of a rule's table, the optimizer in `torch.optim` and what its param groups hold besides."""
 
 LEAST_REASON = 30
 """Columns of a terminal below which a reason is better off on a line of its own."""
@@ -128,7 +132,14 @@ def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str 
         text: str = yaml.safe_dump([dict(row) for row in rows], sort_keys=False, allow_unicode=True)
         return text
     if form != "python":
-        raise InputError("unknown export format", where="format", found=form, allowed="json, yaml, python")
+        raise InputError("unknown export format", where="format", found=form, allowed=", ".join(get_args(ExportForm)))
+    if optimizer not in _TORCH:
+        raise InputError(
+            "the Python snippet needs torch alone, which has no such optimizer",
+            where="training.optimizer",
+            found=optimizer,
+            allowed=f"{', '.join(_TORCH)}; or the formats json and yaml, which name every tensor's settings",
+        )
     # A tied name is no parameter of its own: it appears for its multiplier only.
     tensors = "".join(
         f"    {row['name']!r}: ({row['init']!r}, {row['init_std'] or 0.0!r}, {row['density']!r}, {row['lr_scale']!r},"
@@ -142,7 +153,7 @@ def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str 
         if row["multiplier_at"]
     )
     base_lr = next(row["lr"] / row["lr_scale"] for row in rows)
-    kind, eps = ("AdamW", ', "eps": eps') if optimizer == "adamw" else ("SGD", "")
+    kind, eps = _TORCH[optimizer]
     snippet = _SNIPPET.replace("@TENSORS@", tensors).replace("@MULTIPLIERS@", multipliers)
     return snippet.replace("@LR@", repr(base_lr)).replace("@KIND@", kind).replace("@EPS@", eps)
 

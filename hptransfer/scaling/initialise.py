@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hptransfer.common.seams import METHODS
 from hptransfer.scaling.table import TensorScale
-from hptransfer.sparsity.masks import generator, make_mask
+from hptransfer.sparsity.masks import generator
+from hptransfer.sparsity.methods.base import checked_mask
 from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["initial_tensor", "mask_of"]
@@ -33,22 +35,10 @@ def initial_tensor(scale: TensorScale, seed: int, sparsity: SparsitySpec) -> tup
 
 
 def mask_of(scale: TensorScale, seed: int, sparsity: SparsitySpec) -> Tensor | None:
-    """The tensor's mask, or None if it is dense."""
+    """The mask that the tensor starts with, or None if it is dense."""
     if scale.density == 1.0:
         return None
-    return make_mask(
-        scale.shape,
-        _asked_density(scale, sparsity),
-        kind=sparsity.kind,
-        seed=seed,
-        name=scale.name,
-        out_dims=scale.out_dims,
+    mask = METHODS.get(sparsity.method).first_mask(
+        scale.shape, scale.nonzeros, sparsity=sparsity, seed=seed, name=scale.name, out_dims=scale.out_dims
     )
-
-
-def _asked_density(scale: TensorScale, sparsity: SparsitySpec) -> float:
-    """The realised density asks for exactly the realised count again, but n:m wants its own fraction."""
-    if ":" not in sparsity.kind:
-        return scale.density
-    keep, _, of = sparsity.kind.partition(":")
-    return int(keep) / int(of)
+    return checked_mask(mask, scale.shape, scale.nonzeros, method=sparsity.method, of="first_mask", name=scale.name)

@@ -72,7 +72,8 @@ def parametrize(
     """Build `build(width=…)` and apply the rule to it.
 
     `base` are the HPs tuned at `base_width`, dense. `roles` names roles by parameter pattern where they cannot be
-    told. A base wider than the target is refused unless `allow_narrower` says that it is meant.
+    told, `optimizer` is the table of the rule. A base wider than the target is refused unless `allow_narrower` says
+    that it is meant. Masks are those that the sparsity's method starts with; what moves them is the trainer's affair.
     """
     if width < base_width and not allow_narrower:
         raise InputError(
@@ -81,7 +82,7 @@ def parametrize(
             found=f"width {width}, base_width {base_width}",
             hint="swap them, or say allow_narrower=True if you mean it",
         )
-    named = get_rule(rule) if isinstance(rule, str) else rule
+    named = get_rule(rule)
     if named.uses_depth and (depth is None or base_depth is None):
         raise InputError(
             f"the rule '{named.name}' scales with depth",
@@ -95,7 +96,7 @@ def parametrize(
         base_width=base_width,
         rule=named,
         depth=depth,
-        base_depth=base_depth if base_depth is not None else depth,
+        base_depth=base_depth,
         optimizer=optimizer,
         decay=decay,
         density=density,
@@ -166,7 +167,7 @@ def _groups(model: nn.Module, table: Sequence[TensorScale], optimizer: str) -> l
                 "lr": scales[0].lr,
                 "lr_scale": lr_scale,
                 "weight_decay": weight_decay,
-                **({"eps": eps} if optimizer == "adamw" else {}),
+                **({"eps": eps} if optimizer != "sgd" else {}),
             }
         )
     return groups

@@ -48,11 +48,12 @@ Role = Literal["embedding", "hidden", "residual", "readout", "vector"]
 Quantity = Literal["init_std", "lr", "weight_decay", "eps", "multiplier"]
 """`weight_decay` comes on top of the decay mode, which already holds lr × decay when it is `independent`."""
 
+ResidualInit = Literal["gpt2", "none"]
+
 ROLES: tuple[Role, ...] = get_args(Role)
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 _TABLES = tuple(OPTIMIZERS.built_in)
 """Tables by name; an outside optimizer may have its own, under its qualified name."""
-_RESIDUAL_INITS = ("gpt2", "none")
 # A forward multiplier on a hidden matrix or a vector is the same as another init and LR, so it has no place of its own.
 _MULTIPLIED: tuple[Role, ...] = ("embedding", "residual", "readout")
 
@@ -94,7 +95,7 @@ class Rule:
     name: str
     tables: Mapping[str, Table]
     attention: Exponents = NO_CHANGE
-    residual_init: Literal["gpt2", "none"] = "gpt2"
+    residual_init: ResidualInit = "gpt2"
     note: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -190,12 +191,12 @@ def rule_from_table(name: str, table: Mapping[str, Any]) -> Rule:
     if not tables:
         raise InputError("a rule needs a table for an optimizer", where=where, allowed=", ".join(_TABLES))
     residual_init = table.get("residual_init", like.residual_init if like else "gpt2")
-    if residual_init not in _RESIDUAL_INITS:
+    if residual_init not in get_args(ResidualInit):
         raise InputError(
             "not a way to start residual projections",
             where=f"{where}.residual_init",
             found=residual_init,
-            allowed=", ".join(_RESIDUAL_INITS),
+            allowed=", ".join(get_args(ResidualInit)),
         )
     attention = like.attention if like else NO_CHANGE
     if "attention" in table:
@@ -325,8 +326,10 @@ def register_rule(rule: Rule) -> Rule:
     return _known.setdefault(rule.name, rule)
 
 
-def get_rule(name: str) -> Rule:
-    """The rule of this name; refuses an unknown one and lists the known ones."""
+def get_rule(name: str | Rule) -> Rule:
+    """The rule of this name, or the rule itself; refuses an unknown one and lists the known ones."""
+    if isinstance(name, Rule):
+        return name
     if name not in _known:
         raise InputError("unknown rule", where="rule", found=name, allowed=", ".join(_known))
     return _known[name]

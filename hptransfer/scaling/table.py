@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import METHODS
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.facts import Survey, TensorFacts, Use
@@ -148,10 +149,11 @@ def _is_sparse(fact: TensorFacts, sparsity: SparsitySpec) -> bool:
 
 def _scale(target: Target, fact: TensorFacts, nonzeros: int) -> TensorScale:
     density = nonzeros / math.prod(fact.shape)
+    seen = METHODS.get(target.sparsity.method).rule_density(density, target.sparsity) if density < 1 else 1.0
 
-    def factor(quantity: Quantity, role: Role = fact.role) -> float:
-        cell = target.rule.cell(target.optimizer, role, quantity)
-        return cell.factor(width=fact.width, density=density, depth=target.depth_ratio, width_out=fact.width_out)
+    def factor(quantity: Quantity) -> float:
+        cell = target.rule.cell(target.optimizer, fact.role, quantity)
+        return cell.factor(width=fact.width, density=seen, depth=target.depth_ratio, width_out=fact.width_out)
 
     lr_scale = factor("lr")
     decay = 0.0 if fact.role == "vector" else target.base.weight_decay * factor("weight_decay")

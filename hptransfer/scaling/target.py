@@ -16,7 +16,11 @@ __all__ = ["Target"]
 
 @dataclass(frozen=True)
 class Target:
-    """One model to be scaled. `build` is called as build(width=…, depth=…); depths of None leave depth alone."""
+    """One model to be scaled. `build` is called as build(width=…, depth=…); depths of None leave depth alone.
+
+    The one builder of targets: a base depth that is not given is the target's own, and whoever leaves a setting out
+    gets it as it stands here.
+    """
 
     build: Callable[..., nn.Module]
     width: int
@@ -25,6 +29,7 @@ class Target:
     depth: int | None = None
     base_depth: int | None = None
     optimizer: str = "adamw"
+    """The rule's table: `adamw`, `sgd`, or that of another optimizer."""
     decay: DecayMode = "independent"
     density: float = 1.0
     sparsity: SparsitySpec = field(default_factory=SparsitySpec)
@@ -33,6 +38,10 @@ class Target:
     roles: Mapping[str, str] = field(default_factory=dict)
     queries: tuple[str, ...] = ()
     """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
+
+    def __post_init__(self) -> None:
+        if self.base_depth is None:
+            object.__setattr__(self, "base_depth", self.depth)
 
     @property
     def depth_ratio(self) -> float:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from hptransfer.common.cache import cache_dir as users_cache
+from hptransfer.common.choices import Products
 from hptransfer.common.files import digest_of, whole_file
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
@@ -75,7 +75,7 @@ class Timing:
 
 def choose_products(
     layers: Mapping[str, LayerShape],
-    products: Literal["auto", "dense", "sparse"],
+    products: Products,
     device: torch.device,
     cache_dir: str | None = None,
 ) -> frozenset[str]:

@@ -29,7 +29,10 @@ def generator(seed: int, name: str, purpose: str) -> torch.Generator:
 def nonzero_count(
     shape: Sequence[int], density: float, *, kind: str = "random", out_dims: Sequence[int] = (0,), name: str = ""
 ) -> int:
-    """How many weights `make_mask` keeps; at least one a tensor (`random`) or an output row (`row`)."""
+    """The count that a density comes to: at least one weight per tensor (`random`) or per output row (`row`).
+
+    The one place where a density becomes a count; from here on masks are asked for by their count.
+    """
     rows, fan_in = _rows_and_fan_in(shape, out_dims)
     _check(density, kind, fan_in, name)
     if density == 1.0:
@@ -44,23 +47,23 @@ def nonzero_count(
 
 def make_mask(
     shape: Sequence[int],
-    density: float,
+    count: int,
     *,
     kind: str = "random",
     seed: int,
     name: str,
     out_dims: Sequence[int] = (0,),
 ) -> Tensor:
-    """A boolean mask, True where a weight is kept.
+    """A boolean mask with exactly `count` weights kept, True where one is.
 
-    `random`: exactly round(density · size) weights; `row`: the same count for every output; `n:m`: n of every m
-    consecutive inputs. `out_dims` are the dimensions that count outputs, (0,) for `nn.Linear` and convolutions; the
-    others, flattened in order, are the inputs of one output.
+    `random`: anywhere; `row`: the same number for every output; `n:m`: n of every m consecutive inputs. `out_dims` are
+    the dimensions that count outputs, (0,) for `nn.Linear` and convolutions; the others, flattened in order, are the
+    inputs of one output.
     """
-    count = nonzero_count(shape, density, kind=kind, out_dims=out_dims, name=name)
-    if density == 1.0:
+    if count == math.prod(shape):
         return torch.ones(tuple(shape), dtype=torch.bool)
-    key = (tuple(shape), density, kind, seed, name, tuple(out_dims))
+    _check_count(shape, count, kind, out_dims, name)
+    key = (tuple(shape), count, kind, seed, name, tuple(out_dims))
     kept = _places.get(key)
     if kept is None:
         mask = _draw_mask(shape, count, kind, generator(seed, name, "mask"), out_dims)
@@ -134,6 +137,20 @@ def layer_densities(shapes: Mapping[str, Sequence[int]], density: float, distrib
         if not over:
             return {name: 1.0 if name in full else scale * raw[name] for name in shapes}
         full.update(over)
+
+
+def _check_count(shape: Sequence[int], count: int, kind: str, out_dims: Sequence[int], name: str) -> None:
+    rows, fan_in = _rows_and_fan_in(shape, out_dims)
+    size = rows * fan_in
+    if kind == "random":
+        fits, allowed = 0 < count < size, f"1 to {size}"
+    elif kind == "row":
+        fits, allowed = 0 < count < size and count % rows == 0, f"a multiple of {rows}, up to {size}"
+    else:
+        keep, of = _pattern(kind)
+        fits, allowed = fan_in % of == 0 and count == size // of * keep, f"{size // of * keep} or {size}"
+    if not fits:
+        raise InputError(f"no {kind} mask has this many weights", where=name, found=count, allowed=allowed)
 
 
 def _check(density: float, kind: str, fan_in: int, name: str) -> None:

@@ -39,14 +39,14 @@ class TunedBase:
     hps: BaseHPs
     training: Mapping[str, float] = field(default_factory=dict)
     """Of `TUNED_TRAINING` what was tuned too."""
-    trials: int | None = None
-    """What the search ran; 0: nothing was tuned; None: the file does not say, as one written by hand."""
-    flops: float | None = None
     loss: float | None = None
     loss_spread: float | None = None
     flat_low: float | None = None
     flat_high: float | None = None
     curvature: float | None = None
+    trials: int | None = None
+    """What the search ran; 0: nothing was tuned; None: the file does not say, as one written by hand."""
+    flops: float | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
     """What else the file holds: finalists, importances, levels, warnings, provenance."""
 

@@ -1,7 +1,7 @@
 """A study: one question about hyperparameter transfer, as a YAML file says it.
 
 The classes here are the file's schema; `docs/study-file.md` is generated from their descriptions. Reading, merging
-`--set` overrides and turning every refusal into one clear message is `hptransfer.drive.load_study`.
+`--set` overrides and turning every refusal into one clear message is `hptransfer.study.file`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from hptransfer.common.choices import GridSearch, PrunerName
 from hptransfer.common.seams import AXES, TASKS, TRAINERS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import (
@@ -37,7 +38,7 @@ __all__ = [
     "CheckSpec",
     "GridSpec",
     "Range",
-    "Searched",
+    "SearchedName",
     "Study",
     "Sweep",
     "TuneSpec",
@@ -104,7 +105,7 @@ class Range(Spec):
         return self
 
 
-Searched = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
+SearchedName = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
 """What a proxy search may vary."""
 
 
@@ -123,13 +124,13 @@ class TuneSpec(Spec):
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
     finalists: int = Field(default=3, ge=1, description="Best trials that are run again with fresh seeds.")
     finalist_seeds: int = Field(default=3, ge=1, description="Fresh seeds for each finalist.")
-    pruner: Literal["none", "median", "hyperband", "successive_halving"] = Field(
+    pruner: Literal["none", PrunerName] = Field(
         default="none",
         description="Optuna pruner, off by default: the best LR falls as the horizon grows, so early rank misleads.",
     )
     steps: int | None = Field(default=None, ge=1, description="Steps of a proxy trial; by default as in training.")
     rule: str = Field(default="supar", description="Rule of the proxy; at the base size every μP-like rule agrees.")
-    space: dict[Searched, Range] = Field(
+    space: dict[SearchedName, Range] = Field(
         default={"lr": Range(low=2.0**-10, high=2.0**-3)},
         description="What is searched, and where.",
     )
@@ -140,7 +141,7 @@ class TuneSpec(Spec):
 
     @field_validator("space")
     @classmethod
-    def _something(cls, value: dict[Searched, Range]) -> dict[Searched, Range]:
+    def _something(cls, value: dict[SearchedName, Range]) -> dict[SearchedName, Range]:
         if not value:
             raise ValueError("nothing to search: name at least one hyperparameter")
         return value
@@ -220,7 +221,7 @@ class GridSpec(Spec):
         default=0,
         description="Leave out cells with fewer weights a neuron (width × density) than this.",
     )
-    search: Literal["fixed", "bracket"] = Field(
+    search: GridSearch = Field(
         default="fixed",
         description="`fixed`: every LR; `bracket`: only as many as the optimum's interval needs.",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ from hptransfer.study.pieces import (
     named_by,
 )
 
-__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial"]
+__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since"]
 
 NUMERICS_VERSION = 1
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
@@ -77,9 +77,7 @@ class Trial(Spec):
         # The first pattern that matches wins, so their order counts; that of other keys does not.
         tree["model"]["roles"] = list(tree["model"]["roles"].items())
         tree["numerics"] = NUMERICS_VERSION
-        for path, default in _SINCE.items():
-            _drop(tree, path.split("."), default)
-        return tree
+        return drop_since(tree)
 
     @cached_property
     def id(self) -> str:
@@ -143,12 +141,16 @@ _SINCE: dict[str, Any] = {
 just that, so that a study which uses nothing new keeps its ids."""
 
 
-def _drop(tree: dict[str, Any], path: Sequence[str], default: object) -> None:
-    *sections, key = path
-    for section in sections:
-        tree = tree.get(section, {})
-    if tree.get(key) == default:
-        del tree[key]
+def drop_since(tree: dict[str, Any]) -> dict[str, Any]:
+    """A trial's or a study's tree without the fields of `_SINCE` that say nothing new; changed in place."""
+    for path, default in _SINCE.items():
+        *sections, key = path.split(".")
+        node = tree
+        for section in sections:
+            node = node.get(section, {})
+        if node.get(key) == default:
+            del node[key]
+    return tree
 
 
 @dataclass(frozen=True, slots=True)

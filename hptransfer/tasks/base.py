@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from hptransfer.study.pieces import DataSpec, TrainingSpec
 
-__all__ = ["Batch", "Data", "Task"]
+__all__ = ["Batch", "Data", "Task", "loss_of"]
 
 Batch = Any
 """A tensor, or a tuple or dict of tensors; the first dimension of each counts examples, so a batch can be cut."""
@@ -24,7 +24,10 @@ class Data(Protocol):
 
 
 class Task(Protocol):
-    """One kind of training. `hptransfer.testing.check_task` holds an entry to this."""
+    """One kind of training. `hptransfer.testing.check_task` holds an entry to this.
+
+    `data` is what the task's own `open` gave.
+    """
 
     unit: str
     """Of the loss, as pictures and sentences write it: `nats per token`."""
@@ -32,26 +35,36 @@ class Task(Protocol):
     def open(self, spec: DataSpec, expected: str = "") -> Data:
         """The data a study names; quick when asked again. With `expected` (a fingerprint) other data is refused."""
 
-    def model_arguments(self, data: Data, training: TrainingSpec) -> Mapping[str, int]:
+    def model_arguments(self, data: Any, training: TrainingSpec) -> Mapping[str, int]:
         """What the data settles of the model, handed to a factory that takes it: `vocab_size`, `context`."""
 
-    def batch(self, data: Data, seed: int, step: int, training: TrainingSpec) -> Batch:
+    def batch(self, data: Any, seed: int, step: int, training: TrainingSpec) -> Batch:
         """Training batch on the CPU; depends on (seed, step) and the sizes in `training` alone."""
 
-    def held_out(self, data: Data, training: TrainingSpec) -> list[Batch]:
+    def held_out(self, data: Any, training: TrainingSpec) -> list[Batch]:
         """The fixed batches that a run is scored on, all of one size."""
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """What the model is called with."""
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
-        """Mean loss over the batch's examples, a scalar in fp32."""
+        """Mean loss over the batch's examples, a scalar in fp32. What it is given may be a part of a batch."""
 
-    def check_output(self, model: nn.Module, output: Any, batch: Batch, data: Data) -> None:
+    def check_output(self, model: nn.Module, output: Any, batch: Batch, data: Any) -> None:
         """Refuse (InputError) an output of a form that the loss cannot take. Called while a step is traced."""
 
-    def chance(self, data: Data) -> float:
-        """Loss of a guess that has learned nothing: what divergence is measured by. NaN where there is none."""
+    def chance(self, data: Any) -> float:
+        """Loss of a guess that has learned nothing, above 0: what divergence is measured by, besides the first loss.
+        NaN where there is none."""
 
     def tokens(self, training: TrainingSpec) -> int:
         """What one step consumes, in the unit that costs are counted by: tokens, or examples."""
+
+
+def loss_of(task: Task) -> Callable[[nn.Module, Batch], Tensor]:
+    """The loss of a model on a batch, for a training loop of one's own."""
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return task.loss(model(*task.inputs(batch)), batch)
+
+    return loss

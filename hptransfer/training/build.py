@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
-from hptransfer.common.errors import InputError, WorkError
-from hptransfer.common.seams import MODELS
+from hptransfer.common.errors import WorkError
+from hptransfer.common.seams import MODELS, OPTIMIZERS, TASKS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor, mask_of
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
@@ -21,14 +23,17 @@ from hptransfer.scaling.target import Target
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.study.trial import Trial
-from hptransfer.tasks.data import Corpus, open_corpus
+from hptransfer.tasks.base import Batch, Data
 from hptransfer.tasks.models import resolve_factory
 from hptransfer.training.layout import Layout, TensorShape
+from hptransfer.training.optimizers.parts import part_for, parts_of
 
 __all__ = [
     "TrialTensors",
-    "check_logits",
-    "corpus_of",
+    "batch_of",
+    "batch_shape",
+    "data_of",
+    "factory_of",
     "initial_state",
     "make_skeleton",
     "table_of",
@@ -36,10 +41,23 @@ __all__ = [
     "tensor_shapes",
 ]
 
+MOST_TABLES = 64
 
-def corpus_of(trial: Trial) -> Corpus:
-    """The trial's corpus, checked against the fingerprint the trial was planned with."""
-    return open_corpus(trial.data, expected=trial.data_id)
+
+def data_of(trial: Trial) -> Data:
+    """The trial's data, checked against the fingerprint the trial was planned with."""
+    data: Data = TASKS.get(trial.task).open(trial.data, trial.data_id)
+    return data
+
+
+def batch_of(trial: Trial, step: int) -> Batch:
+    """The trial's batch at a step, on the CPU."""
+    return TASKS.get(trial.task).batch(data_of(trial), trial.data_seed, step, trial.training)
+
+
+def batch_shape(batch: Batch) -> list[tuple[list[int], str]]:
+    """Size and type of every tensor in a batch: what a program depends on."""
+    return [(list(x.shape), str(x.dtype)) for x in pytree.tree_leaves(batch)]
 
 
 def target_of(trial: Trial) -> Target:
@@ -57,7 +75,7 @@ def target_of(trial: Trial) -> Target:
         base_width=trial.base_width,
         base_depth=trial.base_depth,
         rule=rule,
-        optimizer=trial.training.optimizer,
+        optimizer=OPTIMIZERS.get(trial.training.optimizer).table,
         decay=trial.training.decay,
         density=trial.density,
         sparsity=trial.sparsity,
@@ -67,27 +85,45 @@ def target_of(trial: Trial) -> Target:
     )
 
 
+_tables: OrderedDict[tuple[str, str], tuple[TensorScale, ...]] = OrderedDict()
+
+
 def table_of(trial: Trial) -> tuple[TensorScale, ...]:
-    """One row a parameter, with every number the trial needs of it."""
-    return scale_table(target_of(trial))
+    """One row per parameter, with every number the trial needs of it. Remembered: a pack asks for it many times."""
+    key = (trial.id, json.dumps(trial.rule_table, sort_keys=True))
+    if key not in _tables:
+        _tables[key] = scale_table(target_of(trial))
+        while len(_tables) > MOST_TABLES:
+            _tables.popitem(last=False)
+    return _tables[key]
 
 
 def factory_of(trial: Trial) -> Build:
     """The trial's factory; the same object for the same model, so that what is read off it can be cached."""
     text = json.dumps(trial.model.model_dump(mode="json", include={"factory", "options"}), sort_keys=True)
-    return _factory(text, corpus_of(trial).vocab_size, trial.training.sequence_length)
+    arguments = TASKS.get(trial.task).model_arguments(data_of(trial), trial.training)
+    return _factory(text, tuple(sorted(arguments.items())))
 
 
 @functools.lru_cache(maxsize=32)
-def _factory(text: str, vocab_size: int, context: int) -> Build:
-    return resolve_factory(ModelSpec.model_validate_json(text), vocab_size=vocab_size, context=context)
+def _factory(text: str, arguments: tuple[tuple[str, int], ...]) -> Build:
+    return resolve_factory(ModelSpec.model_validate_json(text), dict(arguments))
 
 
-def tensor_shapes(table: Sequence[TensorScale]) -> tuple[TensorShape, ...]:
+def tensor_shapes(table: Sequence[TensorScale], optimizer: str) -> tuple[TensorShape, ...]:
     """What a layout needs of each row. Matrices that any density may thin count as masked, so that a dense trial and
     a sparse one share a program."""
+    parts = parts_of(optimizer)
+    takers = {row.name: part_for(parts, row.role) for row in table}
     return tuple(
-        TensorShape(row.name, row.shape, row.nonzeros, row.density < 1 or row.role in ("hidden", "residual"))
+        TensorShape(
+            row.name,
+            row.shape,
+            row.nonzeros,
+            masked=row.density < 1 or row.role in ("hidden", "residual"),
+            optimizer=takers[row.name],
+            whole=parts[takers[row.name]].whole,
+        )
         for row in table
     )
 
@@ -115,23 +151,11 @@ def _drop_parameters(model: nn.Module) -> None:
                 module._parameters[name] = memo.setdefault(id(parameter), empty)
 
 
-def check_logits(model: nn.Module, logits: object, targets: Tensor, vocab_size: int) -> None:
-    """Refuse a model whose output is not one logit a token of the vocabulary at every place."""
-    expected = (*targets.shape, vocab_size)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
-        raise InputError(
-            "the model returns the wrong shape",
-            where="model.factory",
-            found=f"{type(model).__name__} gave {tuple(logits.shape) if isinstance(logits, Tensor) else type(logits)}",
-            allowed=f"logits of shape (batch, time, vocabulary) = {expected}",
-        )
-
-
 @dataclass(frozen=True)
 class TrialTensors:
     """Initial values and everything else that is a trial's own, laid out as the program wants it.
 
-    `hyper` is one (lr, decay, eps) triple of (rows, 1) columns a sheet. `buffers` are multipliers and index tensors.
+    `hyper` is one (lr, decay, eps) triple of (rows, 1) columns per sheet. `buffers` are multipliers and index tensors.
     """
 
     sheets: tuple[Tensor, ...]

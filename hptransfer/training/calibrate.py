@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch.utils import _pytree as pytree
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.number_text import quantity
+from hptransfer.common.seams import TASKS, TRAINERS
 from hptransfer.study.pieces import Precision
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import corpus_of, initial_state, table_of
+from hptransfer.training.build import batch_of, initial_state, table_of
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
 from hptransfer.training.memory import MEMORY_SHARE, memory_of, micro_batches
@@ -41,10 +43,10 @@ def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Precision:
 
     A trial too small to be compiled stays in fp32, which is exact and costs it nothing.
     """
-    if cost_of(trial).flops_dense < SMALL_FLOPS:
+    if TRAINERS.get(trial.trainer).cost(trial).flops_dense < SMALL_FLOPS:
         return "fp32"
     device = prepare_process(settings)
-    tokens = min(4096, trial.training.batch_size * trial.training.sequence_length)
+    tokens = min(4096, TASKS.get(trial.task).tokens(trial.training))
     return _faster_precision(str(device), tokens, min(2048, trial.width))
 
 
@@ -107,10 +109,8 @@ def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:
     tensors = initial_state(trial, table_of(trial), program.layout)
     for slot in range(program.stack):
         program.load(slot, tensors)
-    t = trial.training
-    batch = corpus_of(trial).batch(trial.data_seed, 0, t.batch_size, t.sequence_length)
-    batches = batch.expand(program.stack, *batch.shape)
-    numbers = torch.tensor([list(step_numbers(t, 0).values())] * program.stack, device=program.device)
+    batches = pytree.tree_map(lambda x: x.expand(program.stack, *x.shape), batch_of(trial, 0))
+    numbers = torch.tensor([list(step_numbers(trial.training, 0).values())] * program.stack, device=program.device)
     step = functools.partial(program.step, batches, numbers)
     return _median_seconds(step, str(program.device), repeats) / program.stack
 

@@ -1,9 +1,9 @@
 """What a trial costs, from its shapes alone.
 
-Forward, a token: 2 FLOPs a weight of every matrix that is multiplied (2 · nnz where zeros are left out; embeddings are
-looked up, vectors are not counted), and 4 · T · f for attention over T places, where f is the sum over blocks of heads
-× head size (the causal half is not deducted; models that do not declare `attention_features` count none). The backward
-pass takes twice the forward. The optimizer is not counted.
+Forward, for a token (or whatever the task counts by): 2 FLOPs per weight of every matrix that is multiplied (2 · nnz
+where zeros are left out; embeddings are looked up, vectors are not counted), and 4 · T · f for attention over T places,
+where f is the sum over blocks of heads × head size (the causal half is not deducted; models that do not declare
+`attention_features` count none). The backward pass takes twice the forward. The optimizer is not counted.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.common.seams import TASKS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.study.trial import Trial
 from hptransfer.training.build import factory_of, table_of
+from hptransfer.training.optimizers.parts import part_for, parts_of
+from hptransfer.training.sparse import moves
 
 __all__ = ["TrialCost", "cost_of"]
 
@@ -46,7 +48,7 @@ class TrialCost:
 
 def cost_of(trial: Trial) -> TrialCost:
     """The cost of a trial; nothing is allocated."""
-    table = table_of(trial)
+    table, tokens = table_of(trial), trial.training.steps * TASKS.get(trial.task).tokens(trial.training)
     attention, _ = _attention(factory_of(trial), trial.width, trial.depth)
     per_token = 4.0 * trial.training.sequence_length * attention
     dense = sum(_matrix_uses(row) * 2.0 * math.prod(row.shape) for row in table) + per_token
@@ -54,11 +56,11 @@ def cost_of(trial: Trial) -> TrialCost:
     return TrialCost(
         params=sum(math.prod(row.shape) for row in table),
         params_nonzero=sum(row.nonzeros for row in table),
-        flops_dense=3.0 * dense * trial.tokens,
-        flops_nonzero=3.0 * nonzero * trial.tokens,
-        tokens=trial.tokens,
+        flops_dense=3.0 * dense * tokens,
+        flops_nonzero=3.0 * nonzero * tokens,
+        tokens=tokens,
         state_bytes=_state(trial, table, sparse=False),
-        state_sparse_bytes=_state(trial, table, sparse=True),
+        state_sparse_bytes=_state(trial, table, sparse=not moves(trial)),
         activation_bytes=_activations(trial, table),
     )
 
@@ -77,12 +79,13 @@ def _attention(build: Build, width: int, depth: int) -> tuple[int, bool]:
 
 
 def _state(trial: Trial, table: Sequence[TensorScale], *, sparse: bool) -> int:
-    """fp32 weights, gradients and momenta, and a byte of mask a weight or, held as non-zeros, three 4-byte indices."""
-    state = 4 * (2 + OPTIMIZERS.get(trial.training.optimizer).moments)
-    return sum(
-        row.nonzeros * (state + 12) if sparse and row.density < 1 else math.prod(row.shape) * (state + 1)
-        for row in table
-    )
+    """fp32 weights, gradients, momenta, and a byte of mask per weight or, held as non-zeros, three 4-byte indices."""
+    parts, total = parts_of(trial.training.optimizer), 0
+    for row in table:
+        state = 4 * (2 + parts[part_for(parts, row.role)].entry.moments)
+        held = sparse and row.density < 1
+        total += row.nonzeros * (state + 12) if held else math.prod(row.shape) * (state + 1)
+    return total
 
 
 def _activations(trial: Trial, table: Sequence[TensorScale]) -> int:
@@ -91,4 +94,5 @@ def _activations(trial: Trial, table: Sequence[TensorScale]) -> int:
     features, fused = _attention(factory_of(trial), trial.width, trial.depth)
     pairs = 0 if fused else t.sequence_length * features // 32
     outputs = sum(row.shape[0] for row in table if _matrix_uses(row))
-    return 3 * 4 * t.batch_size * t.sequence_length * (outputs + pairs)
+    tokens: int = TASKS.get(trial.task).tokens(t)
+    return 3 * 4 * tokens * (outputs + pairs)

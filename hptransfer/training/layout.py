@@ -1,8 +1,9 @@
 """How a program holds the parameters of a model: as a few large sheets.
 
-A sheet is one (rows, columns) tensor that holds every parameter with that many columns, one below the other. The
-optimizer then runs once a sheet instead of once a tensor, which makes the compiled step both faster and several times
-quicker to compile, and what differs between tensors (LR, decay, eps) is a column of one number a row.
+A sheet is one (rows, columns) tensor that holds every parameter with that many columns and one optimizer, one below
+the other. The optimizer then runs once per sheet instead of once per tensor, which makes the compiled step both faster
+and several times quicker to compile, and what differs between tensors (LR, decay, eps) is a column of one number per
+row. A parameter that its optimizer needs whole has a sheet to itself.
 
 A sparse layer is held in one of two ways. *Dense*: the whole matrix, its gradient masked. *Values*: only its
 non-zeros, a row of their own, with the mask's index tensors as buffers of the layer.
@@ -10,6 +11,7 @@ non-zeros, a row of their own, with the mask's index tensors as buffers of the l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +29,10 @@ class TensorShape:
     shape: tuple[int, ...]
     nonzeros: int
     masked: bool
+    optimizer: int = 0
+    """Its optimizer's place among those of the trial."""
+    whole: bool = False
+    """Whether the optimizer needs it as a tensor of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """The places of all parameters, the size of each sheet, and which sheets have a mask. Hashable."""
+    """The places of all parameters, and of each sheet its size, whether it has a mask and its optimizer. Hashable."""
 
     places: tuple[Place, ...]
     sheets: tuple[tuple[int, int], ...]
     masked: tuple[bool, ...]
+    optimizers: tuple[int, ...]
 
     @property
     def as_values(self) -> dict[str, int]:
@@ -57,6 +64,16 @@ class Layout:
     def views(self, sheets: Sequence[Tensor]) -> dict[str, Tensor]:
         """Each parameter as a view of its sheet (rows, columns), in the shape the model sees."""
         return {p.name: sheets[p.sheet][p.row : p.row + p.rows].view(p.shape) for p in self.places}
+
+    def mask_views(self, masks: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The mask of each parameter whose sheet has one, as a view of it, in the shape the model sees."""
+        given = iter(masks)
+        of_sheet = [next(given) if has else None for has in self.masked]
+        return {
+            p.name: mask[p.row : p.row + p.rows].view(p.shape)
+            for p in self.places
+            if (mask := of_sheet[p.sheet]) is not None
+        }
 
     def gather(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The inverse of `views`: the sheets made of one tensor a parameter."""
@@ -84,23 +101,23 @@ class Layout:
 
 def make_layout(shapes: Sequence[TensorShape], as_values: Collection[str] = ()) -> Layout:
     """Place every parameter: matrices by their number of columns, vectors and values as one row each."""
-    sheet_of: dict[int, int] = {}
-    rows: list[int] = []
+    sheet_of: dict[tuple[object, ...], int] = {}
+    sheets: list[tuple[int, int]] = []
     masked: list[bool] = []
+    optimizers: list[int] = []
     places = []
     for tensor in shapes:
         values = tensor.name in as_values
         shape = (tensor.nonzeros,) if values else tensor.shape
         high = shape[0] if len(shape) > 1 else 1
-        size = 1
-        for n in shape:
-            size *= n
-        sheet = sheet_of.setdefault(size // high, len(rows))
-        if sheet == len(rows):
-            rows.append(0)
+        columns = math.prod(shape) // high
+        sheet = sheet_of.setdefault((columns, tensor.optimizer, tensor.name if tensor.whole else ""), len(sheets))
+        if sheet == len(sheets):
+            sheets.append((0, columns))
             masked.append(False)
-        places.append(Place(tensor.name, shape, sheet, rows[sheet], high, values))
-        rows[sheet] += high
+            optimizers.append(tensor.optimizer)
+        row = sheets[sheet][0]
+        places.append(Place(tensor.name, shape, sheet, row, high, values))
+        sheets[sheet] = (row + high, columns)
         masked[sheet] = masked[sheet] or (tensor.masked and not values)
-    columns = {sheet: width for width, sheet in sheet_of.items()}
-    return Layout(tuple(places), tuple((r, columns[i]) for i, r in enumerate(rows)), tuple(masked))
+    return Layout(tuple(places), tuple(sheets), tuple(masked), tuple(optimizers))

@@ -6,44 +6,41 @@ them go through it at once. A caller sees no difference but speed.
 
 from __future__ import annotations
 
-import math
-import resource
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
 
 from hptransfer.common.errors import OutOfMemoryError
-from hptransfer.common.files import digest_of
-from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
-from hptransfer.tasks.data import Corpus
-from hptransfer.training.build import corpus_of, initial_state, table_of
+from hptransfer.study.trial import Outcome, Trial
 from hptransfer.training.calibrate import stack_size
-from hptransfer.training.checkpoint import Checkpoints
-from hptransfer.training.divergence import ceiling_of
-from hptransfer.training.flops import cost_of
+from hptransfer.training.flops import TrialCost, cost_of
 from hptransfer.training.memory import cut_smaller
+from hptransfer.training.pack_run import PackRun
 from hptransfer.training.process import hand_back_memory, prepare_process
-from hptransfer.training.program import CannotStackError, Program
+from hptransfer.training.program import CannotStackError
 from hptransfer.training.program_cache import memory_errors, program_for
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.sparse import products_of
-from hptransfer.training.step_numbers import step_numbers
+from hptransfer.training.trainer import Prune, Resources
 
-__all__ = ["Prune", "curve_steps", "train_pack"]
+__all__ = ["Packs", "train_pack"]
 
-Prune = Callable[[Trial, int, float], bool]
-"""Asked at a few steps with (trial, steps done, held-out loss); True ends the trial as pruned."""
 
-RUNGS = (1 / 8, 1 / 4, 1 / 2)
-"""Shares of the budget at which pruning is asked for."""
+class Packs:
+    """The trainer `packs`: the engine of this package, fast on trials of one shape."""
 
-TAIL = 16
-"""Last steps that a curve holds one by one."""
+    together = True
 
-SYNC_EVERY = 32
-"""Steps between two looks at the losses on a GPU; a CPU is looked at every step, which costs nothing there."""
+    def train(self, trials: Sequence[Trial], settings: WorkerSettings, prune: Prune | None = None) -> Iterator[Outcome]:
+        """See `train_pack`."""
+        return train_pack(trials, settings, prune)
+
+    def resources(self, trial: Trial) -> Resources:
+        """What the executor gives a worker."""
+        return Resources()
+
+    def cost(self, trial: Trial) -> TrialCost:
+        """Counted from the trial's shapes."""
+        return cost_of(trial)
 
 
 def train_pack(trials: Sequence[Trial], settings: WorkerSettings, prune: Prune | None = None) -> Iterator[Outcome]:
@@ -83,233 +80,4 @@ def _train_stack(
 ) -> Iterator[Outcome]:
     with memory_errors():
         program = program_for(trials[0], settings, device, stack)
-        yield from _Run(trials, program, settings, prune, note).outcomes()
-
-
-def curve_steps(steps: int) -> list[int]:
-    """Steps a curve is kept at: four an octave, then the tail."""
-    spaced = {round(2 ** (i / 4)) for i in range(4 * max(1, steps).bit_length() + 1)}
-    tail = range(max(0, steps - TAIL), steps)
-    return sorted(s for s in {0, *spaced, *tail} if s < steps)
-
-
-class _Run:
-    """One filling of a program's slots, from the first step (or a checkpoint) to the outcomes."""
-
-    def __init__(
-        self, trials: Sequence[Trial], program: Program, settings: WorkerSettings, prune: Prune | None, note: str
-    ) -> None:
-        self.trials, self.program, self.settings, self.prune = list(trials), program, settings, prune
-        self.note = "; ".join(n for n in (note, program.note) if n)
-        self.training = trials[0].training
-        self.corpus: Corpus = corpus_of(trials[0])
-        self.checkpoints = Checkpoints(settings.checkpoint_dir)
-        self.losses = torch.full((self.training.steps, program.stack), math.nan, device=program.device)
-        self.ceilings = [math.inf] * len(self.trials)
-        self.pruned: dict[int, int] = {}
-        self.validation: list[dict[int, float]] = [{} for _ in self.trials]
-        self.step = 0
-        self.causes: dict[int, str] = {}
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """Train all slots to their end; the outcomes in order."""
-        start = time.perf_counter()
-        self._fill()
-        self._resume()
-        self._train()
-        losses = self.losses.cpu()
-        final = self._final()
-        seconds = (time.perf_counter() - start) / len(self.trials)
-        for slot, trial in enumerate(self.trials):
-            self.checkpoints.remove(trial.id)
-            yield self._outcome(slot, trial, losses[:, slot].double(), final[slot], seconds)
-
-    def _fill(self) -> None:
-        """Load every slot; slots beyond the trials are dead copies of the last."""
-        torch.manual_seed(self.trials[0].seed)  # for a model with dropout, whose trials are never stacked
-        for slot in range(self.program.stack):
-            if slot < len(self.trials):
-                trial = self.trials[slot]
-                tensors = initial_state(trial, table_of(trial), self.program.layout)
-            self.program.load(slot, tensors)
-        self.program.alive[len(self.trials) :] = False
-
-    def _train(self) -> None:
-        steps = self.training.steps
-        numbers = self._numbers()
-        rungs = {max(1, round(share * steps)) for share in RUNGS} - {steps} if self.prune else set()
-        saved = time.monotonic()
-        on_cpu = self.program.device.type == "cpu"
-        while self.step < steps:
-            self.losses[self.step] = self.program.step(self._batch(self.step), numbers[self.step])
-            if self.step == 0:
-                self._set_ceilings()
-            self.step += 1
-            if self.step in rungs:
-                self._ask_pruner()
-            if on_cpu or self.step % SYNC_EVERY == 0:
-                if not self.program.alive.any():
-                    return
-                if time.monotonic() - saved >= self.settings.checkpoint_every_s:
-                    self._save()
-                    saved = time.monotonic()
-
-    def _numbers(self) -> Tensor:
-        """The shared numbers of every step, (steps, K, numbers)."""
-        tables = {
-            t: torch.tensor([list(step_numbers(t, i).values()) for i in range(t.steps)])
-            for t in {x.training for x in self.trials}
-        }
-        columns = [tables[trial.training] for trial in self.trials]
-        columns += columns[:1] * (self.program.stack - len(columns))
-        return torch.stack(columns, 1).to(self.program.device)
-
-    def _batch(self, step: int) -> Tensor:
-        """Batches (K, B, T + 1); trials with one data seed share theirs."""
-        t = self.training
-        drawn: dict[int, Tensor] = {}
-        for trial in self.trials:
-            if trial.data_seed not in drawn:
-                drawn[trial.data_seed] = self.corpus.batch(trial.data_seed, step, t.batch_size, t.sequence_length)
-        rows = [drawn[trial.data_seed] for trial in self.trials]
-        rows += rows[:1] * (self.program.stack - len(rows))
-        return rows[0][None] if len(rows) == 1 else torch.stack(rows)
-
-    def _set_ceilings(self) -> None:
-        first = self.losses[0].tolist()
-        for slot in range(len(self.trials)):
-            if not math.isfinite(first[slot]):
-                self.causes[slot] = self._cause(slot)
-            self.ceilings[slot] = ceiling_of(first[slot], self.corpus.vocab_size)
-            self.program.ceiling[slot] = self.ceilings[slot]
-
-    def _cause(self, slot: int) -> str:
-        """Why a loss is not finite before any update, as far as the weights tell."""
-        trial = self.trials[slot]
-        start = initial_state(trial, table_of(trial), self.program.layout)
-        said = "the loss is not finite at step 0, before any update: "
-        for name, tensor in self.program.layout.views(start.sheets).items():
-            if not bool(tensor.isfinite().all()):
-                return f"{said}the initial values of {name} are not finite (init_std {trial.base.init_std:g})"
-        largest = max(float(s.abs().max()) for s in start.sheets)
-        if largest > 1e3 or max(trial.base.alpha_input, trial.base.alpha_output) > 1e3:
-            return (
-                f"{said}the activations overflow; likely init_std {trial.base.init_std:g}, alpha_input"
-                f" {trial.base.alpha_input:g} or alpha_output {trial.base.alpha_output:g} is too large"
-            )
-        return f"{said}the weights are finite, so the model itself yields a NaN or an infinity in its forward pass"
-
-    def _ask_pruner(self) -> None:
-        assert self.prune is not None
-        alive = self.program.alive.tolist()
-        losses = self.program.evaluate(self._held_out()).tolist()
-        for slot, trial in enumerate(self.trials):
-            if alive[slot]:
-                self.validation[slot][self.step] = losses[slot]
-                if self.prune(trial, self.step, losses[slot]):
-                    self.pruned[slot] = self.step
-                    self.program.alive[slot] = False
-
-    def _held_out(self) -> list[Tensor]:
-        t = self.training
-        return self.corpus.validation_batches(t.eval_tokens, t.batch_size, t.sequence_length)
-
-    def _final(self) -> list[float]:
-        """Held-out loss of every slot; not computed where no trial has come to its end."""
-        if not bool(self.program.alive[: len(self.trials)].any()):
-            return [math.nan] * len(self.trials)
-        return [float(x) for x in self.program.evaluate(self._held_out())]
-
-    # --- checkpoints
-
-    def _save(self) -> None:
-        for slot, trial in enumerate(self.trials):
-            rungs = self.validation[slot]
-            tensors = {
-                **self.program.state(slot),
-                "step": torch.tensor(self.step),
-                "losses": self.losses[: self.step, slot],
-                "rng": torch.get_rng_state(),
-                "rungs": torch.tensor([[s, v] for s, v in rungs.items()], dtype=torch.float64).reshape(-1, 2),
-                "pruned": torch.tensor(self.pruned.get(slot, -1)),
-            }
-            self.checkpoints.write(trial.id, tensors, self._layout_digest())
-
-    def _resume(self) -> None:
-        """Continue from checkpoints if every trial has one and all stand at one step."""
-        found = [self.checkpoints.read(trial.id, self._layout_digest()) for trial in self.trials]
-        if any(f is None for f in found) or len({int(f["step"]) for f in found if f is not None}) != 1:
-            return
-        for slot, saved in enumerate(found):
-            assert saved is not None
-            for name, room in self.program.state(slot).items():
-                room.copy_(saved[name])
-            self.step = int(saved["step"])
-            self.losses[: self.step, slot] = saved["losses"].to(self.losses.device)
-            self.ceilings[slot] = ceiling_of(float(saved["losses"][0]), self.corpus.vocab_size)
-            self.validation[slot] = {int(s): v for s, v in saved["rungs"].tolist()}
-            if int(saved["pruned"]) >= 0:
-                self.pruned[slot] = int(saved["pruned"])
-            torch.set_rng_state(saved["rng"])
-
-    def _layout_digest(self) -> str:
-        return digest_of(repr(self.program.layout), 16)
-
-    # --- outcomes
-
-    def _outcome(self, slot: int, trial: Trial, losses: Tensor, final: float, seconds: float) -> Outcome:
-        status, diverged_step = self._status(slot, losses, final)
-        cost = cost_of(trial)
-        ended = status == "ok"
-        done = trial.training.steps if ended else diverged_step if diverged_step is not None else self.pruned[slot]
-        tail = losses[-max(1, min(TAIL, len(losses) // 10)) :]
-        train_loss = float(tail.mean()) if ended else math.nan
-        points = [
-            CurvePoint(s, float(losses[s]), self.validation[slot].get(s, math.nan))
-            for s in sorted({*curve_steps(trial.training.steps), *self.validation[slot]})
-            if s <= done and s < trial.training.steps
-        ]
-        if ended:
-            points.append(CurvePoint(trial.training.steps, train_loss, final))
-        return Outcome(
-            trial_id=trial.id,
-            status=status,
-            loss=final if ended else math.nan,
-            train_loss=train_loss,
-            diverged_step=diverged_step,
-            params=cost.params,
-            params_nonzero=cost.params_nonzero,
-            flops_dense=cost.flops_dense,
-            flops_nonzero=cost.flops_nonzero,
-            tokens=cost.tokens,
-            wall_s=seconds,
-            peak_memory_bytes=_peak_memory(self.program.device),
-            device=_device_name(self.program.device),
-            products=products_of(table_of(trial), self.program.layout),
-            note="; ".join(n for n in (self.note, self.causes.get(slot, "")) if n),
-            curve=tuple(points),
-        )
-
-    def _status(self, slot: int, losses: Tensor, final: float) -> tuple[Status, int | None]:
-        """Status, and the first step whose loss was not finite or above the ceiling (see `divergence`)."""
-        steps = self.training.steps
-        last = self.pruned.get(slot, steps)
-        beyond = (~(losses[:last] < self.ceilings[slot])).nonzero().flatten()
-        if len(beyond):
-            return "diverged", int(beyond[0])
-        if slot in self.pruned:
-            return "pruned", None
-        if not final < self.ceilings[slot]:
-            return "diverged", steps
-        return "ok", None
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Peak of the process on a CPU, of torch's allocator on a GPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        yield from PackRun(trials, program, settings, prune, note).outcomes()

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import gc
 import os
+import resource
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,15 @@ import torch
 from hptransfer.common.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["device_of", "fast_matmul", "hand_back_memory", "prepare_process", "workers_here"]
+__all__ = [
+    "device_name",
+    "device_of",
+    "fast_matmul",
+    "hand_back_memory",
+    "peak_memory",
+    "prepare_process",
+    "workers_here",
+]
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 
@@ -94,3 +103,15 @@ def fast_matmul() -> bool:
     finally:
         torch.set_float32_matmul_precision(before)
     return bool(error < 1e-5)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak of the process on a CPU, of torch's allocator on a GPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def device_name(device: torch.device) -> str:
+    """As rows name it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -11,21 +11,24 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils import _pytree as pytree
 
 from hptransfer.common.errors import InputError, WorkError
-from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
+from hptransfer.tasks.base import Batch, Data
 from hptransfer.training.build import TrialTensors
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
+from hptransfer.training.optimizers.parts import parts_of
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.step import Named, make_micro_step, make_step, next_token_loss
+from hptransfer.training.step import Named, Sheets, make_gradient, make_loss, make_micro_step, make_step
 from hptransfer.training.step_numbers import step_numbers
 
 __all__ = ["CannotStackError", "Program"]
@@ -34,6 +37,8 @@ __all__ = ["CannotStackError", "Program"]
 OF_GRADIENT = ("buffers", "batch")
 OF_UPDATE = ("sheets", "momenta", "masks", "hyper", "numbers", "ceiling", "alive", "loss")
 """Names of a program's tensors that a step is a function of."""
+
+Step = Callable[[Named], Named]
 
 
 class CannotStackError(WorkError):
@@ -53,7 +58,8 @@ class Program:
         layout: Layout,
         example: TrialTensors,
         *,
-        vocab_size: int,
+        data: Data,
+        batch: Batch,
         stack: int,
         micro_batches: int,
         device: torch.device,
@@ -70,10 +76,10 @@ class Program:
         def room(x: Tensor) -> Tensor:
             return torch.zeros((stack, *x.shape), dtype=x.dtype, device=device)
 
+        parts, numbers = parts_of(t.optimizer), tuple(step_numbers(t, 0))
+        kept = [parts[index].entry.moments for index in layout.optimizers]
         self.sheets = tuple(room(s) for s in example.sheets)
-        optimizer = OPTIMIZERS.get(t.optimizer)
-        numbers = tuple(step_numbers(t, 0))
-        self.momenta = tuple(tuple(room(s) for _ in range(optimizer.moments)) for s in example.sheets)
+        self.momenta = tuple(tuple(room(s) for _ in range(n)) for s, n in zip(example.sheets, kept, strict=True))
         self.masks = tuple(room(m) for m in example.masks)
         self.hyper = tuple(tuple(room(c) for c in columns) for columns in example.hyper)
         self.buffers = {name: room(b) for name, b in example.buffers.items()}
@@ -82,19 +88,21 @@ class Program:
         self.numbers = torch.zeros(stack, len(numbers), device=device)
         self.ceiling = torch.zeros(stack, device=device)
         self.alive = torch.zeros(stack, dtype=torch.bool, device=device)
-        held = t.batch_size // micro_batches
-        self.batch = torch.zeros(stack, held, t.sequence_length + 1, dtype=torch.long, device=device)
+        self.batch: Batch = pytree.tree_map(lambda x: room(x[: len(x) // micro_batches]), batch)
         self.loss = torch.zeros(stack, device=device)
         self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
         self.note = f"{micro_batches} micro-batches a step, for memory" if micro_batches > 1 else ""
-        precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")
-        what = (self.model, layout, optimizer, numbers, vocab_size, precision)
+
+        task, rough = TASKS.get(trial.task), t.precision == "bf16"
+        precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=rough)
+        self._score = make_loss(self.eval_model, task, data, nullcontext)
+        self._gradient = make_gradient(make_loss(self.model, task, data, precision), layout)
         bind = functools.partial(self._bind, settings=settings, compiled=compiled)
         self._finish: Callable[[], None] | None = None
         if micro_batches == 1:
-            self._work_off = bind(make_step(*what), (*OF_UPDATE, *OF_GRADIENT))
+            self._work_off = bind(make_step(self._gradient, layout, parts, numbers), (*OF_UPDATE, *OF_GRADIENT))
         else:
-            accumulate, finish = make_micro_step(*what, micro_batches)
+            accumulate, finish = make_micro_step(self._gradient, layout, parts, numbers, micro_batches)
             self._work_off = bind(accumulate, ("sheets", "loss", "gradients", *OF_GRADIENT))
             self._finish = bind(finish, (*OF_UPDATE, "gradients"))
 
@@ -115,83 +123,126 @@ class Program:
         self.ceiling[slot] = torch.inf
         self.alive[slot] = True
 
-    def step(self, batch: Tensor, numbers: Tensor) -> Tensor:
-        """One step on `batch` (K, B, T + 1) with `numbers` (K, …); the losses (K,) before the update."""
+    def step(self, batch: Batch, numbers: Tensor) -> Tensor:
+        """One step on `batch` (K examples-first batches) with `numbers` (K, …); the losses (K,) before the update."""
         self.numbers.copy_(numbers)
         self.loss.zero_()
         for total in self.gradients:
             total.zero_()
-        for part in batch.chunk(self.micro_batches, dim=1):
-            self.batch.copy_(part)
+        for part in _cut(batch, self.micro_batches, dim=1):
+            pytree.tree_map(Tensor.copy_, self.batch, part)
             self._work_off()
         if self._finish is not None:
             self._finish()
         return self.loss.clone()
 
-    def evaluate(self, batches: Sequence[Tensor]) -> Tensor:
-        """Mean loss (K,) over `batches`, each (B, T + 1), in fp32 and without dropout."""
+    def evaluate(self, batches: Sequence[Batch]) -> Tensor:
+        """Mean loss (K,) over `batches`, in fp32 and without dropout."""
         rows = [s if self.stack > 1 else s[0] for s in self.sheets]
         buffers = {name: b if self.stack > 1 else b[0] for name, b in self.buffers.items()}
         score = vmap(self._held_out, in_dims=(0, 0, None)) if self.stack > 1 else self._held_out
-        parts = [part for batch in batches for part in batch.chunk(self.micro_batches)]
+        parts = [part for batch in batches for part in _cut(batch, self.micro_batches)]
         with torch.no_grad():
-            losses = [score(rows, buffers, part.to(self.device)).double() for part in parts]
+            losses = [score(rows, buffers, self._moved(part)).double() for part in parts]
         return torch.stack(losses).mean(0).view(self.stack)
 
-    def state(self, slot: int) -> dict[str, Tensor]:
+    def dense_gradient(self, slot: int, batch: Batch) -> dict[str, Tensor]:
+        """The gradient of a slot's weights on `batch`, by parameter, where the mask hides them too. Not compiled."""
+        buffers = {name: b[slot] for name, b in self.buffers.items()}
+        named: Named = {"sheets": tuple(s[slot] for s in self.sheets), "buffers": buffers}
+        total: Sheets = ()
+        with torch.no_grad():
+            for part in _cut(batch, self.micro_batches):
+                _, sheets = self._gradient({**named, "batch": self._moved(part)})
+                total = tuple(a + b for a, b in zip(total, sheets, strict=True)) if total else sheets
+        return {name: g / self.micro_batches for name, g in self.layout.views(total).items()}
+
+    def state(self, slot: int, *, with_masks: bool = False) -> dict[str, Tensor]:
         """What changes during training, by name; views of a slot."""
         named = {f"sheet.{i}": s[slot] for i, s in enumerate(self.sheets)}
         for i, moments in enumerate(self.momenta):
             named.update({f"momentum.{i}.{j}": m[slot] for j, m in enumerate(moments)})
+        if with_masks:
+            named.update({f"mask.{i}": m[slot] for i, m in enumerate(self.masks)})
         named.update({f"buffer.{name}": self.buffers[name][slot] for name in self.own_buffers})
         return {**named, "ceiling": self.ceiling[slot], "alive": self.alive[slot]}
 
     @property
     def bytes(self) -> int:
         """Bytes of all tensors held."""
-        tensors = [*self.sheets, *self.masks, *self.gradients, *self.buffers.values(), self.batch, self.numbers]
-        tensors += [t for group in (*self.momenta, *self.hyper) for t in group]
-        return sum(t.numel() * t.element_size() for t in tensors)
+        held = [
+            self.sheets,
+            self.masks,
+            self.gradients,
+            self.buffers,
+            self.batch,
+            self.numbers,
+            self.momenta,
+            self.hyper,
+        ]
+        return sum(t.numel() * t.element_size() for t in pytree.tree_leaves(held))
 
-    def _held_out(self, sheets: Sequence[Tensor], buffers: dict[str, Tensor], batch: Tensor) -> Tensor:
-        logits = functional_call(self.eval_model, {**self.layout.views(sheets), **buffers}, (batch[:, :-1],))
-        return next_token_loss(logits, batch[:, 1:])
+    def _moved(self, batch: Batch) -> Batch:
+        return pytree.tree_map(lambda x: x.to(self.device), batch)
+
+    def _held_out(self, sheets: Sequence[Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:
+        return self._score(self.layout.views(sheets), buffers, batch)
+
+    # --- from a step to what runs it
 
     def _bind(
-        self, function: Callable[[Named], Named], names: Sequence[str], *, settings: WorkerSettings, compiled: bool
+        self, function: Step, names: Sequence[str], *, settings: WorkerSettings, compiled: bool
     ) -> Callable[[], None]:
         """The function of this program's tensors of those names, its results written back into them."""
-        if self.stack > 1:
-            function = vmap(function)  # which refuses random numbers: they would depend on what else is in the stack
-
-        def advance(tensors: Named) -> None:
-            for name, new in function(tensors).items():
-                pytree.tree_map(Tensor.copy_, tensors[name], new)
-
-        tensors = {name: getattr(self, name) for name in names}
+        tensors: Named = {name: getattr(self, name) for name in names}
         if self.stack == 1:
             tensors = pytree.tree_map(lambda x: x[0], tensors)
         else:
-            try:
-                trace(function, [tensors])
-            except (InputError, MemoryError, torch.OutOfMemoryError):
-                raise
-            except Exception as error:  # a user's model may fail under vmap with anything
-                raise CannotStackError(f"{type(error).__name__}: {str(error).strip()[:200]}") from error
+            function = _stacked(function, tensors)
+
+        def advance(given: Named) -> None:
+            for name, new in function(given).items():
+                pytree.tree_map(Tensor.copy_, given[name], new)
+
+        def eager() -> None:
+            with torch.no_grad():
+                advance(tensors)
+
         if not compiled:
-
-            def eager() -> None:
-                with torch.no_grad():
-                    advance(tensors)
-
             return eager
         program, note = compile_program(advance, [tensors], settings)
         if self.device.type == "cuda" and not note:
-            try:
-                program = captured(program)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:  # a model that reads from the host cannot be recorded
-                note = f"no CUDA graph ({str(error).strip().splitlines()[0][:120]})"
+            program, note = _recorded(program)
         self.note = "; ".join(filter(None, dict.fromkeys((self.note, note))))
         return program
+
+
+def _cut(batch: Batch, parts: int, dim: int = 0) -> list[Batch]:
+    """Equal parts of a batch along its examples."""
+    if parts == 1:
+        return [batch]
+    leaves, form = pytree.tree_flatten(batch)
+    cut = zip(*(x.chunk(parts, dim=dim) for x in leaves), strict=True)
+    return [pytree.tree_unflatten(list(part), form) for part in cut]
+
+
+def _stacked(function: Step, tensors: Named) -> Step:
+    """The function over trials side by side; refuses a model that cannot be mapped so."""
+    mapped: Step = vmap(function)  # which refuses random numbers: they would depend on what else is in the stack
+    try:
+        trace(mapped, [tensors])
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a user's model may fail under vmap with anything
+        raise CannotStackError(f"{type(error).__name__}: {str(error).strip()[:200]}") from error
+    return mapped
+
+
+def _recorded(program: Callable[[], None]) -> tuple[Callable[[], None], str]:
+    """The program as a CUDA graph, or as it is and a note that says why."""
+    try:
+        return captured(program), ""
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # a model that reads from the host cannot be recorded
+        return program, f"no CUDA graph ({str(error).strip().splitlines()[0][:120]})"

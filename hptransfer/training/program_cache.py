@@ -1,4 +1,4 @@
-"""The programs a process holds, one a shape."""
+"""The programs a process holds, one per shape."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from contextlib import contextmanager
 import torch
 
 from hptransfer.common.errors import OutOfMemoryError
-from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import corpus_of, initial_state, make_skeleton, table_of, tensor_shapes
+from hptransfer.training.build import (
+    batch_of,
+    batch_shape,
+    data_of,
+    initial_state,
+    make_skeleton,
+    table_of,
+    tensor_shapes,
+)
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
 from hptransfer.training.memory import micro_batches
+from hptransfer.training.optimizers.parts import parts_of
 from hptransfer.training.process import hand_back_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
@@ -41,13 +50,15 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     """
     table = table_of(trial)
     parts = micro_batches(trial, settings, device)
-    layout = make_layout(tensor_shapes(table), values_layers(trial, table, settings, device, stack, parts))
-    compiled = worth_compiling(settings, cost_of(trial).flops_dense)
-    vocab_size = corpus_of(trial).vocab_size
     t = trial.training
+    as_values = values_layers(trial, table, settings, device, stack, parts)
+    layout = make_layout(tensor_shapes(table, t.optimizer), as_values)
+    compiled = worth_compiling(settings, cost_of(trial).flops_dense)
+    example, data = batch_of(trial, 0), data_of(trial)
+    arguments = TASKS.get(trial.task).model_arguments(data, t)
     what = [
-        trial.model.model_dump(mode="json"),
-        [trial.width, trial.depth, vocab_size, t.batch_size, t.sequence_length, t.optimizer, t.precision],
+        [trial.model.model_dump(mode="json"), trial.task, trial.versions, dict(arguments), batch_shape(example)],
+        [trial.width, trial.depth, t.batch_size, t.optimizer, t.precision],
         [str(device), stack, parts, settings.compile, settings.threads, compiled],
         repr(layout),
         sorted(row.multiplier_buffer for row in table),
@@ -56,7 +67,8 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     if key in _programs:
         _programs.move_to_end(key)
         return _programs[key]
-    _make_room(stack * (4 * (1 + OPTIMIZERS.get(t.optimizer).moments) + 1) * cost_of(trial).params)
+    moments = max(part.entry.moments for part in parts_of(t.optimizer))
+    _make_room(stack * (4 * (1 + moments) + 1) * cost_of(trial).params)
 
     def build() -> Program:
         return Program(
@@ -64,7 +76,8 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
             make_skeleton(trial, table, layout.as_values, device.type),
             layout,
             initial_state(trial, table, layout),
-            vocab_size=vocab_size,
+            data=data,
+            batch=example,
             stack=stack,
             micro_batches=parts,
             device=device,

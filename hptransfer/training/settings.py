@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hptransfer.common.choices import Device, Products
+
 __all__ = ["BUCKETS", "WorkerSettings"]
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -15,11 +17,11 @@ BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 class WorkerSettings:
     """How a worker runs packs; the numbers of a trial depend on it by rounding at most."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """`auto`: CUDA where there is a GPU."""
     threads: int = 1
     """Threads of one worker on the CPU. Two workers of one thread beat one worker of two."""
-    products: Literal["auto", "dense", "sparse"] = "auto"
+    products: Products = "auto"
     """How sparse layers are computed."""
     compile: Literal["auto", "always", "never"] = "auto"
     """`auto`: compile where a compiler works and the trial is not tiny; `always`: fail where it does not."""

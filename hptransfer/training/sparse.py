@@ -10,15 +10,20 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from hptransfer.common.seams import METHODS, TASKS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import factory_of
+from hptransfer.training.build import batch_of, factory_of
 from hptransfer.training.layout import Layout
+from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["products_of", "swappable", "values_layers"]
+__all__ = ["Inputs", "moves", "products_of", "swappable", "values_layers"]
+
+Inputs = tuple[tuple[tuple[int, ...], torch.dtype], ...]
+"""Size and type of what a model is called with."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,22 +36,27 @@ def values_layers(
     stack: int = 1,
     micro_batches: int = 1,
 ) -> frozenset[str]:
-    """Names of the sparse layers to hold as values: those a plain linear layer multiplies, where it pays."""
-    sparse = [row for row in table if row.density < 1]
-    if not sparse or settings.products == "dense":
+    """Names of the sparse layers to hold as values: those a plain linear layer multiplies, where it pays.
+
+    Not those whose optimizer needs the matrix, and none where masks move: the dense gradient is asked for then.
+    """
+    parts = parts_of(trial.training.optimizer)
+    sparse = [row for row in table if row.density < 1 and not parts[part_for(parts, row.role)].whole]
+    if not sparse or settings.products == "dense" or moves(trial):
         return frozenset()
     # Here, not above: it makes dynamo load, which takes a second that only sparse layers are worth; and not later,
     # when a model runs on fake tensors.
     from hptransfer.sparsity.breakeven import LayerShape, choose_products
 
-    able = swappable(factory_of(trial), trial.width, trial.depth, tuple(row.name for row in sparse))
-    t = trial.training
+    task, t = TASKS.get(trial.task), trial.training
+    inputs = tuple((tuple(x.shape), x.dtype) for x in task.inputs(batch_of(trial, 0)))
+    able = swappable(factory_of(trial), trial.width, trial.depth, tuple(row.name for row in sparse), inputs)
     layers = {
         row.name: LayerShape(
             out_features=row.shape[0],
             in_features=row.shape[1],
             nonzeros=row.nonzeros,
-            tokens=t.batch_size // micro_batches * t.sequence_length,
+            tokens=task.tokens(t) // micro_batches,
             precision="bf16" if t.precision == "bf16" else "fp32",
             stack=stack,
         )
@@ -56,6 +66,11 @@ def values_layers(
     return choose_products(layers, settings.products, device, settings.cache_dir)
 
 
+def moves(trial: Trial) -> bool:
+    """Whether the trial's masks change while it trains."""
+    return bool(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training) > 0 and trial.density < 1)
+
+
 def products_of(table: Sequence[TensorScale], layout: Layout) -> str:
     """How the sparse layers are computed, in a word: `dense`, or `sparse:k/n` for k of n."""
     chosen, masked = layout.as_values, sum(row.density < 1 for row in table)
@@ -63,7 +78,7 @@ def products_of(table: Sequence[TensorScale], layout: Layout) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def swappable(build: Build, width: int, depth: int, names: tuple[str, ...]) -> frozenset[str]:
+def swappable(build: Build, width: int, depth: int, names: tuple[str, ...], inputs: Inputs) -> frozenset[str]:
     """Those of the named weights whose layer can be swapped for a sparse one, tried without computing anything.
 
     A model may read `layer.weight` itself instead of calling the layer. So the model is run on fake tensors with the
@@ -74,15 +89,15 @@ def swappable(build: Build, width: int, depth: int, names: tuple[str, ...]) -> f
             model = build_model(build, width, depth)
             able = [name for name in names if sparsifiable(model, name)]
             swap_linear(model, dict.fromkeys(able, 2))
-            called = _called_layers(model)
+            called = _called_layers(model, inputs)
     except Exception as error:  # the boundary to a user's model: anything may come out of it
         _log.info("layers stay dense: %s: %s", type(error).__name__, error)
         return frozenset()
     return frozenset(name for name in able if name.removesuffix(".weight") in called)
 
 
-def _called_layers(model: torch.nn.Module) -> set[str]:
-    """Paths of the sparse layers that a forward pass over two tokens goes through."""
+def _called_layers(model: torch.nn.Module, inputs: Inputs) -> set[str]:
+    """Paths of the sparse layers that a forward pass goes through."""
     called: set[str] = set()
 
     def note(path: str, module: torch.nn.Module, args: object, output: Tensor) -> None:
@@ -92,5 +107,5 @@ def _called_layers(model: torch.nn.Module) -> set[str]:
         if isinstance(module, SparseLinear):
             module.register_forward_hook(functools.partial(note, path))
     with torch.no_grad():
-        model(torch.zeros(1, 2, dtype=torch.long))
+        model(*(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs))
     return called

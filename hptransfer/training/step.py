@@ -1,8 +1,8 @@
 """One training step of one trial, without side effects: from named tensors to new values of some of them.
 
-The names are `sheets`, `momenta`, `masks`, `hyper` (lr, decay, eps a sheet), `buffers`, `numbers` (of this step, see
-`optimizers`), `ceiling` (the loss beyond which a trial has diverged), `alive`, `batch` (B, T + 1) and `loss`; with
-micro-batches `gradients` too, a sheet for each sheet. A trial that is no longer alive keeps its weights.
+The names are `sheets`, `momenta`, `masks`, `hyper` (lr, decay, eps per sheet), `buffers`, `numbers` (of this step, see
+`step_numbers`), `ceiling` (the loss beyond which a trial has diverged), `alive`, `batch` (as its task has it) and
+`loss`; with micro-batches `gradients` too, a sheet for each sheet. A trial that is no longer alive keeps its weights.
 """
 
 from __future__ import annotations
@@ -11,38 +11,39 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
-from hptransfer.training.build import check_logits
+from hptransfer.tasks.base import Batch, Data, Task
 from hptransfer.training.layout import Layout
-from hptransfer.training.optimizers.base import Optimizer
+from hptransfer.training.optimizers.parts import Part
 
-__all__ = ["Named", "Sheets", "make_micro_step", "make_step", "next_token_loss"]
+__all__ = ["Gradient", "Loss", "Named", "Sheets", "make_gradient", "make_loss", "make_micro_step", "make_step"]
 
 Sheets = tuple[Tensor, ...]
 Named = dict[str, Any]
+Loss = Callable[[dict[str, Tensor], dict[str, Tensor], Batch], Tensor]
+"""The loss of (parameters, buffers, batch)."""
+Gradient = Callable[[Named], tuple[Tensor, Sheets]]
 
 CLIP_EPS = 1e-6
 """As in `torch.nn.utils.clip_grad_norm_`."""
 
 
-def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats a token, in fp32 whatever the logits are."""
-    return F.cross_entropy(logits.float().flatten(0, -2), targets.flatten())
+def make_loss(model: nn.Module, task: Task, data: Data, autocast: Callable[[], Any]) -> Loss:
+    """What the model comes to on a batch of its task. An output of the wrong form is refused."""
 
-
-def _gradient(
-    model: nn.Module, layout: Layout, vocab_size: int, autocast: Callable[[], Any]
-) -> Callable[[Named], tuple[Tensor, Sheets]]:
-    """The loss on `batch` and its gradient, laid out like the sheets."""
-
-    def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Tensor) -> Tensor:
+    def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:
         with autocast():
-            logits = functional_call(model, {**parameters, **buffers}, (batch[:, :-1],))
-        check_logits(model, logits, batch[:, 1:], vocab_size)
-        return next_token_loss(logits, batch[:, 1:])
+            output = functional_call(model, {**parameters, **buffers}, task.inputs(batch))
+        task.check_output(model, output, batch, data)
+        return task.loss(output, batch)
+
+    return loss_of
+
+
+def make_gradient(loss_of: Loss, layout: Layout) -> Gradient:
+    """The loss on `batch` and its gradient, laid out like the sheets."""
 
     def gradient(t: Named) -> tuple[Tensor, Sheets]:
         gradients, loss = grad_and_value(loss_of)(layout.views(t["sheets"]), t["buffers"], t["batch"])
@@ -51,39 +52,40 @@ def _gradient(
     return gradient
 
 
-def _update(layout: Layout, optimizer: Optimizer, numbers: Sequence[str]) -> Callable[[Named, Tensor, Sheets], Named]:
+def _update(layout: Layout, parts: Sequence[Part], numbers: Sequence[str]) -> Callable[[Named, Tensor, Sheets], Named]:
     """New `alive`, `sheets` and `momenta` by a loss and its gradient."""
+    own = [[(name, name.partition(".")[2]) for name in numbers if name.startswith(f"{i}.")] for i in range(len(parts))]
 
     def update(t: Named, loss: Tensor, gradients: Sheets) -> Named:
-        masks = iter(t["masks"])
-        masked = [g * next(masks) if has else g for g, has in zip(gradients, layout.masked, strict=True)]
+        given = iter(t["masks"])
+        masks = [next(given) if has else None for has in layout.masked]
+        masked = [g if mask is None else g * mask for g, mask in zip(gradients, masks, strict=True)]
         n = dict(zip(numbers, t["numbers"].unbind(), strict=True))
         norm = torch.stack([g.square().sum() for g in masked]).sum().sqrt()
         shrink = (n["clip"] / (norm + CLIP_EPS)).clamp(max=1.0)
         alive = t["alive"] & (loss < t["ceiling"])
         sheets, momenta = [], []
-        for sheet, gradient, old, (lr, decay, eps) in zip(t["sheets"], masked, t["momenta"], t["hyper"], strict=True):
-            now = {**n, "lr": lr * n["lr_factor"], "decay": decay, "eps": eps}
+        of_sheets = zip(t["sheets"], masked, masks, t["momenta"], t["hyper"], layout.optimizers, strict=True)
+        for sheet, gradient, mask, old, (lr, decay, eps), index in of_sheets:
+            now = {short: n[name] for name, short in own[index]}
+            now |= {"lr": lr * n["lr_factor"], "decay": decay, "eps": eps}
             # A row without LR does not gather momentum either. One clip a row, not a scalar, also keeps this loop in
             # the shape of the next, so that the compiler makes one pass over weights and momenta of the two.
-            new, *moments = optimizer.update(sheet, gradient * (shrink * (lr > 0)), old, now)
+            new, moments = parts[index].updated(sheet, gradient * (shrink * (lr > 0)), old, now)
+            if parts[index].whole and mask is not None:
+                new = new * mask  # a whole matrix is moved in places where its gradient is zero
             sheets.append(torch.where(alive, new, sheet))
-            momenta.append(tuple(moments))
+            momenta.append(moments)
         return {"alive": alive, "sheets": tuple(sheets), "momenta": tuple(momenta)}
 
     return update
 
 
 def make_step(
-    model: nn.Module,
-    layout: Layout,
-    optimizer: Optimizer,
-    numbers: Sequence[str],
-    vocab_size: int,
-    autocast: Callable[[], Any],
+    gradient: Gradient, layout: Layout, parts: Sequence[Part], numbers: Sequence[str]
 ) -> Callable[[Named], Named]:
     """A whole step at once: new `loss`, `alive`, `sheets` and `momenta`."""
-    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer, numbers)
+    update = _update(layout, parts, numbers)
 
     def step(t: Named) -> Named:
         loss, gradients = gradient(t)
@@ -93,17 +95,11 @@ def make_step(
 
 
 def make_micro_step(
-    model: nn.Module,
-    layout: Layout,
-    optimizer: Optimizer,
-    numbers: Sequence[str],
-    vocab_size: int,
-    autocast: Callable[[], Any],
-    micro_batches: int,
+    gradient: Gradient, layout: Layout, parts: Sequence[Part], numbers: Sequence[str], micro_batches: int
 ) -> tuple[Callable[[Named], Named], Callable[[Named], Named]]:
     """The same step in parts: the first runs on every micro-batch and adds to `loss` and `gradients`, which are zero
     before; the second ends the step."""
-    gradient, update = _gradient(model, layout, vocab_size, autocast), _update(layout, optimizer, numbers)
+    update = _update(layout, parts, numbers)
 
     def accumulate(t: Named) -> Named:
         loss, gradients = gradient(t)

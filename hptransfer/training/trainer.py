@@ -1,15 +1,27 @@
-"""What a trainer promises: trials in, an outcome each out. The engine that ships is one trainer among several."""
+"""What a trainer promises: trials in, an outcome each out. The engine that ships is one trainer among several.
+
+A plain function is a trainer too: it is called as `function(trial, report)` and returns the final held-out loss, or an
+`Outcome` that says more.
+"""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from hptransfer.study.trial import Outcome, Trial
+import torch
+
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import TRAINERS
+from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
+from hptransfer.training.flops import TrialCost, cost_of
+from hptransfer.training.process import device_name, peak_memory, prepare_process
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["Prune", "Resources", "Trainer"]
+__all__ = ["FunctionTrainer", "Prune", "Report", "Resources", "Trainer", "as_trainer"]
 
 Prune = Callable[[Trial, int, float], bool]
 """Asked at a few steps with (trial, steps done, held-out loss); True ends the trial as pruned."""
@@ -38,5 +50,116 @@ class Trainer(Protocol):
     def resources(self, trial: Trial) -> Resources:
         """What the trial takes."""
 
-    def cost(self, trial: Trial) -> object:
-        """A `training.flops.TrialCost`: its size and work, for packing, plans and rows; nothing is allocated."""
+    def cost(self, trial: Trial) -> TrialCost:
+        """Its size and work, for packing, plans and rows; nothing is allocated."""
+
+
+def as_trainer(thing: Any, name: str) -> Any:
+    """A trainer as it is (a class, or what has `train`); one made of a plain function."""
+    if isinstance(thing, type) or hasattr(thing, "train"):
+        return thing
+    if not callable(thing):
+        rule = f"a trainer is a function or has `train`; this is {type(thing).__name__}"
+        raise TRAINERS.breach(name, thing, rule)
+    return FunctionTrainer(thing, name)
+
+
+class _Ended(BaseException):
+    """Ends a function from within `report`; not an `Exception`, which the function may well catch."""
+
+    def __init__(self, status: Status) -> None:
+        self.status: Status = status
+
+
+class Report:
+    """What a function tells its progress to: `report(step, loss, **metrics)`, with the held-out loss after `step`
+    steps. Of the metrics `train_loss` is kept. A loss that is not finite ends the trial, and so may the pruner."""
+
+    def __init__(self, trial: Trial, prune: Prune | None) -> None:
+        self._trial, self._prune = trial, prune
+        self.curve: list[CurvePoint] = []
+
+    def __call__(self, step: int, loss: float, **metrics: float) -> None:
+        point = CurvePoint(int(step), float(metrics.get("train_loss", math.nan)), float(loss))
+        self.curve.append(point)
+        if not math.isfinite(point.validation_loss):
+            raise _Ended("diverged")
+        if self._prune is not None and self._prune(self._trial, point.step, point.validation_loss):
+            raise _Ended("pruned")
+
+
+class FunctionTrainer:
+    """The trainer that a plain function makes. What it cannot know of a trial's cost is 0."""
+
+    together = False
+
+    def __init__(self, function: Callable[[Trial, Report], object], name: str) -> None:
+        self.function, self.name = function, name
+
+    def train(self, trials: Sequence[Trial], settings: WorkerSettings, prune: Prune | None = None) -> Iterator[Outcome]:
+        """Call the function for each trial in turn."""
+        device = prepare_process(settings)
+        for trial in trials:
+            yield self._outcome(trial, Report(trial, prune), device)
+
+    def resources(self, trial: Trial) -> Resources:
+        """What the executor gives a worker."""
+        return Resources()
+
+    def cost(self, trial: Trial) -> TrialCost:
+        """That of the study's model, if it can be told from the trial; else all 0."""
+        try:
+            return cost_of(trial)
+        except Exception:  # the function may train something that is no model of a factory at all
+            return TrialCost(0, 0, 0.0, 0.0, 0, 0, 0, 0)
+
+    def _outcome(self, trial: Trial, report: Report, device: torch.device) -> Outcome:
+        start = time.perf_counter()
+        status: Status = "ok"
+        loss = math.nan
+        try:
+            returned = self.function(trial, report)
+            if isinstance(returned, Outcome):
+                return self._own(returned, trial)
+            loss = self._number(returned)
+            if not math.isfinite(loss):
+                status, loss = "diverged", math.nan
+        except _Ended as end:
+            status = end.status
+        ended, curve = status == "ok", report.curve
+        last = CurvePoint(trial.training.steps, math.nan, loss)
+        if ended and (not curve or curve[-1].step < last.step):
+            curve = [*curve, last]
+        beyond = curve and not math.isfinite(curve[-1].validation_loss)
+        cost = self.cost(trial)
+        return Outcome(
+            trial_id=trial.id,
+            status=status,
+            loss=loss,
+            train_loss=curve[-1].train_loss if ended else math.nan,
+            diverged_step=(curve[-1].step if beyond else trial.training.steps) if status == "diverged" else None,
+            params=cost.params,
+            params_nonzero=cost.params_nonzero,
+            flops_dense=cost.flops_dense,
+            flops_nonzero=cost.flops_nonzero,
+            tokens=cost.tokens,
+            wall_s=time.perf_counter() - start,
+            peak_memory_bytes=peak_memory(device),
+            device=device_name(device),
+            curve=tuple(curve),
+        )
+
+    def _number(self, returned: Any) -> float:
+        try:
+            return float(returned)
+        except (TypeError, ValueError):
+            raise self._broken(type(returned).__name__) from None
+
+    def _own(self, outcome: Outcome, trial: Trial) -> Outcome:
+        if outcome.trial_id != trial.id:
+            raise self._broken(f"the outcome of trial {outcome.trial_id} for trial {trial.id}")
+        return outcome
+
+    def _broken(self, found: str) -> InputError:
+        rule = f"the function returns the final loss or the trial's Outcome; it returned {found}"
+        return TRAINERS.breach(self.name, self.function, rule)

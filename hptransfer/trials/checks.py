@@ -1,14 +1,16 @@
 """What must fit together in a study: rules that exist, widths the model takes, densities an n:m pattern can have.
 
-`check_study` refuses what cannot run; `study_warnings` names what runs but may not answer the question.
+`refuse_misfits` refuses what cannot run; `study_warnings` names what runs but may not answer the question. Neither
+runs code of the user's own: of what a study names, only what ships is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import is_outside
 from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.study.axes import FEW_NONZEROS
@@ -17,28 +19,31 @@ from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.tasks.models import resolve_factory
-from hptransfer.trials.grid import series_of
+from hptransfer.trials.settled import Settled
 
-__all__ = ["check_study", "study_warnings", "unknown_rule"]
+__all__ = ["refuse_misfits", "study_warnings", "unknown_rule"]
 
 VARIED = ("training", "model", "sparsity", "base")
 
 
-def check_study(study: Study) -> None:
+def refuse_misfits(study: Study) -> None:
     """Refuse, by one `InputError`, a study whose parts do not fit together."""
     _check_data(study)
     _check_own_rules(study)
     _check_rule_names(study)
     _check_shapes(study)
     for name, overrides in study.grid.variants.items():
-        _check_variant(study, name, tuple(overrides))
-    _refuse_equal_variants(study)
-    for prefix, variant in _variants(study):
+        _check_variant(name, tuple(overrides))
+    plain = Settled(study, study.base.hps, "fp32", "")  # neither precision nor data matter here
+    variants = plain.variants()
+    _refuse_equal_variants(variants)
+    for name, variant in {"": plain, **variants}.items():
         try:
-            _check_model(variant)
-            _check_pattern(variant)
+            _check_model(variant.study)
+            _check_pattern(variant.study)
+            _check_sweeps(variant)
         except InputError as error:
-            raise (error.at(prefix) if prefix else error) from None
+            raise (error.at(f"grid.variants.{name}") if name else error) from None
 
 
 def study_warnings(study: Study) -> list[str]:
@@ -46,7 +51,7 @@ def study_warnings(study: Study) -> list[str]:
     shapes = study.grid.shapes(study.base.depth)
     narrowest = min(shape.width for shape in shapes)
     few = sorted({s.width * s.density for s in shapes if s.density < 1 and s.width * s.density < FEW_NONZEROS})
-    points = max(len(axis) for axis in (study.grid.lr or (), study.grid.lr_multiples or (), study.grid.init_multiples))
+    points = max(len(sweep.around(1.0)) for sweep in study.grid.sweeps().values())
     found = []
     if study.base.width > narrowest:
         found.append(
@@ -143,7 +148,7 @@ def _check_shapes(study: Study) -> None:
             )
 
 
-def _check_variant(study: Study, name: str, keys: tuple[str, ...]) -> None:
+def _check_variant(name: str, keys: tuple[str, ...]) -> None:
     where = f"grid.variants.{name}"
     for key in keys:
         if key.split(".")[0] not in VARIED or "." not in key:
@@ -160,43 +165,32 @@ def _check_variant(study: Study, name: str, keys: tuple[str, ...]) -> None:
                 found=key,
                 allowed=", ".join(f"base.{field}" for field in BaseHPs.model_fields),
             )
-    only = study.model_copy(
-        update={"grid": study.grid.model_copy(update={"variants": {name: study.grid.variants[name]}})}
-    )
-    try:
-        series_of(only, study.base.hps)
-    except InputError as error:
-        raise error.at(where) from None
 
 
-def _refuse_equal_variants(study: Study) -> None:
+def _refuse_equal_variants(variants: Mapping[str, Settled]) -> None:
     """Two names for the same settings would share their trials, and one of them have none."""
     seen: dict[str, str] = {}
-    for series in series_of(study, study.base.hps):
-        if series.rule == study.grid.rules[0]:
-            settings = series.study.model_dump_json(exclude={"grid"}) + series.base.model_dump_json()
-            if settings in seen:
-                raise InputError(
-                    f"has the settings of '{seen[settings]}'", where=f"grid.variants.{series.variant}", hint="drop one"
-                )
-            seen[settings] = series.variant
+    for name, variant in variants.items():
+        settings = variant.study.model_dump_json(exclude={"grid"}) + variant.hps.model_dump_json()
+        if settings in seen:
+            raise InputError(f"has the settings of '{seen[settings]}'", where=f"grid.variants.{name}", hint="drop one")
+        seen[settings] = name
 
 
-def _variants(study: Study) -> Iterator[tuple[str, Study]]:
-    """The study, and as each of its variants has it, with the place that says so."""
-    yield "", study
-    if study.grid.variants:
-        seen = {series.variant: series.study for series in series_of(study, study.base.hps)}
-        for name, variant in seen.items():
-            yield f"grid.variants.{name}", variant
+def _check_sweeps(settled: Settled) -> None:
+    """Refuse multiples of 0. What a search will find, and an axis of the user's own, can only be seen as it runs."""
+    searched = settled.study.tune.space if settled.study.tune is not None else {}
+    for name in settled.study.grid.sweeps():
+        if name not in searched and not is_outside(name):
+            settled.values_of(name)
 
 
 def _check_model(study: Study) -> None:
     """Build a model of this package's own at every width, without memory. A factory of the user's own is left alone:
     reading a study runs no code of theirs."""
-    if ":" in study.model.factory:
+    if is_outside(study.model.factory):
         return
-    build = resolve_factory(study.model, vocab_size=256, context=study.training.sequence_length)
+    build = resolve_factory(study.model, {"vocab_size": 256, "context": study.training.sequence_length})
     for where, width in dict.fromkeys(_widths(study)):
         try:
             with shapes_only():

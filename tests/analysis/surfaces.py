@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
+from hptransfer.study.axes import ScaledAxis
 
 Curve = Callable[[np.ndarray], np.ndarray]
 FLOOR = 3.0
+BATCH_SIZE = ScaledAxis("batch_size", "batch size", "batch_sizes", "batch_size")
+"""A scaled axis that is not built in: its entry would be `surfaces:BATCH_SIZE`."""
 
 
 def quadratic(curvature: float = 0.03) -> Curve:

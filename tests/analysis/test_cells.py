@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
 import pytest
 from surfaces import frame
 
-from hptransfer.analysis.cells import DESCRIBED_BY, REQUIRED_COLUMNS, read_cells
+from hptransfer.analysis.cells import DESCRIBED_BY, REQUIRED_COLUMNS, CellKey, read_cells, with_axis_columns
 from hptransfer.analysis.verdict import judge
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import SCALED
+
+TEMPERATURE = "mine.axes:TEMPERATURE"
+"""A swept axis whose code is nowhere: rows are read without it."""
 
 
 def refusal(rows: pd.DataFrame) -> str:
@@ -110,9 +115,9 @@ def test_impossible_values_are_refused_by_column(column, value, part):
 
 
 def test_two_different_losses_for_one_run_name_the_column_that_differs():
-    twin = frame().iloc[[5]].assign(loss=9.0, weight_decay=0.3)
-    text = refusal(pd.concat([frame().assign(weight_decay=0.1), twin]))
-    assert "weight_decay" in text
+    twin = frame().iloc[[5]].assign(loss=9.0, warmup=0.3)
+    text = refusal(pd.concat([frame().assign(warmup=0.1), twin]))
+    assert "warmup" in text
     assert "variant" in text
 
 
@@ -132,3 +137,115 @@ def test_a_second_sweep_is_judged_at_the_base_and_said():
     assert read.swept == "lr"
     assert "several init_std were run; judged at init_std = 0.1" in read.notes[0]
     assert read.cells[0].points.losses.min() > 3.5
+
+
+def swept_as(name: str) -> pd.DataFrame:
+    """The usual rows, with another hyperparameter swept and the LR at one value."""
+    return frame().assign(lr=0.01, **{name: frame()["lr"]})
+
+
+@pytest.mark.parametrize("name", ["init_std", "weight_decay", "alpha_input", "alpha_output", TEMPERATURE])
+def test_whatever_varies_within_a_cell_was_swept(name):
+    read = read_cells(swept_as(name))
+    assert read.swept == name
+    assert [c.points.x.tolist() for c in read.cells] == [list(range(-11, -2))] * 3
+    assert read.notes == ()
+
+
+def stored(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """With values of swept axes in one column of JSON, as the store keeps those from outside."""
+    texts = [json.dumps(values) for values in rows[list(names)].to_dict("records")]
+    return rows.drop(columns=list(names)).assign(axes=texts)
+
+
+def test_the_store_keeps_axes_from_outside_as_json():
+    read = read_cells(stored(swept_as(TEMPERATURE), TEMPERATURE))
+    assert read.swept == TEMPERATURE
+    assert read.cells[0].points.losses.shape == (3, 9)
+
+
+def test_rows_without_axes_from_outside_have_an_empty_object():
+    assert read_cells(frame().assign(axes="{}")).swept == "lr"
+    assert list(with_axis_columns(pd.DataFrame({"lr": [1.0], "axes": [None]}))) == ["lr"]
+
+
+def test_axes_that_are_no_object_are_refused():
+    for text in ("fast", "[1]", "3"):
+        assert "results, column axes: not a JSON object" in refusal(frame().assign(axes=text))
+
+
+def test_rows_from_before_an_axis_was_swept_are_left_out_and_said():
+    rows = pd.concat([swept_as(TEMPERATURE), frame().iloc[:4].assign(lr=0.01)], ignore_index=True)
+    read = read_cells(rows)
+    assert read.swept == TEMPERATURE
+    assert read.notes == (f"4 rows without a value of {TEMPERATURE} were left out",)
+
+
+def test_a_swept_value_that_has_no_log_is_refused():
+    rows = swept_as("weight_decay")
+    rows.loc[rows.index[3], "weight_decay"] = 0.0
+    assert refusal(rows).startswith("results, column weight_decay: value out of range; found 0.0")
+
+
+def test_of_several_swept_axes_the_lr_is_judged_at_one_value_of_each_other():
+    """Without a base the middle one of three; of an axis from outside too."""
+    rows = pd.concat([frame().assign(weight_decay=w, **{TEMPERATURE: t}) for w in (0.1, 0.2, 0.4) for t in (1.0, 2.0)])
+    read = read_cells(stored(rows, TEMPERATURE), {"lr": 2.0**-7, TEMPERATURE: 2.0})
+    assert read.swept == "lr"
+    assert read.notes == (
+        "several weight_decay were run; judged at weight_decay = 0.2 (324 rows left out)",
+        f"several {TEMPERATURE} were run; judged at {TEMPERATURE} = 2 (81 rows left out)",
+    )
+    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
+
+
+def test_a_hyperparameter_tied_to_the_lr_is_no_axis_of_its_own():
+    """Other tools set a decay in proportion to 1/LR: there is nothing to slice."""
+    read = read_cells(frame().assign(weight_decay=lambda f: 1e-3 / f["lr"]))
+    assert read.cells[0].points.losses.shape == (3, 9)
+    assert read.notes == ("weight_decay moves together with lr, value by value",)
+
+
+def test_a_search_trial_at_another_value_of_a_swept_axis_is_none_of_the_grid():
+    settings = dict.fromkeys(DESCRIBED_BY, "same") | {"rule": "supar", "variant": "", "steps": 100, "depth": 2}
+    settings = {k: v for k, v in settings.items() if k not in ("width", "density", "weight_decay")}
+    rows = frame().rename(columns={"lr": "weight_decay"}).assign(lr=0.01, **settings)
+    first = (rows["weight_decay"] == 2.0**-7) & (rows["density"] == 1.0) & (rows["seed"] == 0)
+    rows.loc[first, "phase"] = "tune"
+    read = read_cells(pd.concat([rows, rows[first].assign(weight_decay=2.0**-7.3)]))
+    assert read.swept == "weight_decay"
+    assert read.notes == ("trials of the grid that another phase had run before: 1",)
+    assert read.cells[0].points.losses.shape == (3, 9)
+
+
+def test_a_series_of_two_tasks_is_refused():
+    rows = frame()
+    rows["task"] = ["language"] * 40 + ["mine.tasks:labels"] * 41
+    assert "mixes several values of task" in refusal(rows)
+
+
+def test_a_cell_is_told_by_width_and_density_and_by_the_depth_where_it_varies():
+    two = pd.concat([frame(densities=(1.0, 0.25)), frame(densities=(1.0, 0.25)).assign(depth=4)])
+    assert read_cells(frame()).words() == ["width 64, density 1/16", "width 64, density 1/4", "width 64, density 1"]
+    assert read_cells(two).words()[:2] == ["width 64, density 1/4, depth 2", "width 64, density 1/4, depth 4"]
+
+
+def test_a_key_knows_its_place():
+    key = CellKey("supar", "short", (("width", 64), ("density", 0.25), ("depth", 2)))
+    assert (key.width, key.density, key.depth, key["batch_size"]) == (64, 0.25, 2, 0)
+    assert key.but("density") == (("width", 64), ("depth", 2))
+    assert key.series == "supar · short"
+
+
+def test_a_further_scaled_axis_makes_a_place_where_a_series_is_scaled_along_it(monkeypatch):
+    """Without the entry the same rows mix two questions; with one value of it nothing changes. Budgets may differ."""
+    rows = pd.concat([frame().assign(batch_size=16), frame().assign(batch_size=32, steps=50)])
+    assert "mixes several values of batch_size" in refusal(rows.assign(steps=100))
+    monkeypatch.setitem(SCALED.built_in, "batch_size", "surfaces:BATCH_SIZE")
+    read = read_cells(rows)
+    assert read.words()[:2] == ["width 64, density 1/16, batch size 16", "width 64, density 1/16, batch size 32"]
+    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 6
+    assert read_cells(rows[rows["batch_size"] == 16]).words()[0] == "width 64, density 1/16"
+    rows.loc[rows["batch_size"] == 16, "batch_size"] = None
+    rows = pd.concat([rows, frame().assign(batch_size=64)])
+    assert "results, column batch_size: value out of range" in refusal(rows)

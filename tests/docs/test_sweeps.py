@@ -10,6 +10,7 @@ from hptransfer.drive.load_study import load_study
 from hptransfer.drive.plan import make_plan, planned_work
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.memory import MEMORY_SHARE
+from hptransfer.trials.settled import Settled
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
@@ -21,8 +22,7 @@ def test_a_study_plans(path: Path) -> None:
     study = load_study(path)
     assert study.name == path.stem
     data_id = open_corpus(study.data).fingerprint
-    works = planned_work(study, study.base.hps, precision="fp32", data_id=data_id, tuned=False)
-    plan = make_plan(study, works)
+    plan = make_plan(study, planned_work(Settled(study, study.base.hps, "fp32", data_id), tuned=False))
     assert plan.planned > 0
     assert 0 < plan.flops_nonzero <= plan.flops_dense
     assert plan.memory_bytes > 0
@@ -31,10 +31,8 @@ def test_a_study_plans(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in STUDIES if p.stem.endswith("-full")], ids=lambda path: path.stem)
 def test_a_full_study_fits_a_gpu_of_80_gigabytes(path: Path) -> None:
     study, room = load_study(path), int(MEMORY_SHARE * 80e9)
-    works = planned_work(
-        study, study.base.hps, precision="bf16", data_id=open_corpus(study.data).fingerprint, tuned=False
-    )
-    assert make_plan(study, works, room=room).memory_bytes <= room
+    settled = Settled(study, study.base.hps, "bf16", open_corpus(study.data).fingerprint)
+    assert make_plan(study, planned_work(settled, tuned=False), room=room).memory_bytes <= room
 
 
 def test_every_figure_has_a_full_twin_that_asks_the_same() -> None:

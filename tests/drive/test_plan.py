@@ -22,6 +22,7 @@ from hptransfer.study.trial import Trial
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.flops import cost_of
 from hptransfer.trials.grid import trials_of
+from hptransfer.trials.settled import Settled
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -45,7 +46,7 @@ def small(**changes: Any) -> Study:
 
 def work_of(study: Study, **options: Any) -> list[Work]:
     data_id = open_corpus(study.data).fingerprint
-    return planned_work(study, study.base.hps, precision="fp32", data_id=data_id, **({"tuned": True} | options))
+    return planned_work(Settled(study, study.base.hps, "fp32", data_id), **({"tuned": True} | options))
 
 
 def plan_of(study: Study, rows: Sequence[dict[str, Any]] = (), **options: Any) -> Plan:
@@ -236,8 +237,8 @@ def test_a_bracket_search_is_planned_against_the_fixed_grid_it_replaces(tmp_path
         "name: s\ngrid: {rules: [supar], widths: [64], lr: {octaves: [-10, -3]}, seeds: 3, search: bracket}\n"
     )
     study = load_study(path)
-    works = planned_work(study, study.base.hps, precision="fp32", data_id="", tuned=True)
-    plan = make_plan(study, works)
-    assert plan.fixed_grid == len(trials_of(study, study.base.hps, precision="fp32", data_id="")) == 24
+    settled = Settled(study, study.base.hps, "fp32", "")
+    plan = make_plan(study, planned_work(settled, tuned=True))
+    assert plan.fixed_grid == len(trials_of(settled)) == 24
     assert plan.to_json()["fixed_grid"] == 24
     assert f"about {plan.planned} of the fixed grid's 24" in summary(plan)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from hptransfer import read_results
-from hptransfer.drive.options import Options, results_uri
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import source_digest
+from hptransfer.drive.request import Request
 from hptransfer.drive.run import Phases, run_study
 
 STUDY = """
@@ -23,17 +26,17 @@ check: {enabled: false}
 """
 
 
-def options(tmp_path: Path, search: str) -> Options:
+def request_of(tmp_path: Path, search: str) -> Request:
     study = tmp_path / "twice.yaml"
     study.write_text(STUDY.replace("SEARCH", search))
     given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-    return Options.from_command_line(given)
+    return Request.from_command_line(given)
 
 
 @pytest.mark.parametrize("search", ["fixed", "bracket"])
 def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path, monkeypatch, search):
     everything = Phases(tune=True, check=True, grid=True)
-    assert run_study(options(tmp_path, search), everything) == 0
+    assert run_study(request_of(tmp_path, search), everything) == 0
     rows = read_results(str(tmp_path / "results" / "twice"))
     page = (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns
 
@@ -42,7 +45,7 @@ def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path,
 
     monkeypatch.setattr("hptransfer.drive.run.make_executor", no_executor)
     start = time.process_time()
-    assert run_study(options(tmp_path, search), everything) == 0
+    assert run_study(request_of(tmp_path, search), everything) == 0
     assert time.process_time() - start < 3
     assert set(read_results(str(tmp_path / "results" / "twice"))["trial_id"]) == set(rows["trial_id"])
     assert (tmp_path / "results" / "twice" / "report.html").stat().st_mtime_ns == page
@@ -50,12 +53,12 @@ def test_a_finished_study_starts_nothing_and_ends_within_three_seconds(tmp_path,
 
 def test_a_lost_row_of_a_finished_search_is_run_again(tmp_path):
     grid = Phases(grid=True)
-    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    assert run_study(request_of(tmp_path, "bracket"), grid) == 0
     folder = tmp_path / "results" / "twice"
     before = set(read_results(str(folder))["trial_id"])
     next((folder / "trials").iterdir()).unlink()
     assert set(read_results(str(folder))["trial_id"]) < before
-    assert run_study(options(tmp_path, "bracket"), grid) == 0
+    assert run_study(request_of(tmp_path, "bracket"), grid) == 0
     assert set(read_results(str(folder))["trial_id"]) >= before
 
 
@@ -68,7 +71,7 @@ def test_an_untuned_study_has_the_last_word_on_its_base(tmp_path):
     for init in (0.02, 0.08):
         study.write_text(text.replace("SEARCH", "fixed").replace("depth: 1}", f"depth: 1, init_std: {init}}}"))
         given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-        assert run_study(Options.from_command_line(given), Phases(tune=True, grid=True)) == 0
+        assert run_study(Request.from_command_line(given), Phases(tune=True, grid=True)) == 0
     rows = read_results(str(tmp_path / "results" / "twice"))
     assert sorted(rows["init_std"].unique()) == [0.02, 0.08]
 
@@ -80,18 +83,42 @@ def test_a_verdict_does_not_outlive_the_rows_it_was_given_on(tmp_path):
         text = STUDY.replace("SEARCH", "fixed").replace("batch_size: 2", f"batch_size: {batch}")
         study.write_text(text)
         given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
-        assert run_study(Options.from_command_line(given), Phases(grid=True)) == 0
+        assert run_study(Request.from_command_line(given), Phases(grid=True)) == 0
         assert verdict.exists() == (batch == 2)
 
 
-@pytest.mark.parametrize(
-    ("folder", "found"),
-    [
-        ("results", "results/s"),
-        ("results/", "results/s"),
-        ("s3://bucket/deep", "s3://bucket/deep/s"),
-        ("s3://bucket/deep?region=x&scheme=http", "s3://bucket/deep/s?region=x&scheme=http"),
-    ],
-)
-def test_a_study_lies_below_its_folder_whatever_follows_in_a_uri(folder, found):
-    assert results_uri(folder, "s") == found
+OWN = """
+class Axis:
+    name, label = "my_axis:Axis", "ε"
+
+    def at_base(self, base):
+        return 1e-8
+
+    def put(self, trial, value):
+        return trial.model_copy(update={"training": trial.training.model_copy(update={"eps": value})})
+"""
+SWEEPS = "lr: [2^-7], sweep: {weight_decay: {multiples: [1/2, 1]}, 'my_axis:Axis': {values: [1e-8, 1e-6]}}"
+
+
+def test_any_axis_runs_from_a_study_file_and_a_changed_source_is_not_mixed_in(tmp_path, capsys):
+    text = STUDY.replace("SEARCH", "fixed").replace("lr: {octaves: [-10, -3]}", SWEEPS)
+    (tmp_path / "twice.yaml").write_text("\n".join(line for line in text.splitlines() if not line.startswith("tune")))
+    (tmp_path / "my_axis.py").write_text(OWN)
+
+    def run(**more: object) -> int:
+        given = {"study": tmp_path / "twice.yaml", "results_dir": str(tmp_path), "executor": "local"}
+        return run_study(Request.from_command_line(given | {"no_compile": True, **more}), Phases(grid=True))
+
+    assert run() == 0
+    rows = read_results(str(tmp_path / "twice"))
+    assert len(rows) == 2 * 2 * 2 * 2  # widths, decays, epsilons, seeds
+    assert sorted(rows["weight_decay"].unique()) == [0.05, 0.1]
+    assert set(rows["axes"]) == {'{"my_axis:Axis": 1e-08}', '{"my_axis:Axis": 1e-06}'}
+    tensors = json.loads((tmp_path / "twice" / "tensors.json").read_text())
+    assert (tensors["width"], list(tensors["rules"])) == (32, ["supar"])
+    (tmp_path / "my_axis.py").write_text(OWN + "# changed\n")
+    source_digest.cache_clear()  # as in a process of its own
+    with pytest.raises(InputError, match=r"my_axis:Axis has changed since 16 stored trials.*--same-numbers"):
+        run()
+    assert run(same_numbers=True) == 0
+    assert len(read_results(str(tmp_path / "twice"))) == 16

@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from trials_for_executors import SETTINGS, a_trial, quiet
+from trials_for_executors import SETTINGS, a_trial
 
 from hptransfer.common.errors import HptransferError
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
@@ -26,7 +27,7 @@ def main(folder: str, executor: str, trials: int, seconds: float) -> int:
         with (
             store.lock(),
             Runner(
-                store, lambda: make_executor(executor, settings, workers=workers, folder=folder), quiet(), "s"
+                store, lambda: make_executor(executor, Launch(settings, workers=workers, folder=folder)), (), "s"
             ) as runner,
         ):
             runner.submit([a_trial(seed, seconds=seconds) for seed in range(trials)], "grid")

@@ -11,9 +11,10 @@ import pytest
 import ray
 from ray import exceptions
 from ray.cluster_utils import Cluster
-from trials_for_executors import SETTINGS, a_trial, quiet
+from trials_for_executors import SETTINGS, a_trial
 
 from hptransfer.common.errors import InputError
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.ray import failure_of
 from hptransfer.execute.runner import Runner
@@ -37,7 +38,7 @@ def test_a_node_removed_in_the_middle_costs_only_what_was_in_flight_there(tmp_pa
     trials = [a_trial(seed, seconds=0.02) for seed in range(40)]
     with (
         store.lock(),
-        Runner(store, lambda: make_executor("ray", SETTINGS, address=cluster.address), quiet(), "s") as runner,
+        Runner(store, lambda: make_executor("ray", Launch(SETTINGS, address=cluster.address)), (), "s") as runner,
     ):
         runner.submit(trials, "grid")
         removed, most_workers = False, 0
@@ -62,7 +63,7 @@ def test_a_node_removed_in_the_middle_costs_only_what_was_in_flight_there(tmp_pa
 @pytest.mark.slow
 def test_leaving_a_cluster_leaves_it_running(cluster: Cluster) -> None:
     for _ in range(2):
-        with make_executor("ray", SETTINGS, address=cluster.address) as executor:
+        with make_executor("ray", Launch(SETTINGS, address=cluster.address)) as executor:
             assert executor.workers >= 1
     assert not ray.is_initialized()
 
@@ -70,7 +71,7 @@ def test_leaving_a_cluster_leaves_it_running(cluster: Cluster) -> None:
 @pytest.mark.slow
 def test_a_gpu_asked_for_where_there_is_none_is_refused(cluster: Cluster) -> None:
     with pytest.raises(InputError, match="no GPU in the Ray cluster"):
-        make_executor("ray", WorkerSettings(device="cuda"), address=cluster.address)
+        make_executor("ray", Launch(WorkerSettings(device="cuda"), address=cluster.address))
     assert not ray.is_initialized()
 
 

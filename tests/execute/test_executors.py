@@ -6,6 +6,7 @@ Ctrl-C belongs to the same suite; it needs a driver of its own and so lives in `
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +14,12 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 from ray import tune
-from trials_for_executors import BUDGET, SETTINGS, a_trial, one_pack, quiet, sweep
+from trials_for_executors import BUDGET, SETTINGS, a_trial, one_pack, sweep
 
 from hptransfer.common.errors import InputError
-from hptransfer.execute.base import Executor, PackReport
-from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.common.seams import EXECUTORS
+from hptransfer.execute.base import Executor, Launch, PackReport
+from hptransfer.execute.executors import make_executor
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.execute.runner import Runner
@@ -50,17 +52,25 @@ class Seen(tune.Callback):
         self.results.append(trial.last_result)
 
 
-@pytest.fixture(params=EXECUTORS, scope="module")
+@pytest.fixture(params=EXECUTORS.built_in, scope="module")
 def executor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     inner = {
-        "local": lambda: make_executor("local", SETTINGS),
-        "ray": lambda: make_executor("ray", SETTINGS, workers=2),
+        "local": lambda: make_executor("local", Launch(SETTINGS)),
+        "ray": lambda: make_executor("ray", Launch(SETTINGS, workers=2)),
         "tune": lambda: TuneExecutor(
-            SETTINGS, workers=2, folder=str(tmp_path_factory.mktemp("tune")), callbacks=(Seen(),)
+            Launch(SETTINGS, workers=2, folder=str(tmp_path_factory.mktemp("tune"))), callbacks=(Seen(),)
         ),
     }[request.param]()
     with inner:
         yield Shared(inner)
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a module `mine` that lies outside the package."""
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "mine.py"
+    sys.modules.pop("mine", None)
 
 
 SAME = ["trial_id", "status", "loss", "train_loss", "diverged_step", "params", "flops_dense", "tokens", "data_id"]
@@ -74,7 +84,7 @@ def test_all_executors_give_the_same_rows(tmp_path: Path, executor: Executor) ->
     assert [rows[trial.id]["status"] for trial in trials] == ["ok", "ok", "diverged", "diverged"]
     assert math.isnan(rows[trials[2].id]["loss"])
     assert not runner.failed
-    sweep(tmp_path / "reference", lambda: make_executor("local", SETTINGS), trials)
+    sweep(tmp_path / "reference", lambda: make_executor("local", Launch(SETTINGS)), trials)
     found, expected = (
         Store.open(str(folder / "s")).read().set_index("trial_id", drop=False).loc[sorted(rows), SAME]
         for folder in (tmp_path, tmp_path / "reference")
@@ -124,10 +134,41 @@ def test_a_worker_killed_is_replaced_and_its_pack_runs_again(
 
 
 def test_unknown_executors_and_pointless_addresses_are_refused() -> None:
-    with pytest.raises(InputError, match="allowed: local, ray, tune"):
-        make_executor("slurm", SETTINGS)
+    with pytest.raises(InputError, match=r"no such executor; found 'slurm'; allowed: local, ray, tune or package"):
+        make_executor("slurm", Launch(SETTINGS))
     with pytest.raises(InputError, match="--address"):
-        make_executor("local", SETTINGS, address="10.0.0.1:6379")
+        make_executor("local", Launch(SETTINGS, address="10.0.0.1:6379"))
+    with pytest.raises(InputError, match="--workers"):
+        make_executor("local", Launch(SETTINGS, workers=2))
+
+
+def test_an_executor_from_outside_is_found_by_its_class(tmp_path: Path, outside: Path) -> None:
+    outside.write_text(
+        "from hptransfer.execute.local import LocalExecutor\nclass Mine(LocalExecutor):\n    workers = 7\n"
+    )
+    rows, _ = sweep(tmp_path, lambda: make_executor("mine:Mine", Launch(SETTINGS)), [a_trial(0)])
+    assert list(rows) == [a_trial(0).id]
+    with make_executor("mine:Mine", Launch(SETTINGS)) as executor:
+        assert executor.workers == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("class Mine:\n    pass\n", "an executor is a subclass of hptransfer.execute.base.Executor"),
+        ("def Mine(launch):\n    pass\n", "an executor is a subclass of hptransfer.execute.base.Executor"),
+        (
+            "from hptransfer.execute.base import Executor\nclass Mine(Executor):\n    def close(self):\n        pass\n",
+            "an executor takes a Launch and has submit, wait and close",
+        ),
+    ],
+)
+def test_an_executor_that_breaks_the_contract_is_named_with_rule_and_file(text: str, rule: str, outside: Path) -> None:
+    outside.write_text(text)
+    with pytest.raises(InputError) as refused:
+        make_executor("mine:Mine", Launch(SETTINGS))
+    assert rule in str(refused.value)
+    assert f"mine:Mine, from {outside}" in str(refused.value)
 
 
 @pytest.mark.parametrize("executor", ["tune"], indirect=True)
@@ -143,7 +184,7 @@ def test_pruning_travels_with_the_pack(tmp_path: Path, executor: Executor) -> No
     trial = a_trial(5)
     pruning = Pruning(pruner="median", steps=BUDGET.steps, past=(better,) * 5, numbers={trial.id: 5})
     store = Store.open(str(tmp_path / "s"), "s")
-    with store.lock(), Runner(store, lambda: executor, quiet(), "s") as runner:
+    with store.lock(), Runner(store, lambda: executor, (), "s") as runner:
         rows = runner.run([trial, a_trial(6)], "tune", pruning)
     assert rows[trial.id]["status"] == "pruned"
     assert math.isnan(rows[trial.id]["loss"])

@@ -22,7 +22,9 @@ from ray import tune
 from trials_for_executors import HERE, SETTINGS, a_trial, sweep
 
 from hptransfer.common.errors import InputError
-from hptransfer.execute.executors import EXECUTORS, make_executor
+from hptransfer.common.seams import EXECUTORS
+from hptransfer.execute.base import Launch
+from hptransfer.execute.executors import make_executor
 from hptransfer.execute.tune import TuneExecutor
 from hptransfer.store.store import Store
 from hptransfer.training.settings import WorkerSettings
@@ -146,7 +148,7 @@ def test_a_driver_killed_at_random_moments_loses_nothing_that_was_stored(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", EXECUTORS.built_in)
 def test_the_first_ctrl_c_stores_what_is_running_and_leaves_nothing_behind(tmp_path: Path, executor: str) -> None:
     with running(tmp_path / "s", executor, trials=100, seconds=0.05) as driver:
         assert listening(driver.mark) <= LOOPBACK
@@ -204,7 +206,7 @@ class Lingering(tune.Callback):
 @pytest.mark.slow
 def test_ray_is_left_after_tune_has_tidied_up(tmp_path: Path) -> None:
     """Or Tune's thread would start a Ray of its own, and end this process a minute after that one is gone."""
-    rows, _ = sweep(tmp_path, lambda: TuneExecutor(SETTINGS, workers=1, callbacks=(Lingering(),)), [a_trial()])
+    rows, _ = sweep(tmp_path, lambda: TuneExecutor(Launch(SETTINGS, workers=1), callbacks=(Lingering(),)), [a_trial()])
     assert len(rows) == 1
     assert Lingering.ray_is_there == [True]
     assert not ray.is_initialized()
@@ -254,7 +256,7 @@ def test_an_address_where_no_ray_answers_is_refused_within_ten_seconds(listener:
             subprocess.Popen([sys.executable, "-c", WEB], stdin=server.fileno()) if listener == "a web server" else None
         )
         with pytest.raises(InputError, match=f"found '{address}'"):
-            make_executor("ray", WorkerSettings(device="cpu"), address=address)
+            make_executor("ray", Launch(WorkerSettings(device="cpu"), address=address))
         if web is not None:
             web.kill()
             web.wait()
@@ -273,4 +275,4 @@ connection.sendall(b"HTTP/1.1 400 Bad Request\\r\\n\\r\\n")
 @pytest.mark.parametrize("address", ["nonsense", "host:", "host:99999", ":1"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(InputError, match=r"is no address.*host:port"):
-        make_executor("ray", WorkerSettings(device="cpu"), address=address)
+        make_executor("ray", Launch(WorkerSettings(device="cpu"), address=address))

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-from trials_for_executors import SETTINGS, a_trial, one_pack, quiet, sweep
+from trials_for_executors import SETTINGS, a_trial, one_pack, sweep
 
 from hptransfer.common.errors import InputError, WorkError
-from hptransfer.common.number_text import duration
-from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.execute.base import Executor, Launch, PackFailure, PackReport
 from hptransfer.execute.local import LocalExecutor
 from hptransfer.execute.pack import Pack
-from hptransfer.execute.progress import Counts, Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 
 
 def local() -> Executor:
-    return LocalExecutor(SETTINGS)
+    return LocalExecutor(Launch(SETTINGS))
 
 
 def starts_nothing() -> Executor:
@@ -76,7 +71,7 @@ def test_a_success_in_between_starts_the_count_anew(tmp_path: Path) -> None:
 
 def test_more_trials_may_be_submitted_while_results_arrive(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "s"), "s")
-    with store.lock(), Runner(store, local, quiet(), "s") as runner:
+    with store.lock(), Runner(store, local, (), "s") as runner:
         runner.submit([a_trial(0)], "tune")
         seen = []
         for row in runner.results():
@@ -88,7 +83,7 @@ def test_more_trials_may_be_submitted_while_results_arrive(tmp_path: Path) -> No
 
 def test_a_trial_asked_for_twice_runs_once(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "s"), "s")
-    with store.lock(), Runner(store, local, quiet(), "s") as runner:
+    with store.lock(), Runner(store, local, (), "s") as runner:
         first = runner.run([a_trial(0), a_trial(0)], "tune")
         second = runner.run([a_trial(0)], "grid")
     assert list(first) == list(second) == [a_trial(0).id]
@@ -97,7 +92,7 @@ def test_a_trial_asked_for_twice_runs_once(tmp_path: Path) -> None:
 
 def test_large_trials_go_first(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "s"), "s")
-    with store.lock(), Runner(store, local, quiet(), "s") as runner:
+    with store.lock(), Runner(store, local, (), "s") as runner:
         runner.submit([a_trial(width=16), a_trial(width=64), a_trial(width=32)], "grid")
         assert [row["width"] for row in runner.results()] == [64, 32, 16]
 
@@ -150,52 +145,6 @@ def test_running_json_tells_where_the_sweep_stands(tmp_path: Path) -> None:
         "in_flight": 0,
     }
     assert {"updated", "pid", "best_loss", "phase"} <= set(document)
-
-
-COUNTS = Counts(
-    planned=10, stored=4, diverged=1, failed=2, in_flight=2, workers=2, best_loss=2.5, eta_s=185, phase="grid"
-)
-
-
-def test_the_progress_line_says_it_all() -> None:
-    assert COUNTS.line() == "grid 4/10 · 3m 05s left · best loss 2.5000 · 1 diverged · 2 failed · 2 workers"
-    assert Counts(planned=2, stored=2, eta_s=math.nan, phase="tune").line() == "tune 2/2 · 0 diverged · 0 failed"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "0s"),
-        (59, "59s"),
-        (60, "1m 00s"),
-        (7625, "2h 07m"),
-        (3 * 86400 + 4 * 3600, "3d 04h"),
-        (920 * 86400, "2y 190d"),
-    ],
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_on_a_terminal_one_line_renews_itself() -> None:
-    screen = io.StringIO()
-    with Progress(Console(file=screen, force_terminal=True, width=100)) as progress:
-        progress.update(COUNTS)
-        progress.message("a line that stays")
-        progress.finish(COUNTS)
-    text = screen.getvalue()
-    assert "grid 4/10" in text
-    assert "a line that stays" in text
-    assert text.endswith("\x1b[?25h"), "the cursor is shown again"
-
-
-def test_elsewhere_plain_lines_come_at_intervals() -> None:
-    screen = io.StringIO()
-    progress = Progress(Console(file=screen, width=40), interval_s=3600)
-    for stored in range(5):
-        progress.update(Counts(planned=5, stored=stored, phase="grid"))
-    progress.finish(Counts(planned=5, stored=5, phase="grid"))
-    assert screen.getvalue().splitlines() == ["grid 0/5 · 0 diverged · 0 failed", "grid 5/5 · 0 diverged · 0 failed"]
 
 
 def test_a_stored_trial_is_not_taken_under_another_variants_name(tmp_path: Path) -> None:

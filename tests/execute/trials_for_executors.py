@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from hptransfer.execute.base import Executor
 from hptransfer.execute.pack import Pack
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Row, Runner
 from hptransfer.store.store import Store
 from hptransfer.study.base import BaseHPs
@@ -42,14 +39,10 @@ def one_pack(trials: Sequence[Trial], phase: Phase) -> list[Pack]:
     return [Pack(phase, tuple(trials))]
 
 
-def quiet() -> Progress:
-    return Progress(Console(quiet=True))
-
-
 def sweep(
     folder: Path, executor: Callable[[], Executor], trials: Sequence[Trial], **options: object
 ) -> tuple[dict[str, Row], Runner]:
     """Run trials into the store of study `s`; options are the runner's."""
     store = Store.open(str(folder / "s"), "s")
-    with store.lock(), Runner(store, executor, quiet(), "s", **options) as runner:  # type: ignore[arg-type]
+    with store.lock(), Runner(store, executor, (), "s", **options) as runner:  # type: ignore[arg-type]
         return runner.run(trials, "grid"), runner

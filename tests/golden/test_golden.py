@@ -20,8 +20,10 @@ from hptransfer.drive.load_study import validate_study
 from hptransfer.report.figures.chart import Chart
 from hptransfer.report.figures.pictures import pictures
 from hptransfer.store.store import Store
-from hptransfer.trials.grid import trials_of, tuned_study
-from hptransfer.trials.proxy.space import Setting, proxy_trial, space_of
+from hptransfer.study.base import TunedBase
+from hptransfer.trials.grid import trials_of
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.settled import Settled
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results"
@@ -79,13 +81,13 @@ def test_trial_ids_are_what_they_were(name: str) -> None:
     (data_id,) = Store.open(str(folder), create=False).read()["data_id"].unique()
     precision = study.training.precision
     assert precision != "auto"
-    changed, hps = tuned_study(study, json.loads((folder / "base.json").read_text()))
-    assert [t.id for t in trials_of(changed, hps, precision=precision, data_id=data_id)] == golden(name)["grid_ids"]
+    base = TunedBase.read(json.loads((folder / "base.json").read_text()), "base.json")
+    settled = Settled.from_base(study, base, precision, data_id)
+    assert [t.id for t in trials_of(settled)] == golden(name)["grid_ids"]
     if study.tune is not None:
-        setting = Setting(study, precision, data_id)
+        proxy = Proxy(Settled(study, study.base.hps, precision, data_id))
         runs = json.loads((folder / "tune.json").read_text()) if golden(name)["tune_ids"] else []
         again = [
-            proxy_trial(setting, {hp: run[hp] for hp in space_of(study.tune)}, seed=run["seed"], width=run["width"]).id
-            for run in runs
+            proxy.trial({hp: run[hp] for hp in proxy.space}, seed=run["seed"], width=run["width"]).id for run in runs
         ]
         assert again == golden(name)["tune_ids"]

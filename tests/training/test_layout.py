@@ -50,3 +50,26 @@ def test_numbers_and_masks_reach_the_rows_of_their_tensor() -> None:
     assert first[:7].all()
     assert first[15].all()
     assert second.all()
+
+
+def test_each_optimizer_has_sheets_of_its_own() -> None:
+    shapes = (*SHAPES[:2], TensorShape("other", (6, 4), 24, False, optimizer=1), *SHAPES[2:])
+    layout = make_layout(shapes)
+    assert layout.sheets == ((7 + 8 + 1, 4), (6, 4), (4, 8), (2, 15))
+    assert layout.optimizers == (0, 1, 0, 0)
+
+
+def test_a_whole_matrix_has_a_sheet_to_itself() -> None:
+    pair = [TensorShape(name, (8, 4), 16, True, optimizer=1, whole=True) for name in ("a", "b")]
+    layout = make_layout([SHAPES[0], *pair, SHAPES[3]])
+    assert layout.sheets == ((7 + 1, 4), (8, 4), (8, 4))
+    assert layout.optimizers == (0, 1, 1)
+    assert layout.masked == (False, True, True)
+
+
+def test_a_mask_is_seen_where_its_tensor_is() -> None:
+    layout = make_layout(SHAPES)
+    given = {"up": torch.arange(32).view(8, 4) % 2 == 0, "down": torch.arange(32).view(4, 8) % 3 == 0}
+    views = layout.mask_views(layout.masks(given))
+    assert set(views) == {"embed", "up", "gain", "down"}
+    assert all(torch.equal(views[name], mask) for name, mask in given.items())

@@ -16,9 +16,9 @@ def test_no_clip_is_an_infinite_one() -> None:
 def test_names_and_their_order_are_the_same_at_every_step() -> None:
     training = TrainingSpec(steps=10)
     assert {tuple(step_numbers(training, step)) for step in range(10)} == {
-        ("lr_factor", "clip", "beta1", "beta2", "unbias1", "unbias2")
+        ("lr_factor", "clip", "0.beta1", "0.beta2", "0.unbias1", "0.unbias2")
     }
 
 
 def test_an_optimizer_brings_its_own() -> None:
-    assert tuple(step_numbers(TrainingSpec(optimizer="sgd", momentum=0.8), 3)) == ("lr_factor", "clip", "momentum")
+    assert tuple(step_numbers(TrainingSpec(optimizer="sgd", momentum=0.8), 3)) == ("lr_factor", "clip", "0.momentum")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from hptransfer.common.module_kind import module_kind
 from hptransfer.scaling.check.recorder import MODEL
 from hptransfer.study.axes import FEW_NONZEROS
 
-__all__ = ["CheckVerdict", "judge_check"]
+__all__ = ["Axis", "CheckVerdict", "judge_check"]
 
 Axis = Literal["width", "density"]
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -71,8 +71,8 @@ def judge_check(
     the two best points stay in any case.
     """
     tolerances = _Tolerances(first_tolerance, last_tolerance, gradient_tolerance, update_tolerance)
-    if axis not in ("width", "density"):
-        raise InputError("no such axis", where="axis", found=axis, allowed="width, density")
+    if axis not in get_args(Axis):
+        raise InputError("no such axis", where="axis", found=axis, allowed=", ".join(get_args(Axis)))
     other = "density" if axis == "width" else "width"
     chosen = frame if rules is None else frame[frame["rule"].isin(list(rules))]
     if chosen.empty or chosen[axis].nunique() < 2:

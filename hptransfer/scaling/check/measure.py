@@ -10,32 +10,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hptransfer.scaling.check.judge import CheckVerdict, judge_check
+from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.scaling.check.judge import Axis, CheckVerdict, judge_check
 from hptransfer.scaling.check.recorder import Recorder
-from hptransfer.scaling.parametrize import EmptyRowWarning, Parametrized, parametrize_target
+from hptransfer.scaling.parametrize import EmptyRowWarning, Parametrized, parametrize
 from hptransfer.scaling.rules import Rule, get_rule
-from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import DecayMode, SparsitySpec
+from hptransfer.study.pieces import SparsitySpec, TrainingSpec
+from hptransfer.tasks.base import loss_of
+from hptransfer.tasks.language import Language
 
-__all__ = ["CheckSettings", "CheckVerdict", "assert_coordinates", "coordinate_check", "judge_check", "next_token_loss"]
+__all__ = ["CheckSettings", "CheckVerdict", "assert_coordinates", "coordinate_check", "judge_check"]
 
 Loss = Callable[[nn.Module, Any], Tensor]
 
-
-def next_token_loss(model: nn.Module, batch: Tensor) -> Tensor:
-    """Cross-entropy in fp32 of the next token; `batch` holds tokens (B, T + 1)."""
-    logits = model(batch[:, :-1])
-    return F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
+NEXT_TOKEN: Loss = loss_of(Language())
+"""The default: the loss of the next token, on a batch of tokens (B, T + 1)."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,8 @@ class CheckSettings:
     base: BaseHPs | None = None
     steps: int = 10
     seeds: tuple[int, ...] = (0, 1, 2)
-    optimizer: str = "adamw"
-    betas: tuple[float, float] = (0.9, 0.95)
-    momentum: float = 0.9
-    decay: DecayMode = "independent"
-    eps: float = 1e-8
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    """Names the optimizer and its numbers; the schedule, the clip and the budget are not part of a check."""
     sparsity: SparsitySpec | None = None
     roles: Mapping[str, str] | None = None
     queries: tuple[str, ...] = ()
@@ -66,7 +61,7 @@ def coordinate_check(
     densities: Sequence[float] = (1.0,),
     rules: Sequence[str | Rule] = ("supar",),
     settings: CheckSettings | None = None,
-    loss: Loss = next_token_loss,
+    loss: Loss = NEXT_TOKEN,
     progress: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Sizes of activations, gradients and updates, one row each, for every rule, width, density and seed.
@@ -86,27 +81,30 @@ def coordinate_check(
     chosen = settings or CheckSettings()
     rows: list[dict[str, Any]] = []
     for rule, width, density, seed in product(rules, widths, densities, chosen.seeds):
-        named = get_rule(rule) if isinstance(rule, str) else rule
+        where = {"rule": get_rule(rule).name, "width": width, "density": density, "seed": seed}
         if progress:
-            progress(f"{named.name}: width {width}, density {density:g}, seed {seed}")
-        target = Target(
-            build=build,
-            width=width,
-            base_width=chosen.base_width or min(widths),
-            rule=named,
-            depth=chosen.depth,
-            base_depth=chosen.base_depth or chosen.depth,
-            optimizer=chosen.optimizer,
-            decay=chosen.decay,
-            density=density,
-            sparsity=chosen.sparsity or SparsitySpec(),
-            base=chosen.base or BaseHPs(),
-            eps=chosen.eps,
-            roles=chosen.roles or {},
-            queries=chosen.queries,
-        )
-        where = {"rule": named.name, "width": width, "density": density, "seed": seed}
-        rows.extend({**where, **row} for row in _run(target, seed, batch, loss, chosen))
+            progress(f"{where['rule']}: width {width}, density {density:g}, seed {seed}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EmptyRowWarning)  # sizes are means: a dead output is part of them
+            parametrized = parametrize(
+                build,
+                width=width,
+                base_width=chosen.base_width or min(widths),
+                rule=rule,
+                density=density,
+                base=chosen.base,
+                seed=seed,
+                optimizer=OPTIMIZERS.get(chosen.training.optimizer).table,
+                decay=chosen.training.decay,
+                sparsity=chosen.sparsity,
+                eps=chosen.training.eps,
+                depth=chosen.depth,
+                base_depth=chosen.base_depth or chosen.depth,
+                roles=chosen.roles,
+                queries=chosen.queries,
+                allow_narrower=True,
+            )
+        rows.extend({**where, **row} for row in _run(parametrized, batch, loss, chosen))
     return pd.DataFrame(rows)
 
 
@@ -114,12 +112,12 @@ def assert_coordinates(
     build: Callable[..., nn.Module],
     batch: Any,
     *,
-    axis: Literal["width", "density"],
+    axis: Axis,
     widths: Sequence[int],
     densities: Sequence[float] = (1.0,),
     rule: str | Rule = "supar",
     settings: CheckSettings | None = None,
-    loss: Loss = next_token_loss,
+    loss: Loss = NEXT_TOKEN,
     first_tolerance: float = 0.05,
     last_tolerance: float = 0.35,
 ) -> CheckVerdict:
@@ -134,13 +132,11 @@ def assert_coordinates(
     return verdict
 
 
-def _run(target: Target, seed: int, batch: Any, loss: Loss, settings: CheckSettings) -> list[dict[str, Any]]:
+def _run(parametrized: Parametrized, batch: Any, loss: Loss, settings: CheckSettings) -> list[dict[str, Any]]:
     """All rows of one model: `steps` updates and one more forward and backward pass."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EmptyRowWarning)  # sizes are means: a dead output is part of them
-        parametrized = parametrize_target(target, seed)
     _without_noise(parametrized.model)
-    optimizer = _optimizer(parametrized, settings)
+    entry = OPTIMIZERS.get(settings.training.optimizer)
+    optimizer: torch.optim.Optimizer = entry.torch_optimizer(parametrized.param_groups, settings.training)
     recorder = Recorder(parametrized.model, parametrized.table)
     rows: list[dict[str, Any]] = []
     with recorder.attached():
@@ -163,9 +159,3 @@ def _without_noise(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train()
-
-
-def _optimizer(parametrized: Parametrized, settings: CheckSettings) -> torch.optim.Optimizer:
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parametrized.param_groups, betas=settings.betas)
-    return torch.optim.SGD(parametrized.param_groups, momentum=settings.momentum)

@@ -7,7 +7,7 @@ feed-forward part, positions.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class GPT(nn.Module):
         super().__init__()
         self.attention_features = depth * width
         self.attention_fused = context >= FUSED_FROM and positions != "alibi"
-        _one_of("positions", positions, ("learned", "rotary", "alibi", "none"))
+        _one_of("positions", positions, Positions)
         if base_head_size is not None:
             self.attention_queries = ()  # this model scales its attention itself: no rule may do it again
         self.embed = nn.Embedding(vocab_size, width)
@@ -180,7 +180,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, activation: Activation, bias: bool) -> None:
         super().__init__()
-        _one_of("activation", activation, ("gelu", "swiglu"))
+        _one_of("activation", activation, Activation)
         inside = 4 * width if activation == "gelu" else 8 * math.ceil(width / 3)
         self.up = nn.Linear(width, inside, bias=bias)
         self.gate = nn.Linear(width, inside, bias=bias) if activation == "swiglu" else None
@@ -194,7 +194,7 @@ class FeedForward(nn.Module):
 
 def make_norm(kind: Norm, width: int, bias: bool) -> nn.Module:
     """The norm of that kind; RMS norm has no bias."""
-    _one_of("norm", kind, ("layer", "rms"))
+    _one_of("norm", kind, Norm)
     return nn.LayerNorm(width, bias=bias) if kind == "layer" else nn.RMSNorm(width, eps=1e-5)
 
 
@@ -227,6 +227,7 @@ def _heads(width: int, head_size: int) -> int:
     return width // head_size
 
 
-def _one_of(name: str, found: str, allowed: tuple[str, ...]) -> None:
-    if found not in allowed:
-        raise InputError("no such choice", where=f"model.options.{name}", found=found, allowed=", ".join(allowed))
+def _one_of(name: str, found: str, choice: Any) -> None:
+    if found not in get_args(choice):
+        allowed = ", ".join(get_args(choice))
+        raise InputError("no such choice", where=f"model.options.{name}", found=found, allowed=allowed)

@@ -21,7 +21,12 @@ Moments = tuple[Tensor, ...]
 
 
 class Optimizer(Protocol):
-    """One optimizer. `hptransfer.testing.check_optimizer` holds an entry to this."""
+    """One optimizer. `hptransfer.testing.check_optimizer` holds an entry to this.
+
+    An entry may also have `roles`, the roles it takes (without it, all), `others`, the name of the optimizer for the
+    remaining ones, and `whole = True` where `update` needs each matrix as a tensor of its own (kernels as outputs ×
+    inputs). Otherwise it is given sheets of many tensors below one another, so it must work number by number.
+    """
 
     table: str
     """The table of a rule that speaks of it: `adamw`, `sgd`, or a name of its own that the study's rules have."""

@@ -5,8 +5,8 @@ The cells of a series form a tree rooted at the one nearest the base cell; a cel
 carried on by the drift seen between the parent and its own parent. Only a root without a tuned guess pays for a
 probe: a few LRs at a short budget, corrected for the horizon.
 
-Where a cell starts says nothing about where it ends: the verdict sees the rows alone, and `tests/test_bracket.py`
-holds it to the calibration that it must show on full grids.
+Where a cell starts says nothing about where it ends: the verdict sees the rows alone, and
+`tests/trials/bracket/test_search.py` holds it to the calibration that it must show on full grids.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
 from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.common.errors import InputError
-from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import Precision
+from hptransfer.common.seams import AXES
 from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
-from hptransfer.trials.grid import Series, lr_axis, make_trial, series_of
+from hptransfer.trials.grid import Series, series_of
+from hptransfer.trials.settled import Settled, with_value
 
-__all__ = ["HORIZON_SHIFT", "CellReport", "Searched", "TrialRunner", "bracket_study", "expected_trials"]
+__all__ = ["HORIZON_SHIFT", "BracketResult", "CellReport", "TrialRunner", "bracket_study", "expected_trials"]
 
 HORIZON_SHIFT = 0.25
 """Octaves by which the best LR falls for each doubling of the steps. Only ever a starting point."""
@@ -64,8 +64,8 @@ class CellReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """A search that came to its end: a report a cell, and every trial it asked for."""
+class BracketResult:
+    """A search that came to its end: a report per cell, and every trial it asked for."""
 
     cells: tuple[CellReport, ...]
     trial_ids: tuple[str, ...]
@@ -78,9 +78,12 @@ class _State:
     series: Series
     cell: Cell
     parent: _State | None
-    bounds: Bounds
+    swept: str
     axis: tuple[float, ...]
-    swept: Literal["lr", "init_std"]
+    """log2 of the values that the fixed grid has."""
+    start: float
+    """log2 of the base value."""
+    bounds: Bounds
     guess: float = math.nan
     points: list[Point] = field(default_factory=list)
     probes: list[Point] = field(default_factory=list)
@@ -103,7 +106,7 @@ class _State:
             self.series.name,
             self.cell.width,
             self.cell.density,
-            self.cell.depth or self.series.study.base.depth,
+            self.cell.depth or self.series.settled.study.base.depth,
             len(self.points),
             len(self.probes),
             found.log2 if found else math.nan,
@@ -116,15 +119,13 @@ class _State:
 class _Search:
     """All cells of a study at once: what comes back from one decides what is asked next, so no worker waits."""
 
-    def __init__(
-        self, study: Study, base: BaseHPs, runner: TrialRunner, precision: Precision, data_id: str, tuned: bool
-    ) -> None:
-        self.settings, self.seeds, self.runner = study.grid.bracket, study.grid.seeds, runner
-        self.precision, self.data_id, self.tuned = precision, data_id, tuned
-        self.states = _states(study, base)
+    def __init__(self, settled: Settled, runner: TrialRunner, tuned: bool) -> None:
+        grid = settled.study.grid
+        self.settings, self.seeds, self.runner, self.tuned = grid.bracket, grid.seeds, runner, tuned
+        self.states = _states(settled)
         self.by_id: dict[str, list[_State]] = {}
 
-    def run(self) -> Searched:
+    def run(self) -> BracketResult:
         for state in self.states:
             if state.parent is None:
                 self._start(state)
@@ -134,7 +135,7 @@ class _Search:
         for state in self.states:
             if not state.why:
                 state.why = "a trial it waits for failed" if state.waiting else "the cell it starts from has no optimum"
-        return Searched(tuple(state.report() for state in self.states), tuple(sorted(self.by_id)))
+        return BracketResult(tuple(state.report() for state in self.states), tuple(sorted(self.by_id)))
 
     def _start(self, state: _State) -> None:
         state.guess = _guess(state)
@@ -155,21 +156,12 @@ class _Search:
         self.runner.submit(trials, phase)
 
     def _trial(self, state: _State, ask: Ask, phase: Phase) -> Trial:
-        study = state.series.study
-        short = max(1, round(study.training.steps * self.settings.probe_fraction))
-        return make_trial(
-            study,
-            base=state.series.base.model_copy(update={state.swept: 2.0**ask.x}),
-            width=state.cell.width,
-            density=state.cell.density,
-            depth=state.cell.depth or study.base.depth,
-            rule=state.series.rule,
-            seed=ask.seed,
-            precision=self.precision,
-            data_id=self.data_id,
-            variant=state.series.variant,
-            steps=short if phase == "probe" else None,
-        )
+        series, steps = state.series, state.series.settled.study.training.steps
+        short = max(1, round(steps * self.settings.probe_fraction)) if phase == "probe" else None
+        trial = series.trial(state.cell, ask.seed, short)
+        for name, values in series.settled.swept().items():
+            trial = with_value(trial, name, 2.0**ask.x if name == state.swept else values[0])
+        return trial
 
     def _arrived(self, state: _State, row: Row) -> None:
         asked = state.waiting.pop(str(row["trial_id"]), None)
@@ -228,66 +220,68 @@ class _Search:
         return Noise(sum(noise.variance * noise.df for noise in known) / df, df) if df else None
 
 
-def bracket_study(
-    study: Study, base: BaseHPs, runner: TrialRunner, *, precision: Precision, data_id: str, tuned: bool
-) -> Searched:
-    """Run the grid of `study` by bracket search. `tuned`: whether `base` comes from a search, so no probe is needed."""
-    return _Search(study, base, runner, precision, data_id, tuned).run()
+def bracket_study(settled: Settled, runner: TrialRunner, *, tuned: bool) -> BracketResult:
+    """Run the grid of a study by bracket search. `tuned`: a search chose its base HPs, so no probe is needed."""
+    return _Search(settled, runner, tuned).run()
 
 
-def expected_trials(study: Study, base: BaseHPs, *, tuned: bool) -> tuple[float, int]:
+def expected_trials(settled: Settled, *, tuned: bool) -> tuple[float, int]:
     """(Full-budget trials expected of the search, trials of the fixed grid), for `plan`.
 
     Half-way between the least a cell can take (six runs of two seeds, four for each further seed that it must have)
     and its cap: the flatter the basins and the noisier the runs, the nearer to the cap. A root that was not tuned
     takes a probe besides.
     """
-    states, bracket = _states(study, base), study.grid.bracket
-    least = 6 + SET * max(0, min(bracket.min_seeds, len(study.grid.seeds)) - 2)
+    grid = settled.study.grid
+    states, bracket = _states(settled), grid.bracket
+    least = 6 + SET * max(0, min(bracket.min_seeds, len(grid.seeds)) - 2)
     a_cell = (least + max(least, bracket.max_trials)) / 2
     roots = sum(state.parent is None for state in states)
-    probes = 0 if tuned else 5 * roots * study.grid.bracket.probe_fraction
-    return a_cell * len(states) + probes, sum(len(state.axis) for state in states) * len(study.grid.seeds)
+    probes = 0 if tuned else 5 * roots * bracket.probe_fraction
+    return a_cell * len(states) + probes, sum(len(state.axis) for state in states) * len(grid.seeds)
 
 
-def _states(study: Study, base: BaseHPs) -> list[_State]:
-    """A state a cell, parents before children."""
+def _states(settled: Settled) -> list[_State]:
+    """A state per cell, parents before children."""
     states: list[_State] = []
-    for series in series_of(study, base):
-        axis, swept = _axis(series)
-        xs = [math.log2(value) for value in axis]
-        middle = math.log2(getattr(series.base, swept))
-        bounds = Bounds(min(xs), max(xs)) if len(xs) > 1 else Bounds(middle - REACH, middle + REACH)
+    study = settled.study
+    cells = sorted(study.grid.shapes(study.base.depth), key=lambda cell: _distance(cell, study))
+    for series in series_of(settled):
+        swept, values = _axis(series.settled)
+        xs = tuple(math.log2(value) for value in values)
+        base = AXES.get(swept).at_base(series.settled.hps)
+        start = math.log2(base) if base > 0 else (min(xs) + max(xs)) / 2
+        bounds = Bounds(min(xs), max(xs)) if len(xs) > 1 else Bounds(start - REACH, start + REACH)
         if bounds.high - bounds.low < 4 * LATTICE:
             raise InputError(
                 "the axis is too short for a bracket",
-                where=f"grid.{swept}",
-                found=list(axis),
+                where=f"grid.{swept}" if swept in ("lr", "init_std") else f"grid.sweep.{swept}",
+                found=list(values),
                 allowed="a span of at least one octave",
                 hint="widen it, or use search: fixed",
             )
         placed: list[_State] = []
-        for cell in sorted(study.grid.shapes(study.base.depth), key=lambda c: _distance(c, study)):
+        for cell in cells:
             parent = min(placed, key=lambda s: _apart(s.cell, cell), default=None)
-            placed.append(_State(series, cell, parent, bounds, tuple(xs), swept))
+            placed.append(_State(series, cell, parent, swept, xs, start, bounds))
         states += placed
     return states
 
 
-def _axis(series: Series) -> tuple[tuple[float, ...], Literal["lr", "init_std"]]:
-    grid = series.study.grid
-    lrs = lr_axis(series.study, series.base)
-    if len(grid.init_multiples) == 1:
-        return lrs, "lr"
-    if len(lrs) > 1:
+def _axis(settled: Settled) -> tuple[str, tuple[float, ...]]:
+    """The one axis with several values; the LR where every axis has a single one."""
+    swept = settled.swept()
+    several = [name for name, values in swept.items() if len(values) > 1]
+    if len(several) > 1:
         raise InputError(
             "a bracket search runs along one axis",
             where="grid",
-            found=f"{len(lrs)} LRs and {len(grid.init_multiples)} init multiples",
-            allowed="several of one and a single one of the other",
-            hint="use search: fixed, or fix one axis",
+            found=" and ".join(f"{len(swept[name])} values of {name}" for name in several),
+            allowed="several values of one axis, a single one of every other",
+            hint="use search: fixed, or fix all axes but one",
         )
-    return tuple(series.base.init_std * m for m in grid.init_multiples), "init_std"
+    name = several[0] if several else "lr"
+    return name, swept[name]
 
 
 def _distance(cell: Cell, study: Study) -> tuple[float, float, float]:
@@ -313,8 +307,7 @@ def _lowest(ordered: Sequence[Point], best: Point) -> float:
 
 def _guess(state: _State) -> float:
     """log2 of where to look first: the parent's optimum, carried on by the drift that led to it."""
-    start = math.log2(getattr(state.series.base, state.swept))
-    parent = state.parent
+    start, parent = state.start, state.parent
     if parent is None or parent.optimum is None or not math.isfinite(parent.optimum.log2):
         return start if parent is None or not parent.started else parent.guess
     before = parent.parent

@@ -6,7 +6,6 @@ that was killed asks for the same trials again and finds the finished ones store
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +14,22 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hptransfer import __version__
+from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
-from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Range, Study
-from hptransfer.training.flops import cost_of
-from hptransfer.trials.grid import make_trial
+from hptransfer.study.base import TUNED_TRAINING, TunedBase
+from hptransfer.study.study import Range
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
 from hptransfer.trials.proxy.mirror import Mirror, importances
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
 from hptransfer.trials.proxy.samplers import Search
-from hptransfer.trials.proxy.space import HPs, Setting, check_tune, seed_offset, tune_warnings
+from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, history
 from hptransfer.trials.proxy.telescope import Level, telescope
-from hptransfer.trials.proxy.tried import RunsTrials, Tried, ceiling, diverged_everywhere, run_points, spent_flops
+from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
+from hptransfer.trials.settled import Settled
 
-__all__ = ["TuneRunner", "search_digest", "tune", "untuned_base"]
+__all__ = ["TuneRunner", "tune"]
 
 
 class KeepsFiles(Protocol):
@@ -56,9 +55,12 @@ class TuneRunner(RunsTrials, Protocol):
     def store(self) -> KeepsFiles:
         """Where base.json goes."""
 
+    def expect(self, planned: int) -> None:
+        """Hear how many trials there will be."""
+
 
 @dataclass(frozen=True)
-class Searched:
+class SearchResult:
     """What a strategy hands over: every run, the width the winner is chosen at, and a point worth a second look."""
 
     tried: tuple[Tried, ...]
@@ -83,70 +85,35 @@ class Searched:
         return list({tuple(hps.values()): hps for hps in points}.values()), fitted
 
 
-def untuned_base(study: Study) -> dict[str, Any]:
-    """The content of base.json for a study that tunes nothing: its own base HPs, nothing spent, loss unknown."""
-    return {
-        **study.base.hps.model_dump(),
-        "loss": None,
-        "loss_spread": None,
-        "flat_low": None,
-        "flat_high": None,
-        "curvature": None,
-        "trials": 0,
-        "flops": 0.0,
-        "warnings": [],
-    }
+def tune(settled: Settled, runner: TuneRunner, *, storage_url: str | None = None) -> TunedBase:
+    """Search, choose the winner on fresh seeds, write base.json (and tune.json, every run in order).
 
-
-def tune(
-    study: Study,
-    runner: TuneRunner,
-    *,
-    precision: Precision,
-    data_id: str,
-    storage_url: str | None = None,
-) -> dict[str, Any]:
-    """Search, choose the winner on fresh seeds, write base.json (and tune.json, every run in order); hand back base.
-
-    A search that base.json already holds, all its runs stored, is not replayed (a GP replay takes seconds a trial).
+    A search that base.json already holds, all its runs stored, is not replayed (a GP replay takes seconds per trial).
     `storage_url` also copies every run into that Optuna storage. Raises InputError for a search that cannot mean
     anything and WorkError when no proxy trial, or no finalist, reaches its end.
     """
-    spec = check_tune(study)
-    setting = Setting(study, precision, data_id)
-    digest = search_digest(study, precision, data_id)
-    if storage_url is None and (finished := _finished(runner.store, digest)) is not None:
+    refuse_vain_search(settled.study)
+    proxy = Proxy(settled)
+    runner.expect(proxy.planned)
+    if storage_url is None and (finished := _finished(runner.store, proxy.digest)) is not None:
         return finished
-    worst = ceiling(study)
-    mirror = Mirror(storage_url, study.name, digest, setting.space) if storage_url else None
-    seed = seed_offset(study) + spec.seed * (1 + spec.finalist_seeds)
-    if spec.strategy == "telescope":
-        searched = _by_telescope(setting, runner, seed, worst, mirror)
-    else:
-        searched = _by_optuna(setting, runner, seed, worst, mirror)
-    candidates, fitted = searched.candidates(setting.space)
+    mirror = Mirror(storage_url, settled.study.name, proxy.digest, proxy.space) if storage_url else None
+    by_strategy = _by_telescope if proxy.tune.strategy == "telescope" else _by_optuna
+    searched = by_strategy(proxy, runner, mirror)
+    candidates, fitted = searched.candidates(proxy.space)
     if not candidates:
         raise diverged_everywhere(searched.tried)
-    finalists = run_finalists(
-        setting, runner, candidates, fitted=fitted, first_seed=seed + 1, worst=worst, width=searched.width
-    )
+    finalists = run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width)
     if mirror:
         for finalist in finalists:
             mirror.add(finalist.runs, prefix="finalist")
-    base = _base_of(setting, searched, finalists) | {"provenance": _provenance(setting, searched.tried, digest)}
+    base = _base_of(proxy, searched, finalists)
     runner.store.write_json(HISTORY_FILE, history(searched.tried, finalists))
-    runner.store.write_json(BASE_FILE, base)
+    runner.store.write_json(BASE_FILE, base.document())
     return base
 
 
-def search_digest(study: Study, precision: Precision, data_id: str) -> str:
-    """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
-    parts = ("model", "training", "base", "tune", "rules")
-    what = [study.model_dump(mode="json", include=set(parts)), seed_offset(study), precision, data_id]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _finished(store: KeepsFiles, digest: str) -> dict[str, Any] | None:
+def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
     """The base.json of this very search, written by this version, with every run it names still stored."""
     base, runs = store.read_json(BASE_FILE), store.read_json(HISTORY_FILE)
     if not isinstance(base, dict) or not isinstance(runs, list):
@@ -154,18 +121,17 @@ def _finished(store: KeepsFiles, digest: str) -> dict[str, Any] | None:
     made_by = base.get("provenance") or {}
     if made_by.get("search_digest") != digest or made_by.get("written_by") != __version__ or base.get("failed"):
         return None
-    return base if {run["trial_id"] for run in runs} <= store.ids() else None
+    return TunedBase.read(base, BASE_FILE) if {run["trial_id"] for run in runs} <= store.ids() else None
 
 
-def _by_optuna(setting: Setting, runner: TuneRunner, seed: int, worst: float, mirror: Mirror | None) -> Searched:
-    spec = setting.tune
-    search = Search(spec)
+def _by_optuna(proxy: Proxy, runner: TuneRunner, mirror: Mirror | None) -> SearchResult:
+    spec, search = proxy.tune, Search(proxy)
     pruner = None if spec.pruner == "none" else spec.pruner
     tried: list[Tried] = []
     past: list[PastRun] = []
     while len(tried) < search.planned:
         points = search.ask(min(spec.batch, search.planned - len(tried)))
-        batch = run_points(setting, runner, points, seed=seed, worst=worst, pruner=pruner, past=past)
+        batch = run_points(proxy, runner, points, seed=proxy.seed, pruner=pruner, past=past)
         rungs = _rungs(runner.store, batch) if pruner else {}
         for one in batch:
             past.append(PastRun(rungs=rungs.get(one.trial.id, ()), told=one.told))
@@ -178,7 +144,7 @@ def _by_optuna(setting: Setting, runner: TuneRunner, seed: int, worst: float, mi
         if mirror:
             mirror.add(batch)
         tried += batch
-    return Searched(tuple(tried), setting.study.base.width)
+    return SearchResult(tuple(tried), proxy.study.base.width)
 
 
 def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
@@ -192,89 +158,73 @@ def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[i
     }
 
 
-def _by_telescope(setting: Setting, runner: RunsTrials, seed: int, worst: float, mirror: Mirror | None) -> Searched:
-    levels = telescope(setting, runner, seed=seed, worst=worst)
+def _by_telescope(proxy: Proxy, runner: RunsTrials, mirror: Mirror | None) -> SearchResult:
+    levels = telescope(proxy, runner)
     tried = tuple(one for level in levels for one in level.tried)
     if mirror:
         mirror.add(tried)
-    return Searched(tried, levels[-1].width, tuple(levels))
+    return SearchResult(tried, levels[-1].width, tuple(levels))
 
 
-def _base_of(setting: Setting, searched: Searched, finalists: Sequence[Finalist]) -> dict[str, Any]:
-    winner, study = finalists[0], setting.study
+def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]) -> TunedBase:
+    winner, space = finalists[0], proxy.space
     again = [run for finalist in finalists for run in finalist.runs]
     at_width = [t for t in searched.tried if t.trial.width == searched.width]
-    spent = spent_flops([*searched.tried, *again])
-    target = _target_flops(setting, BaseHPs.model_validate(study.base.hps.model_dump() | _base_only(winner.hps)))
-    flat = basin(setting.space, at_width, winner)
-    return {
-        **study.base.hps.model_dump(),
-        **winner.hps,
-        "loss": winner.loss,
-        "loss_spread": winner.spread,
-        "flat_low": flat.low,
-        "flat_high": flat.high,
-        "curvature": flat.curvature,
-        "trials": len({t.trial.id for t in [*searched.tried, *again]}),
+    chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops([*searched.tried, *again])
+    target = _target_flops(chosen)
+    flat = basin(space, at_width, winner)
+    found = {
         "search_trials": len({t.trial.id for t in searched.tried}),
         "diverged": sum(t.status == "diverged" for t in searched.tried),
         "pruned": sum(t.status == "pruned" for t in searched.tried),
         "failed": sum(t.status == "failed" for t in searched.tried),
-        "flops": spent,
         "target_flops": target,
-        "fraction_of_target": spent / target,
-        "importances": importances(setting.space, at_width),
+        "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
+        "importances": importances(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
-        "warnings": tune_warnings(study) + edge_warnings(setting.space, winner.hps),
+        "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps),
+        "provenance": _provenance(proxy, searched.tried),
     }
+    return TunedBase(
+        chosen.hps,
+        {name: value for name, value in winner.hps.items() if name in TUNED_TRAINING},
+        trials=len({t.trial.id for t in [*searched.tried, *again]}),
+        flops=spent,
+        loss=winner.loss,
+        loss_spread=winner.spread,
+        flat_low=flat.low,
+        flat_high=flat.high,
+        curvature=flat.curvature,
+        further=found,
+    )
 
 
-def _base_only(hps: HPs) -> dict[str, float]:
-    return {name: value for name, value in hps.items() if name in BaseHPs.model_fields}
-
-
-def _target_flops(setting: Setting, base: BaseHPs) -> float:
+def _target_flops(settled: Settled) -> float:
     """FLOPs (dense count) of one run of the grid's most expensive cell."""
-    study = setting.study
-    cells = {
-        (cell.width, cell.depth or study.base.depth): cell.density for cell in study.grid.shapes(study.base.depth)
-    } or {(study.base.width, study.base.depth): 1.0}
-    costs = [
-        cost_of(
-            make_trial(
-                study,
-                base=base,
-                width=width,
-                density=density,
-                depth=depth,
-                rule=study.grid.rules[0],
-                seed=study.grid.seeds[0],
-                precision=setting.precision,
-                data_id=setting.data_id,
-            )
-        ).flops_dense
-        for (width, depth), density in cells.items()
-    ]
-    return float(max(costs))
+    study = settled.study
+    cells = {(cell.width, cell.depth): cell for cell in study.grid.shapes(study.base.depth)}
+    trials = [settled.trial(cell, rule=study.grid.rules[0], seed=study.grid.seeds[0]) for cell in cells.values()]
+    trainer = TRAINERS.get(study.trainer)
+    return float(max(trainer.cost(trial).flops_dense for trial in trials))
 
 
-def _provenance(setting: Setting, tried: Sequence[Tried], digest: str) -> dict[str, Any]:
+def _provenance(proxy: Proxy, tried: Sequence[Tried]) -> dict[str, Any]:
     """Where the numbers come from: the search in full, and the versions of the code that ran it."""
-    study = setting.study
+    study, settled = proxy.study, proxy.settled
     rows = [t.row for t in tried if t.row]
     return {
         "study": study.name,
-        "search_digest": digest,
+        "search_digest": proxy.digest,
         "written_by": __version__,
-        "data_id": setting.data_id,
-        "precision": setting.precision,
+        "data_id": settled.data_id,
+        "precision": settled.precision,
         "width": study.base.width,
         "depth": study.base.depth,
         "first_seed": tried[0].trial.seed,
         "code_versions": sorted({str(row["code_version"]) for row in rows}),
         "versions": _versions(rows),
-        "tune": setting.tune.model_dump(mode="json"),
+        "tune": proxy.tune.model_dump(mode="json"),
     }
 
 

@@ -13,7 +13,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from hptransfer.common.errors import WorkError
-from hptransfer.trials.proxy.space import HPs, Setting
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.proxy.tried import RunsTrials, Tried, run_points
 
 __all__ = ["Finalist", "run_finalists"]
@@ -35,7 +36,7 @@ class Finalist:
 
     @property
     def loss(self) -> float:
-        """Mean loss over the fresh seeds, in nats a token; NaN unless sound."""
+        """Mean loss over the fresh seeds, in the task's unit; NaN unless sound."""
         return fmean(run.loss for run in self.runs)
 
     @property
@@ -61,14 +62,7 @@ class Finalist:
 
 
 def run_finalists(
-    setting: Setting,
-    runner: RunsTrials,
-    candidates: Sequence[HPs],
-    *,
-    fitted: HPs | None,
-    first_seed: int,
-    worst: float,
-    width: int | None = None,
+    proxy: Proxy, runner: RunsTrials, candidates: Sequence[HPs], *, fitted: HPs | None, width: int
 ) -> list[Finalist]:
     """Run `candidates` (best first) at fresh seeds, `finalists` at a time, until one is sound at every seed.
 
@@ -76,13 +70,13 @@ def run_finalists(
     best. A group in which every point diverges at some seed sits on the edge of stability, and the next best take its
     place.
     """
-    tune = setting.tune
-    seeds = range(first_seed, first_seed + tune.finalist_seeds)
+    tune = proxy.tune
+    seeds = range(proxy.seed + 1, proxy.seed + 1 + tune.finalist_seeds)
     done: list[Finalist] = []
     for start in range(0, len(candidates), tune.finalists):
         group = candidates[start : start + tune.finalists]
         points = dict(enumerate(group, start))
-        by_seed = [run_points(setting, runner, points, seed=seed, worst=worst, width=width) for seed in seeds]
+        by_seed = [run_points(proxy, runner, points, seed=seed, width=width) for seed in seeds]
         done += [Finalist(hps, tuple(runs), hps == fitted) for hps, *runs in zip(group, *by_seed, strict=True)]
         if any(finalist.sound for finalist in done):
             break

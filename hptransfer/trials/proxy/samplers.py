@@ -19,7 +19,8 @@ from optuna.trial import TrialState
 from hptransfer.common.errors import InputError
 from hptransfer.execute.pruning import PastRun
 from hptransfer.study.study import Range, TuneSpec
-from hptransfer.trials.proxy.space import mesh, mesh_points, space_of, tidy
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import mesh, mesh_points, rounded
 
 __all__ = ["Search", "make_sampler", "startup_trials"]
 
@@ -77,16 +78,15 @@ class Search:
     for ever.
     """
 
-    def __init__(self, tune: TuneSpec) -> None:
+    def __init__(self, proxy: Proxy) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._tune = tune
-        self._space = space_of(tune)
+        self._tune, self._space = proxy.tune, proxy.space
         self._distributions = distributions(self._space)
-        self._study = optuna.create_study(direction="minimize", sampler=make_sampler(tune, 0))
+        self._study = optuna.create_study(direction="minimize", sampler=make_sampler(self._tune, 0))
         self._open: dict[int, optuna.trial.Trial] = {}
         self._told = 0
-        self.planned = tune.trials
-        if tune.sampler == "grid":
+        self.planned = self._tune.trials
+        if self._tune.sampler == "grid":
             self.planned = self._enqueue_grid()
 
     def ask(self, count: int) -> dict[int, dict[str, float]]:
@@ -113,7 +113,7 @@ class Search:
     def _params(self, trial: optuna.trial.Trial) -> dict[str, float]:
         if self._tune.sampler == "grid":
             return dict(trial.params)
-        return {name: tidy(trial.params[name], axis) for name, axis in self._space.items()}
+        return {name: rounded(trial.params[name], axis) for name, axis in self._space.items()}
 
     def _enqueue_grid(self) -> int:
         """Queue the largest full mesh within the budget, shuffled so that a batch spans the space."""

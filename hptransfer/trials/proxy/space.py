@@ -1,149 +1,20 @@
-"""What is searched: which hyperparameters, on which axes, and how a point of the space becomes a proxy trial."""
+"""The searched space as coordinates: places on an axis, meshes, and values as they are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from math import exp2, isfinite, log2
-from typing import Any
+from math import exp2, log2
 
-from hptransfer.common.errors import InputError
-from hptransfer.study.base import TUNED_TRAINING
-from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Range, Study, TuneSpec
-from hptransfer.study.trial import Trial
-from hptransfer.trials.grid import make_trial, tuned_study
+from hptransfer.study.study import Range
 
-__all__ = [
-    "HPs",
-    "Setting",
-    "check_tune",
-    "coordinate",
-    "finite",
-    "mesh",
-    "mesh_points",
-    "planned_trials",
-    "proxy_trial",
-    "seed_offset",
-    "space_of",
-    "tidy",
-    "tune_warnings",
-    "value_at",
-]
+__all__ = ["HPs", "coordinate", "mesh", "mesh_points", "rounded", "value_at"]
 
 HPs = Mapping[str, float]
 """Searched hyperparameters by name, in the units of a study file."""
 
-ADAM_ONLY = ("beta1", "beta2")
-SEED_BLOCK = 100_000
-"""Tune seeds start at a multiple of this above every seed of the grid, so that no search trial is a grid trial."""
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What every trial of one search shares."""
-
-    study: Study
-    precision: Precision
-    data_id: str
-
-    @property
-    def tune(self) -> TuneSpec:
-        """The study's search. Only built for studies that have one."""
-        assert self.study.tune is not None
-        return self.study.tune
-
-    @property
-    def space(self) -> dict[str, Range]:
-        """What is searched, by name, in the order of the study file."""
-        return space_of(self.tune)
-
-
-def space_of(tune: TuneSpec) -> dict[str, Range]:
-    """What `tune` searches, by name, in the order of the study file."""
-    return {str(name): axis for name, axis in tune.space.items()}
-
-
-def check_tune(study: Study) -> TuneSpec:
-    """The search of `study`, refused where it cannot mean anything."""
-    tune = study.tune
-    if tune is None:
-        raise InputError("nothing to search", where="tune", hint="add a `tune:` section with a `space`")
-    for name, axis in tune.space.items():
-        where = f"tune.space.{name}"
-        if name in TUNED_TRAINING and axis.high >= 1:
-            raise InputError("must stay below 1", where=f"{where}.high", found=axis.high, allowed="0 ≤ value < 1")
-        if name in ADAM_ONLY and study.training.optimizer != "adamw":
-            raise InputError(
-                f"{study.training.optimizer} has no {name}", where=where, hint="search it with optimizer: adamw"
-            )
-        if name in ("lr", "init_std", "alpha_input", "alpha_output") and axis.low <= 0:
-            raise InputError("must be above 0", where=f"{where}.low", found=axis.low)
-    if tune.pruner != "none" and tune.strategy == "telescope":
-        raise InputError(
-            "the telescope fits every point of its mesh, so none may be pruned", where="tune.pruner", found=tune.pruner
-        )
-    return tune
-
-
-def tune_warnings(study: Study) -> list[str]:
-    """What is allowed and yet likely to mislead, in sentences that say why. Empty without a search."""
-    tune = study.tune
-    if tune is None:
-        return []
-    found = []
-    shapes = study.grid.shapes(study.base.depth)
-    widest = max((cell.width for cell in shapes), default=study.base.width)
-    if study.base.width > widest:
-        found.append(
-            f"the proxy (width {study.base.width}) is wider than the widest target ({widest}): each search trial costs"
-            " more than a target run, and nothing is known about transfer downwards in width"
-        )
-    if tune.steps is not None and tune.steps != study.training.steps:
-        found.append(
-            f"the proxy trains {tune.steps} steps and the grid {study.training.steps}: the best LR falls as the"
-            " horizon grows, so the tuned LR will sit off the grid's optimum"
-        )
-    if tune.pruner != "none":
-        found.append(
-            f"pruner {tune.pruner} ends runs by their rank at 1/8, 1/4 and 1/2 of the steps, and early rank misleads:"
-            " the best LR falls as the horizon grows, so the tuned LR may come out too high"
-        )
-    if tune.strategy == "telescope" and tune.rule == "sp":
-        found.append("telescope moves the optimum from width to width, and under rule sp the optimum drifts with width")
-    return found
-
-
-def planned_trials(study: Study) -> int:
-    """How many trials the search will run, finalists counted; equal points and replaced finalists may change it."""
-    tune = study.tune
-    return 0 if tune is None else tune.trials + min(tune.finalists, tune.trials) * tune.finalist_seeds
-
-
-def seed_offset(study: Study) -> int:
-    """The first seed of the search: a multiple of 100 000 above every seed of the grid."""
-    return SEED_BLOCK * (max(study.grid.seeds) // SEED_BLOCK + 1)
-
-
-def proxy_trial(setting: Setting, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
-    """A dense trial of the proxy with `hps` in place of the study's own values."""
-    study, base = tuned_study(setting.study, setting.study.base.hps.model_dump() | dict(hps))
-    return make_trial(
-        study,
-        base=base,
-        width=study.base.width if width is None else width,
-        density=1.0,
-        depth=study.base.depth,
-        rule=setting.tune.rule,
-        seed=seed,
-        precision=setting.precision,
-        data_id=setting.data_id,
-        steps=setting.tune.steps,
-    )
-
-
-def tidy(value: float, axis: Range) -> float:
+def rounded(value: float, axis: Range) -> float:
     """Five significant digits, inside the range.
 
     A proposal is a result of linear algebra and may differ in its last bits between machines; rounded, it names the
@@ -181,8 +52,3 @@ def _even(axis: Range, points: int) -> Sequence[float]:
     low, high = coordinate(axis.low, axis), coordinate(axis.high, axis)
     inner = [value_at(low + (high - low) * i / (points - 1), axis) for i in range(1, points - 1)]
     return [axis.low, *inner, axis.high]
-
-
-def finite(value: Any) -> bool:
-    """Whether a stored loss is a number (a missing one reads as None or NaN)."""
-    return value is not None and isfinite(value)

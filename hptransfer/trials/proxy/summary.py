@@ -12,7 +12,7 @@ import numpy as np
 from hptransfer.analysis.quadratic import LocalQuadratic, flat_interval, local_quadratic
 from hptransfer.study.study import Range
 from hptransfer.trials.proxy.finalists import Finalist
-from hptransfer.trials.proxy.space import HPs, coordinate, tidy, value_at
+from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
 __all__ = ["Basin", "basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
@@ -39,14 +39,14 @@ def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[
     if fit is None or vertex is None or (vertex < fit.low).any() or (vertex > fit.high).any():
         return fit, None
     return fit, {
-        name: tidy(value_at(float(place), axis), axis)
+        name: rounded(value_at(float(place), axis), axis)
         for (name, axis), place in zip(space.items(), vertex, strict=True)
     }
 
 
 @dataclass(frozen=True)
 class Basin:
-    """The loss along the LR through the winner: curvature in nats per octave², and the LRs within half a percent.
+    """The loss along the LR through the winner: curvature in loss per octave², and the LRs within half a percent.
 
     All None when the LR was not searched; the curvature alone is None when the runs show no upward curve.
     """

@@ -15,8 +15,9 @@ import numpy as np
 
 from hptransfer.analysis.quadratic import LocalQuadratic
 from hptransfer.common.errors import InputError
-from hptransfer.study.study import Range, Study
-from hptransfer.trials.proxy.space import HPs, Setting, coordinate, mesh, mesh_points, tidy, value_at
+from hptransfer.study.study import Range
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import HPs, coordinate, mesh, mesh_points, rounded, value_at
 from hptransfer.trials.proxy.summary import best_of, fitted_optimum
 from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
 
@@ -56,11 +57,9 @@ class Level:
         }
 
 
-def telescope_plan(study: Study) -> list[tuple[int, int]]:
+def telescope_plan(proxy: Proxy) -> list[tuple[int, int]]:
     """(width, mesh points an axis) for every level; half the budget or more goes to the first."""
-    tune = study.tune
-    assert tune is not None
-    widths = study.telescope_widths
+    tune, widths = proxy.tune, proxy.study.telescope_widths
     if any(b <= a for a, b in pairwise(widths)):
         raise InputError("widths must rise", where="tune.telescope_widths", found=list(widths))
     axes, later = len(tune.space), len(widths) - 1
@@ -78,18 +77,18 @@ def telescope_plan(study: Study) -> list[tuple[int, int]]:
     return [(widths[0], first), *((width, fine) for width in widths[1:])]
 
 
-def telescope(setting: Setting, runner: RunsTrials, *, seed: int, worst: float) -> list[Level]:
+def telescope(proxy: Proxy, runner: RunsTrials) -> list[Level]:
     """Run every level, smallest width first."""
-    space = setting.space
+    space = proxy.space
     ranges: Mapping[str, Range] = space
     levels: list[Level] = []
     done = 0
-    plan = telescope_plan(setting.study)
+    plan = telescope_plan(proxy)
     for width, points in plan:
         grid = mesh(ranges, points)
         if levels:
-            grid = [{name: tidy(value, space[name]) for name, value in point.items()} for point in grid]
-        tried = run_points(setting, runner, dict(enumerate(grid, start=done)), seed=seed, worst=worst, width=width)
+            grid = [{name: rounded(value, space[name]) for name, value in point.items()} for point in grid]
+        tried = run_points(proxy, runner, dict(enumerate(grid, start=done)), seed=proxy.seed, width=width)
         done += len(tried)
         if not any(t.status == "ok" for t in tried):
             raise diverged_everywhere(tried)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log, nan
+from math import isfinite, nan
 from typing import Any, Literal, Protocol
 
+from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
-from hptransfer.execute.pruning import PastRun, PrunerName, Pruning
-from hptransfer.study.study import Study
+from hptransfer.execute.pruning import PastRun, Pruning
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.tasks.data import open_corpus
-from hptransfer.trials.proxy.space import HPs, Setting, finite, proxy_trial
+from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.space import HPs
 
-__all__ = ["RunsTrials", "Tried", "ceiling", "diverged_everywhere", "run_points", "spent_flops"]
+__all__ = ["RunsTrials", "Tried", "diverged_everywhere", "run_points", "spent_flops"]
 
 
 class RunsTrials(Protocol):
@@ -45,23 +45,12 @@ class Tried:
     """Steps trained: fewer than planned for a diverged or pruned run."""
 
 
-def ceiling(study: Study) -> float:
-    """What a diverged run is told as, in nats a token: ln(vocabulary), the loss of a uniform guess.
-
-    Fixed before the search, so that a replay tells the same, and no larger than it must be: a Gaussian process would
-    spend its scale on it. A finite loss above it is told as the ceiling too: such a run ended worse than a model that
-    never learned, and a diverged one must not look better than it.
-    """
-    return log(open_corpus(study.data).vocab_size)
-
-
 def run_points(
-    setting: Setting,
+    proxy: Proxy,
     runner: RunsTrials,
     points: Mapping[int, HPs],
     *,
     seed: int,
-    worst: float,
     width: int | None = None,
     pruner: PrunerName | None = None,
     past: Sequence[PastRun] = (),
@@ -70,7 +59,7 @@ def run_points(
 
     `pruner` may end runs early; it goes by the `past` runs of the search.
     """
-    trials = {number: proxy_trial(setting, hps, seed=seed, width=width) for number, hps in sorted(points.items())}
+    trials = {number: proxy.trial(hps, seed=seed, width=width) for number, hps in sorted(points.items())}
     different = {trial.id: trial for trial in trials.values()}
     pruning = None
     if pruner is not None:
@@ -78,6 +67,7 @@ def run_points(
         steps = next(iter(different.values())).training.steps
         pruning = Pruning(pruner=pruner, steps=steps, past=tuple(past), numbers=numbers)
     rows = runner.run(list(different.values()), "tune", pruning)
+    worst = proxy.ceiling
     return [_tried(number, points[number], trial, rows.get(trial.id), worst) for number, trial in trials.items()]
 
 
@@ -85,13 +75,13 @@ def _tried(number: int, hps: HPs, trial: Trial, row: Mapping[str, Any] | None, w
     if row is None:
         return Tried(number, hps, trial, "failed", nan, None, {})
     planned = trial.training.steps
-    if row["status"] == "ok" and finite(row["loss"]):
-        loss = float(row["loss"])
+    loss = float(nan if row["loss"] is None else row["loss"])
+    if row["status"] == "ok" and isfinite(loss):
         return Tried(number, hps, trial, "ok", loss, min(loss, worst), row, planned)
     if row["status"] == "pruned":
         return Tried(number, hps, trial, "pruned", nan, None, row, planned)
-    step = row.get("diverged_step")
-    return Tried(number, hps, trial, "diverged", nan, worst, row, planned if step is None else min(planned, step + 1))
+    step, told = row.get("diverged_step"), worst if isfinite(worst) else None
+    return Tried(number, hps, trial, "diverged", nan, told, row, planned if step is None else min(planned, step + 1))
 
 
 def spent_flops(tried: Iterable[Tried]) -> float:

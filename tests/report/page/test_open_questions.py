@@ -10,9 +10,10 @@ import pytest
 from fake_results import BASE, grid_frame
 
 from hptransfer.analysis.results import results_of
-from hptransfer.drive.load_study import apply_overrides, validate_study
+from hptransfer.drive.load_study import validate_study
 from hptransfer.report.page import render_report
 from hptransfer.report.page.open_questions import add_command
+from hptransfer.study.file import apply_overrides
 
 
 def test_the_command_that_settles_an_open_cell_is_a_valid_study_change():

@@ -18,6 +18,7 @@ from hptransfer.drive.load_study import validate_study
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
 from hptransfer.trials.bracket.search import HORIZON_SHIFT, bracket_study, expected_trials
+from hptransfer.trials.settled import Settled
 
 Truth = Callable[[Trial], float]
 
@@ -31,12 +32,14 @@ class Surface:
         self.truth, self.noise, self.rng = truth, noise, np.random.default_rng(seed)
         self.curve = curve or (lambda u: 0.03 * u * u)
         self.rows: dict[str, dict[str, Any]] = {}
+        self.trials: dict[str, Trial] = {}
         self.queue: list[str] = []
         self.offsets: dict[tuple[Any, ...], float] = {}
 
     def submit(self, trials: Sequence[Trial], phase: str) -> None:
         for trial in trials:
             self.rows.setdefault(trial.id, self._row(trial, phase))
+            self.trials[trial.id] = trial
             self.queue.append(trial.id)
 
     def results(self) -> Iterator[dict[str, Any]]:
@@ -84,8 +87,12 @@ def a_study(**grid: Any) -> Study:
     return validate_study(tree)
 
 
+def settled(study: Study) -> Settled:
+    return Settled(study, study.base.hps, "fp32", "d")
+
+
 def run(study: Study, surface: Surface, *, tuned: bool = True) -> list[Any]:
-    return list(bracket_study(study, study.base.hps, surface, precision="fp32", data_id="d", tuned=tuned).cells)
+    return list(bracket_study(settled(study), surface, tuned=tuned).cells)
 
 
 def drifting(octaves_per_octave: float, best: float = -7.0) -> Truth:
@@ -145,6 +152,27 @@ def test_init_can_be_the_axis():
     assert surface.frame["lr"].nunique() == 1
 
 
+def test_any_axis_can_be_searched_and_the_others_hold_their_single_value():
+    study = a_study(
+        lr=[2.0**-6],
+        densities=[1],
+        sweep={"weight_decay": {"multiples": {"octaves": [-3, 3]}}, "alpha_output": {"values": [2]}},
+    )
+    surface = Surface(lambda trial: -7.0 + math.log2(trial.base.weight_decay / 0.2), noise=0.0)
+    (cell,) = run(study, surface)
+    assert cell.optimum_log2 == pytest.approx(math.log2(0.4), abs=0.15)
+    trials = surface.trials.values()
+    assert {(t.base.lr, t.base.alpha_output) for t in trials} == {(2.0**-6, 2.0)}
+    assert len({t.base.weight_decay for t in trials}) >= 4
+
+
+def test_an_axis_of_ones_own_can_be_searched():
+    study = a_study(lr=[2.0**-7], densities=[1], sweep={"outside_axes:EPS": {"multiples": {"octaves": [-4, 4]}}})
+    surface = Surface(lambda trial: -7.0 - math.log2(trial.axes["outside_axes:EPS"] / 2e-8), noise=0.0)
+    (cell,) = run(study, surface)
+    assert cell.optimum_log2 == pytest.approx(math.log2(2e-8), abs=0.15)
+
+
 def test_a_trial_that_fails_leaves_its_cell_open_and_says_so():
     class Failing(Surface):
         def results(self) -> Iterator[dict[str, Any]]:
@@ -193,13 +221,13 @@ def test_it_ends_within_its_cap_and_its_axis_whatever_the_surface(low, span, bes
 
 def test_the_plan_knows_what_to_expect():
     study = a_study()
-    expected, fixed = expected_trials(study, study.base.hps, tuned=True)
+    expected, fixed = expected_trials(settled(study), tuned=True)
     assert fixed == 3 * 12 * 3
     assert expected == 3 * (6 + study.grid.bracket.max_trials) / 2
     clean = Surface(drifting(0.0))
     run(study, clean)
     assert 3 * 6 <= clean.full_trials < expected  # a curved basin and quiet runs need less
-    stricter, _ = expected_trials(a_study(bracket={"min_seeds": 3}), study.base.hps, tuned=True)
+    stricter, _ = expected_trials(settled(a_study(bracket={"min_seeds": 3})), tuned=True)
     assert stricter == expected + 3 * 4 / 2
 
 

@@ -70,6 +70,9 @@ class SurfaceRunner:
             "versions": json.dumps({"torch": "2"}),
         }
 
+    def expect(self, planned: int) -> None:
+        self.planned = planned
+
     @property
     def proposed(self) -> list[list[dict[str, float]]]:
         """The base HPs of every batch."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
-from rich.console import Console
-
+from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.packing import packs_of
-from hptransfer.execute.progress import Progress
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data import open_corpus
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.proxy import tune
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.settled import Settled
 
 
 def small_study(sampler: str, pruner: str = "none") -> Study:
@@ -47,18 +45,18 @@ def search(folder: str, sampler: str, pruner: str = "none", most: int = 4) -> di
     study = small_study(sampler, pruner)
     store = Store.open(folder, study.name)
     settings = WorkerSettings(device="cpu", compile="never")
-    quiet = Progress(Console(file=io.StringIO()))
     with (
         store.lock(),
         Runner(
             store,
-            lambda: make_executor("local", settings),
-            quiet,
+            lambda: make_executor("local", Launch(settings)),
+            (),
             study.name,
             pack_trials=lambda trials, phase: packs_of(trials, phase, most=most),
         ) as runner,
     ):
-        return tune(study, runner, precision="fp32", data_id=open_corpus(study.data).fingerprint)
+        data_id = open_corpus(study.data).fingerprint
+        return tune(Settled(study, study.base.hps, "fp32", data_id), runner).document()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import pytest
 from optuna.trial import TrialState
 
 from hptransfer.common.errors import InputError
-from hptransfer.trials.proxy import tune
+from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.settled import Settled
 
 
 def run(study, runner, url):
-    return tune(study, runner, precision="fp32", data_id="", storage_url=url)
+    return tune(Settled(study, study.base.hps, "fp32", ""), runner, storage_url=url).document()
 
 
 def test_optuna_opens_the_mirror_and_finds_every_run(tmp_path, make_study, surface_runner, bowl_surface):

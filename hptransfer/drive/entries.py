@@ -1,0 +1,36 @@
+"""Entries of the user's own whose source has changed since rows were stored: told, never mixed in silence."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import identity_of, import_entry, is_outside, source_file
+from hptransfer.store.store import Store
+from hptransfer.study.study import Study
+from hptransfer.trials.settled import Settled
+
+__all__ = ["refuse_changed_sources"]
+
+
+def refuse_changed_sources(study: Study, store: Store) -> None:
+    """Refuse to go on beside rows of an entry that the study names, carries no version and was written otherwise."""
+    variants = Settled(study, study.base.hps, "fp32", "").variants().values()
+    named = dict.fromkeys(name for variant in variants for name in (*variant.entries, *study.grid.sweeps()))
+    own = {name: identity_of(name) for name in named if is_outside(name)}
+    if not own:
+        return
+    rows: Counter[tuple[str, str]] = Counter()
+    for text, count in Counter(store.table().column("entries").to_pylist()).items():
+        rows.update(dict.fromkeys(json.loads(text).items(), count))
+    for (name, stored), count in rows.items():
+        now = own.get(name, stored)
+        if now != stored and now.startswith("source ") and stored.startswith("source "):
+            raise InputError(
+                f"{name} has changed since {count} stored trials were run with it",
+                where=source_file(import_entry(name, where=name)),
+                found=f"{now}; stored: {stored}",
+                hint="give it a `version` and raise that when its numbers change, or choose another folder with"
+                " --results, or keep the rows with --same-numbers where it still comes to the same numbers",
+            )

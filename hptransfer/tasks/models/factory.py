@@ -1,0 +1,81 @@
+"""The one door through which a model's factory is found.
+
+A factory is any function `build(*, width, …) -> nn.Module`. The module takes what its task gives it (tokens (B, T) for
+`language`) and returns what the task's loss takes (logits (B, T, vocabulary)). It may declare `residual_outputs`,
+patterns of the parameters that write to the residual stream.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import MODELS, import_entry
+from hptransfer.study.pieces import ModelSpec
+
+__all__ = ["resolve_factory"]
+
+Factory = Callable[..., nn.Module]
+
+SOURCES = {
+    "width": "set base.width and grid.widths",
+    "depth": "set base.depth and grid.depths",
+    "vocab_size": "it is that of the data",
+    "context": "it is training.sequence_length",
+}
+"""Where an argument that a study hands to every factory comes from."""
+
+
+def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
+    """The factory a spec names, as `build(*, width, depth) -> nn.Module`.
+
+    The spec's options are handed on; `depth` and the task's `arguments` (see `Task.model_arguments`) only where the
+    factory's signature takes them. An option that the factory does not take is refused here, before anything is built.
+    """
+    factory: Factory = import_entry(
+        MODELS.built_in.get(spec.factory, spec.factory), where=MODELS.where, kind="function"
+    )
+    if not callable(factory):
+        raise InputError("is no function", where=MODELS.where, found=spec.factory, allowed=MODELS.choices)
+    accepted, takes_any = _parameters(factory, spec.factory)
+    settled = {"width", "depth", *arguments}
+    offered = {**arguments, **spec.options}
+    unknown = [name for name in spec.options if name in settled or (not takes_any and name not in accepted)]
+    if unknown:
+        given = unknown[0] in settled
+        raise InputError(
+            "the study gives this itself" if given else "the factory takes no such option",
+            where=f"model.options.{unknown[0]}",
+            found=unknown[0],
+            allowed=", ".join(sorted(set(accepted) - settled)) or "none",
+            hint=SOURCES.get(unknown[0], "the task settles it") if given else "",
+        )
+    fixed = {name: value for name, value in offered.items() if takes_any or name in accepted}
+    takes_depth = takes_any or "depth" in accepted
+    try:
+        inspect.signature(factory).bind(width=1, **({"depth": 1} if takes_depth else {}), **fixed)
+    except TypeError as error:
+        raise InputError(f"the factory cannot be called: {error}", where="model.options", found=spec.options) from None
+
+    def build(*, width: int, depth: int = 2) -> nn.Module:
+        model = factory(width=width, **({"depth": depth} if takes_depth else {}), **fixed)
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                "the factory must return a torch.nn.Module",
+                where="model.factory",
+                found=type(model).__name__,
+            )
+        return model
+
+    return build
+
+
+def _parameters(factory: Factory, text: str) -> tuple[Mapping[str, inspect.Parameter], bool]:
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if not takes_any and "width" not in parameters:
+        raise InputError("the factory must take the keyword 'width'", where="model.factory", found=text)
+    return parameters, takes_any

@@ -1,0 +1,103 @@
+"""Rows of an entry whose source has changed since: what is told, and when nothing needs telling."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hptransfer.common import seams
+from hptransfer.common.errors import InputError
+from hptransfer.drive.entries import refuse_changed_sources
+from hptransfer.store.columns import row_of
+from hptransfer.store.store import Store
+from hptransfer.study.file import study_of
+from hptransfer.study.study import Study
+from hptransfer.study.trial import Outcome, Trial
+from hptransfer.trials.grid import trials_of
+from hptransfer.trials.settled import Settled
+
+AXIS = """
+class Axis:
+    name, label = "changing_axis:Axis", "an axis"
+    {version}
+    def at_base(self, base):
+        return 1.0
+    def put(self, trial, value):
+        return trial.model_copy(update={{"training": trial.training.model_copy(update={{"eps": value * {scale}}})}})
+"""
+STUDY = study_of({"name": "s", "grid": {"sweep": {"changing_axis:Axis": {"multiples": [1, 2]}}, "seeds": 1}})
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write the axis anew and forget what a process would remember of it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def forget() -> None:
+        sys.modules.pop("changing_axis", None)
+        seams.AXES.found.pop("changing_axis:Axis", None)
+        seams.source_digest.cache_clear()
+        importlib.invalidate_caches()
+
+    def anew(scale: int = 1, version: str = "") -> None:
+        forget()
+        (tmp_path / "changing_axis.py").write_text(AXIS.format(scale=scale, version=version) + "#" * scale)
+
+    yield anew
+    forget()
+
+
+def outcome(trial: Trial) -> Outcome:
+    return Outcome(trial.id, "ok", 2.0, 2.0, None, 10, 10, 1.0, 1.0, trial.tokens, 0.1, 0, "cpu")
+
+
+def store_rows(store: Store, study: Study = STUDY) -> int:
+    trials = trials_of(Settled(study, study.base.hps, "fp32", "d"))
+    with store.lock():
+        store.append([row_of("s", "grid", trial, outcome(trial)) for trial in trials])
+    return len(trials)
+
+
+def test_a_changed_source_is_told_with_its_file_its_rows_and_what_to_do(write: Write, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
+    write()
+    count = store_rows(store)
+    refuse_changed_sources(STUDY, store)
+    write(scale=2)
+    with pytest.raises(InputError) as refused:
+        refuse_changed_sources(STUDY, store)
+    said = str(refused.value)
+    assert f"changing_axis:Axis has changed since {count} stored trials" in said
+    for word in (str(tmp_path / "changing_axis.py"), "found 'source ", "`version`", "--results", "--same-numbers"):
+        assert word in said
+
+
+def test_a_version_is_in_the_ids_so_that_nothing_is_mixed(write: Write, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
+    write(version="version = 1")
+    store_rows(store)
+    write(scale=2, version="version = 1")
+    refuse_changed_sources(STUDY, store)
+    write(scale=3, version="version = 2")
+    refuse_changed_sources(STUDY, store)
+    ids = {trial.id for trial in trials_of(Settled(STUDY, STUDY.base.hps, "fp32", "d"))}
+    assert not ids & store.ids()
+
+
+def test_an_entry_that_the_study_no_longer_names_may_change(write: Write, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
+    write()
+    store_rows(store)
+    write(scale=2)
+    refuse_changed_sources(study_of({"name": "s"}), store)
+
+
+def test_an_empty_folder_has_nothing_to_compare(write: Write, tmp_path: Path) -> None:
+    write()
+    refuse_changed_sources(STUDY, Store.open(str(tmp_path / "results"), "s"))

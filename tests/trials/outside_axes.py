@@ -1,0 +1,39 @@
+"""Swept axes as a user would write them, named by tests as `outside_axes:NAME`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.trial import Trial
+
+
+@dataclass(frozen=True)
+class SettingAxis:
+    """An axis over one of the training settings."""
+
+    name: str
+    label: str
+    setting: str
+    base: float
+    version: str = ""
+
+    def at_base(self, base: BaseHPs) -> float:
+        return self.base
+
+    def put(self, trial: Trial, value: float) -> Trial:
+        training = trial.training.model_copy(update={self.setting: value})
+        return trial.model_copy(update={"training": training})
+
+
+class Broken(SettingAxis):
+    """Gives back nothing."""
+
+    def put(self, trial: Trial, value: float) -> Any:
+        return None
+
+
+EPS = SettingAxis("outside_axes:EPS", "ε", "eps", 1e-8)
+MOMENTUM = SettingAxis("outside_axes:MOMENTUM", "momentum", "momentum", 0.9, version="2")
+BROKEN = Broken("outside_axes:BROKEN", "broken", "eps", 1e-8)

@@ -1,0 +1,111 @@
+"""What a settled study says of one trial: base HPs, variants, swept values, and the entries that it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hptransfer.common.errors import InputError
+from hptransfer.study.base import BaseHPs, TunedBase
+from hptransfer.study.file import study_of
+from hptransfer.study.study import Cell
+from hptransfer.trials.settled import Settled, with_value
+
+CELL = Cell(width=128, density=0.25)
+
+
+def settled(**changes: Any) -> Settled:
+    study = study_of({"name": "s", "base": {"width": 32, "depth": 3, "lr": 0.5}} | changes)
+    return Settled(study, study.base.hps, "bf16", "data")
+
+
+def test_a_trial_has_every_choice_made() -> None:
+    trial = settled(training={"steps": 7}, sparsity={"kind": "row"}).trial(CELL, rule="mup", seed=4, variant="v")
+    assert (trial.width, trial.density, trial.depth, trial.base_width, trial.base_depth) == (128, 0.25, 3, 32, 3)
+    assert (trial.rule, trial.seed, trial.variant, trial.data_id) == ("mup", 4, "v", "data")
+    assert (trial.training.steps, trial.training.precision, trial.sparsity.kind) == (7, "bf16", "row")
+    assert trial.base.lr == 0.5
+    assert (trial.task, trial.trainer, trial.versions, trial.axes) == ("language", "packs", {}, {})
+
+
+def test_a_probe_has_a_budget_and_a_cell_may_have_a_depth_of_its_own() -> None:
+    trial = settled().trial(Cell(width=64, depth=8), rule="supar", seed=0, steps=3)
+    assert (trial.training.steps, trial.depth) == (3, 8)
+
+
+def test_a_rule_of_the_studys_own_travels_with_its_trials() -> None:
+    table = {"adamw": {"hidden": {"lr": {"width": -0.5}}}}
+    own = settled(rules={"root": table})
+    assert own.trial(CELL, rule="root", seed=0).rule_table
+    assert not own.trial(CELL, rule="supar", seed=0).rule_table
+
+
+def test_what_a_search_found_reaches_the_base_hps_and_the_training_settings() -> None:
+    base = TunedBase(BaseHPs(lr=0.01, init_std=0.2), {"warmup": 0.3, "beta2": 0.9}, trials=8)
+    trial = Settled.from_base(settled().study, base, "fp32", "").trial(CELL, rule="supar", seed=0)
+    assert (trial.base.lr, trial.base.init_std) == (0.01, 0.2)
+    assert (trial.training.warmup, trial.training.beta2, trial.training.beta1) == (0.3, 0.9, 0.9)
+
+
+def test_values_out_of_range_are_refused_by_their_name() -> None:
+    with pytest.raises(InputError, match=r"base\.lr: is out of range"):
+        settled().with_hps({"lr": -1.0})
+    with pytest.raises(InputError, match=r"training\.warmup: is out of range"):
+        settled().with_hps({"warmup": 2.0})
+
+
+def test_a_variant_changes_what_it_names_and_the_tuned_hps_hold_otherwise() -> None:
+    grid = {"variants": {"plain": {}, "hot": {"base.lr": "2^-1", "training.decay": "coupled"}}}
+    variants = settled(grid=grid).with_hps({"lr": 0.25, "init_std": 0.125}).variants()
+    assert {name: v.hps.lr for name, v in variants.items()} == {"plain": 0.25, "hot": 0.5}
+    assert {name: v.study.training.decay for name, v in variants.items()} == {"plain": "independent", "hot": "coupled"}
+    assert variants["hot"].hps.init_std == 0.125
+    assert list(settled().variants()) == [""]
+
+
+def test_swept_axes_come_with_their_values_in_the_order_of_lr_init_and_the_others_as_written() -> None:
+    sweep = {"alpha_output": {"values": [1, 2]}, "weight_decay": {"multiples": [0.5, 1]}, "lr": {"multiples": [1, 2]}}
+    assert list(settled(grid={"sweep": sweep}).swept().items()) == [
+        ("lr", (0.5, 1.0)),
+        ("init_std", (0.05,)),
+        ("alpha_output", (1.0, 2.0)),
+        ("weight_decay", (0.05, 0.1)),
+    ]
+
+
+def test_multiples_of_nothing_are_refused() -> None:
+    none = settled(base={"weight_decay": 0}, grid={"sweep": {"weight_decay": {"multiples": [1, 2]}}})
+    with pytest.raises(InputError, match=r"grid\.sweep\.weight_decay\.multiples: .*base value above 0"):
+        none.swept()
+
+
+def test_a_base_hp_goes_where_base_hps_are_and_leaves_no_other_trace() -> None:
+    trial = settled().trial(CELL, rule="supar", seed=0)
+    assert with_value(trial, "alpha_input", 2.0) == trial.model_copy(
+        update={"base": trial.base.model_copy(update={"alpha_input": 2.0})}
+    )
+
+
+def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> None:
+    trial = settled().trial(CELL, rule="supar", seed=0)
+    plain, versioned = with_value(trial, "outside_axes:EPS", 1e-6), with_value(trial, "outside_axes:MOMENTUM", 0.5)
+    assert (plain.training.eps, plain.axes, plain.versions) == (1e-6, {"outside_axes:EPS": 1e-6}, {})
+    assert versioned.training.momentum == 0.5
+    assert versioned.versions == {"outside_axes:MOMENTUM": "2"}
+    assert len({trial.id, plain.id, versioned.id}) == 3
+
+
+def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
+    with pytest.raises(InputError, match=r"breaks the contract.*`put`.*BROKEN.*outside_axes\.py, gave None"):
+        with_value(settled().trial(CELL, rule="supar", seed=0), "outside_axes:BROKEN", 1.0)
+
+
+def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_entries.py").write_text("class Lion:\n    version = 3\nclass Plain:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = settled(training={"optimizer": "my_entries:Lion"}, trainer="my_entries:Plain")
+    assert own.entries == ("my_entries:Plain", "my_entries:Lion")
+    trial = own.trial(CELL, rule="supar", seed=0)
+    assert trial.versions == {"my_entries:Lion": "3"}
+    assert (trial.trainer, trial.training.optimizer) == ("my_entries:Plain", "my_entries:Lion")
