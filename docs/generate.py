@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 from import_picture import picture, room_imports  # noqa: E402
 
 from hptransfer.scaling.rules_doc import with_table  # noqa: E402
-from hptransfer.store.columns import schema_markdown  # noqa: E402
+from hptransfer.store.columns import BEFORE, CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION  # noqa: E402
 from hptransfer.study.study import Study  # noqa: E402
 
 ROOT = HERE.parent
@@ -90,6 +90,36 @@ def _default(info: FieldInfo) -> str:
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def schema_markdown() -> str:
+    """The page on what a results folder holds, a table for trials and one for curves."""
+    lines = [
+        "# Results schema",
+        "",
+        f"Version {SCHEMA_VERSION}. Generated from `hptransfer/store/columns.py`; do not edit by hand.",
+        "",
+        "A results folder holds `trials/*.parquet`, one row per trial, and `curves/*.parquet`, one row per point of a",
+        "learning curve. Every file is an ordinary Parquet file. A file is never changed once written: its name ends",
+        "in the first 16 digits of the SHA-256 of its bytes, so damage is noticed: every command that reads rows names",
+        "a damaged file and leaves its rows out. When two files hold the same `trial_id` (or `trial_id` and `step`)",
+        "the first by file name counts.",
+        "",
+        'A newer file is refused. An older one is read with what it lacks filled in: text "", floats NaN, else null,',
+        f"except {', '.join(f'`{name}`: `{value}`' for name, value in BEFORE.items())}.",
+        "",
+        "A folder of Parquet files that did not come from here is read too, and named as unverified: no digests, no",
+        "schema version, only the columns.",
+    ]
+    for title, schema in (("Trials", SCHEMA), ("Curves", CURVE_SCHEMA)):
+        lines += ["", f"## {title}", "", "| column | type | meaning |", "|---|---|---|", *_columns(schema)]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(schema: Any) -> Iterator[str]:
+    for field in schema:
+        kind = f"{field.type}, may be null" if field.nullable else str(field.type)
+        yield f"| `{field.name}` | {kind} | {field.metadata[b'description'].decode()} |"
 
 
 def pages() -> dict[Path, str]:

@@ -1,13 +1,13 @@
 """What a stored row holds: the columns, their types, units and meaning, in one explicit and versioned place.
 
-`docs/results-schema.md` is generated from here by `schema_markdown`.
+`docs/results-schema.md` is generated from here.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -20,16 +20,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.common.seams import identity_of
 from hptransfer.study.trial import Outcome, Phase, Trial
 
-__all__ = [
-    "CURVE_SCHEMA",
-    "SCHEMA",
-    "SCHEMA_VERSION",
-    "curves_of",
-    "refuse_newer",
-    "row_of",
-    "schema_markdown",
-    "upgrade",
-]
+__all__ = ["BEFORE", "CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "refuse_newer", "row_of", "upgrade"]
 
 SCHEMA_VERSION = 2
 """Raised whenever a column is added, renamed or changes its meaning. A newer file is refused, an older one is read."""
@@ -112,7 +103,7 @@ CURVE_SCHEMA = pa.schema(
 )
 """One row per point of a learning curve (`curves/*.parquet`)."""
 
-_BEFORE = {
+BEFORE = {
     "schema_version": 0,
     "task": "language",
     "trainer": "packs",
@@ -164,15 +155,7 @@ def row_of(study_name: str, phase: Phase, trial: Trial, outcome: Outcome) -> dic
 
 def curves_of(outcome: Outcome) -> list[dict[str, Any]]:
     """The rows of `CURVE_SCHEMA` of one outcome."""
-    return [
-        {
-            "trial_id": outcome.trial_id,
-            "step": point.step,
-            "train_loss": point.train_loss,
-            "validation_loss": point.validation_loss,
-        }
-        for point in outcome.curve
-    ]
+    return [{"trial_id": outcome.trial_id, **asdict(point)} for point in outcome.curve]
 
 
 def refuse_newer(version: object, where: str) -> None:
@@ -192,46 +175,14 @@ def refuse_newer(version: object, where: str) -> None:
 
 
 def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """An older table with the columns of `schema`; what it lacks reads as `_BEFORE` says."""
+    """An older table with the columns of `schema`; what it lacks reads as `BEFORE` says."""
     held = dict(zip(table.column_names, table.columns, strict=True))
     columns = []
     for field in schema:
         if field.name not in held:
-            filler = _BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
+            filler = BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
             held[field.name] = pa.repeat(pa.scalar(filler, field.type), table.num_rows)
         column = held[field.name]
         columns.append(column if column.type == field.type else column.cast(field.type))
     loose = pa.schema([field.with_nullable(True) for field in schema])
     return pa.Table.from_arrays(columns, schema=loose)
-
-
-def schema_markdown() -> str:
-    """The schema as a page of the documentation."""
-    lines = [
-        "# Results schema",
-        "",
-        f"Version {SCHEMA_VERSION}. Generated from `hptransfer/store/columns.py`; do not edit by hand.",
-        "",
-        "A results folder holds `trials/*.parquet`, one row per trial, and `curves/*.parquet`, one row per point of a",
-        "learning curve. Every file is an ordinary Parquet file. A file is never changed once written: its name ends",
-        "in the first 16 digits of the SHA-256 of its bytes, so damage is noticed: every command that reads rows names",
-        "a damaged file and leaves its rows out. When two files hold the same `trial_id` (or `trial_id` and `step`)",
-        "the first by file name counts.",
-        "",
-        'A newer file is refused. An older one is read with what it lacks filled in: text "", floats NaN, else null,',
-        f"except {', '.join(f'`{name}`: `{value}`' for name, value in _BEFORE.items())}.",
-        "",
-        "A folder of Parquet files that did not come from here is read too, and named as unverified: no digests, no",
-        "schema version, only the columns.",
-    ]
-    for title, schema in (("Trials", SCHEMA), ("Curves", CURVE_SCHEMA)):
-        lines += ["", f"## {title}", "", "| column | type | meaning |", "|---|---|---|", *_markdown_rows(schema)]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_rows(schema: pa.Schema) -> Sequence[str]:
-    rows = []
-    for field in schema:
-        kind = f"{field.type}, may be null" if field.nullable else str(field.type)
-        rows.append(f"| `{field.name}` | {kind} | {field.metadata[b'description'].decode()} |")
-    return rows

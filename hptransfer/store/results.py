@@ -8,6 +8,7 @@ lies beside the rows may be missing.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
 __all__ = ["StoredStudy", "read_study", "where_results_are"]
+
+log = logging.getLogger("hptransfer")
 
 Found = TypeVar("Found")
 STALE_S = 900.0
@@ -133,7 +136,10 @@ def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame
     if files:
         problems.append(UNVERIFIED)
         frame = read_unverified(store.folder, files, problems)
-        return frame, read_unverified(store.folder, store.names("curves"), problems)
+        curves = read_unverified(store.folder, store.names("curves"), problems)
+        for problem in problems:  # as the store says it of a damaged part
+            log.warning("%s: %s", store.uri, problem)
+        return frame, curves
     frame, curves = store.read(), store.read_curves()
     problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
     plain = {name for name in store.names("trials") if name.endswith(".parquet") and not digest_in(name)}

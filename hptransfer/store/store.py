@@ -60,7 +60,7 @@ class Store:
             try:
                 store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
                 break
-            except parts.DamagedError:
+            except (parts.DamagedError, FileNotFoundError):  # the latter: its writer merged it a moment ago
                 continue
         return store
 

@@ -161,6 +161,19 @@ def test_one_newer_part_among_others_is_refused_too(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("words", JUDGING, ids=" ".join)
+def test_rows_from_elsewhere_are_judged_and_said_to_be_unverified_and_what_is_broken_is_named(
+    words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_part(folder).rename(folder / "trials" / "theirs.parquet")
+    (folder / "trials" / "torn.parquet").write_bytes(b"PAR1")
+    assert says(words, folder) == 0
+    err = capsys.readouterr().err
+    assert "nothing about them is verified" in err
+    assert "torn.parquet cannot be read" in err
+    assert len(read_study(str(folder)).frame) == 214
+
+
 def test_committed_rows_of_version_1_read_as_what_they_were(folder: Path) -> None:
     assert digest_in(only_part(folder).name)
     frame = read_study(str(folder)).frame
