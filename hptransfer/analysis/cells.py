@@ -158,7 +158,7 @@ def _axes(rows: pd.DataFrame) -> list[ScaledAxis]:
 
 
 def _varying(rows: pd.DataFrame, cell: list[str]) -> list[str]:
-    """Swept axes of which some cell has several values, the one to judge first."""
+    """Swept axes of which some cell has several values; the first is judged."""
     return [name for name in swept_names(rows.columns) if _several(rows, cell, name)]
 
 
@@ -176,7 +176,7 @@ def _require(frame: pd.DataFrame) -> None:
 
 def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if "phase" not in frame or frame["phase"].isna().all():
-        return frame.copy()
+        return frame
     grid = frame[frame["phase"] == "grid"]
     if grid.empty:
         found = {str(k): int(v) for k, v in frame["phase"].value_counts().items()}
@@ -306,11 +306,8 @@ def _one_slice(
         notes.append(f"{other} moves together with {swept}, value by value")
         return rows
     logs = np.log2(rows[other].clip(lower=1e-300))
-    wanted = (
-        math.log2(float(base[other]))
-        if base and base.get(other)
-        else float(np.median(np.unique(logs.dropna().round(6))))
-    )
+    given = base.get(other) if base else None
+    wanted = math.log2(float(given)) if given else float(np.nanmedian(np.unique(logs.round(6))))
     nearest = float(logs.iloc[int((logs - wanted).abs().argmin())])
     keep = (logs - nearest).abs() < 1e-6
     notes.append(f"several {other} were run; judged at {other} = {2.0**nearest:g} ({int((~keep).sum())} rows left out)")

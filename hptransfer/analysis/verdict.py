@@ -106,8 +106,8 @@ def judge(
 ) -> Judgement:
     """Judge a frame of trial rows (see `cells.REQUIRED_COLUMNS`); InputError when it cannot be judged.
 
-    `base` holds the transferred `lr` or `init_std`; without it each series' own optimum at its base cell is
-    transferred and its uncertainty carried along.
+    `base` holds transferred values by the names of swept axes (`lr`, `init_std`, …); without that of the one that was
+    swept, each series' own optimum at its base cell is transferred and its uncertainty carried along.
     """
     return judge_prepared(read_cells(frame, base), settings or VerdictSpec(), base)
 

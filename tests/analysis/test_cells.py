@@ -206,16 +206,23 @@ def test_a_hyperparameter_tied_to_the_lr_is_no_axis_of_its_own():
     assert read.notes == ("weight_decay moves together with lr, value by value",)
 
 
+def test_one_that_takes_fewer_values_than_the_lr_is_sliced():
+    """Half of the LRs ran at one init std, half at another: two curves, of which one is judged."""
+    rows = frame().assign(init_std=lambda f: f["lr"].gt(2.0**-7).map({True: 0.1, False: 0.05}))
+    read = read_cells(rows, {"init_std": 0.05})
+    assert [c.points.x.tolist() for c in read.cells] == [[-11.0, -10.0, -9.0, -8.0, -7.0]] * 3
+
+
 def test_a_search_trial_at_another_value_of_a_swept_axis_is_none_of_the_grid():
     settings = dict.fromkeys(DESCRIBED_BY, "same") | {"rule": "supar", "variant": "", "steps": 100, "depth": 2}
     settings = {k: v for k, v in settings.items() if k not in ("width", "density", "weight_decay")}
     rows = frame().rename(columns={"lr": "weight_decay"}).assign(lr=0.01, **settings)
-    first = (rows["weight_decay"] == 2.0**-7) & (rows["density"] == 1.0) & (rows["seed"] == 0)
+    first = (rows["weight_decay"] == 2.0**-7) & (rows["density"] == 1.0)
     rows.loc[first, "phase"] = "tune"
     read = read_cells(pd.concat([rows, rows[first].assign(weight_decay=2.0**-7.3)]))
     assert read.swept == "weight_decay"
-    assert read.notes == ("trials of the grid that another phase had run before: 1",)
-    assert read.cells[0].points.losses.shape == (3, 9)
+    assert read.notes == ("trials of the grid that another phase had run before: 3",)
+    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
 
 
 def test_a_series_of_two_tasks_is_refused():

@@ -117,6 +117,13 @@ def test_a_rule_that_fails_on_width_alone_is_not_blamed_on_density():
     assert not judged.stable
 
 
+def test_a_value_that_is_wrong_at_the_smallest_width_is_no_fault_of_width():
+    """Only where the base width holds can a wider one be to blame; here all cells speak of density."""
+    judged = judge(frame(widths=(64, 128), best=-8.5, width_drift=1.5), base={"lr": 2.0**-7})
+    over = only(judged, axis="density")
+    assert (over.verdict, over.n_cells) == ("DRIFT", 6)
+
+
 def test_an_edge_in_one_cell_keeps_an_otherwise_stable_series_open():
     rows = frame()
     rows = rows[(rows["density"] == 1.0) | (rows["lr"] <= 2.0**-7)]
