@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hptransfer.common.number_text import density_text
-from hptransfer.report.style import INK, MARKERS, MUTED, look, sequence
+from hptransfer.report.draw import look
+from hptransfer.report.series_look import INK, MARKERS, MUTED, sequence
 
 Row = dict[str, Any]
 

@@ -7,32 +7,36 @@ infinitely bad, and it says how many there were.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hptransfer.analysis.cells import full_budget
+from hptransfer.analysis.cells import full_budget, with_axis_columns
+from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
-from hptransfer.report.style import order_series
+from hptransfer.common.seams import AXES
+from hptransfer.report.series_look import order_series
+from hptransfer.study.base import TunedBase
 from hptransfer.study.series_name import series_name
 
 __all__ = [
-    "AXES",
     "Lines",
     "axis_text",
     "cell_slices",
     "grid_rows",
+    "judged_cells",
     "line_views",
     "points",
     "prepared",
     "series_in",
+    "swept_axes",
     "transferred",
 ]
 
-AXES = ("density", "width", "depth")
+SCALED = ("density", "width", "depth")
 _DEFAULTS: Mapping[str, Any] = {
     "rule": "unnamed",
     "variant": "",
@@ -48,13 +52,32 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
+_JUDGED = (
+    *("series", "width", "density", "depth", "axis_name", "optimum", "optimum_low", "optimum_high", "min_loss"),
+    *("transferred", "transferred_loss", "regret", "regret_low", "regret_high", "status", "why"),
+)
+
+
+def judged_cells(results: Results) -> pd.DataFrame:
+    """The judgement's cells; without one an empty frame of the same columns."""
+    cells = results.judgement.cells if results.judgement else None
+    return pd.DataFrame(columns=list(_JUDGED)) if cells is None or cells.empty else cells
+
+
+def swept_axes(results: Results) -> tuple[str, ...]:
+    """The hyperparameters that a cell's runs may differ in: LR and init std, those the study names, the one judged."""
+    named = ((results.study or {}).get("grid") or {}).get("sweep") or {}
+    judged = [results.judgement.swept] if results.judgement else []
+    return tuple(dict.fromkeys(("lr", "init_std", *named, *judged)))
+
+
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy in which every column that a picture may ask for exists, with `series` added.
 
     Rows of a foreign schema get defaults; a missing status is told from the loss. A row is diverged when its status
     says so or when it is not pruned and its loss is not finite.
     """
-    out = frame.copy()
+    out = with_axis_columns(frame).copy()
     for name, value in _DEFAULTS.items():
         if name not in out:
             out[name] = value
@@ -81,31 +104,34 @@ def series_in(frame: pd.DataFrame) -> list[str]:
     return order_series(list(frame["series"].unique()))
 
 
-def transferred(frame: pd.DataFrame, base: Mapping[str, Any] | None, axis: str) -> float:
-    """The base value that was carried over, of "lr" or "init_std".
+def transferred(frame: pd.DataFrame, base: TunedBase | None, axis: str) -> float:
+    """The base value of a swept axis that was carried over.
 
-    Without a base file: the only value there is, else the one that most rows share; NaN when that says nothing.
+    Where no base HP is known: the only value there is, else the one that most rows share; NaN when that says nothing.
     """
-    value = (base or {}).get(axis)
-    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
-        return float(value)
+    if base is not None and axis in AXES.built_in:
+        return float(getattr(base.hps, axis))
     counts = frame[axis].dropna().value_counts()
     if len(counts) == 0:
         return math.nan
     return float(counts.index[0]) if len(counts) == 1 or counts.iloc[0] >= 2 * counts.iloc[1] else math.nan
 
 
-def points(frame: pd.DataFrame, axis: str, base: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """One row a (series, width, density, depth, value of `axis`): mean, low, high over seeds, n, n_diverged.
+def points(
+    frame: pd.DataFrame, axis: str, base: TunedBase | None = None, swept: Sequence[str] = ("lr", "init_std")
+) -> pd.DataFrame:
+    """One row per (series, width, density, depth, value of `axis`): mean, low, high over seeds, n, n_diverged.
 
-    The other hyperparameter is held at its transferred value. `mean` is the mean of the seeds when all are finite,
-    else their median with the diverged as infinity (so it may be infinite); `low` and `high` are the extremes of the
-    finite seeds.
+    The other swept hyperparameters are held at their transferred values. `mean` is the mean of the seeds when all are
+    finite, else their median with the diverged as infinity (so it may be infinite); `low` and `high` are the extremes
+    of the finite seeds.
     """
     rows = grid_rows(frame)
+    rows = rows.assign(**{axis: rows.get(axis, math.nan)})
     rows = rows[rows[axis].notna()]
-    other = "init_std" if axis == "lr" else "lr"
-    rows = _held(rows, other, transferred(rows, base, other))
+    for other in swept:
+        if other != axis and other in rows:
+            rows = _held(rows, other, transferred(rows, base, other))
     keys = ["series", "width", "density", "depth", axis]
     out = []
     for key, group in rows.groupby(keys, sort=True, dropna=False):
@@ -162,12 +188,12 @@ def line_views(cells: pd.DataFrame) -> list[Lines]:
     width, the lowest density and the largest depth first. Where width and density move together: one view of cells.
     """
     unique = cells[["width", "density", "depth"]].drop_duplicates()
-    varying = [axis for axis in AXES if unique[axis].nunique() > 1]
+    varying = [axis for axis in SCALED if unique[axis].nunique() > 1]
     views: list[Lines] = []
-    for by in AXES:
+    for by in SCALED:
         if by not in varying:
             continue
-        others = [a for a in AXES if a != by]
+        others = [a for a in SCALED if a != by]
         found = []
         for key, group in unique.groupby(others):
             if len(group) > 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from fake_results import BASE, check_frame, grid_frame, tune_frame
 
 from hptransfer.analysis.results import Results, results_of
-from hptransfer.study.base import TunedBase
 
 STUDY = {
     "name": "demo",
@@ -20,5 +21,5 @@ STUDY = {
 def results() -> Results:
     """Three rules, widths and densities, nine LRs, three seeds, a proxy search and a coordinate check."""
     frame = pd.concat([grid_frame(), tune_frame()], ignore_index=True)
-    base = TunedBase.read(BASE | {"importances": {"lr": 0.78, "init_std": 0.22}}, "base.json")
+    base = replace(BASE, further={"importances": {"lr": 0.78, "init_std": 0.22}})
     return results_of(frame, name="demo", uri="results/demo", study=STUDY, base=base, check=check_frame())

@@ -13,24 +13,19 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from hptransfer.study.base import TunedBase
+from hptransfer.study.base import BaseHPs, TunedBase
 
 DRIFT = {"sp": (0.67, -0.8), "mup": (0.55, 0.0), "supar": (0.0, 0.0)}
 """Octaves that the best LR moves up per halving of the density, and per doubling of the width."""
-BASE = {
-    "lr": 2.0**-7,
-    "init_std": 0.06,
-    "alpha_input": 3.2,
-    "alpha_output": 1.1,
-    "weight_decay": 0.1,
-    "loss": 2.61,
-    "loss_spread": 0.006,
-    "flat_low": 2.0**-7.6,
-    "flat_high": 2.0**-6.5,
-    "trials": 32,
-    "flops": 3.1e13,
-}
-TUNED = TunedBase.read(BASE, "base.json")
+BASE = TunedBase(
+    BaseHPs(lr=2.0**-7, init_std=0.06, alpha_input=3.2, alpha_output=1.1, weight_decay=0.1),
+    trials=32,
+    flops=3.1e13,
+    loss=2.61,
+    loss_spread=0.006,
+    flat_low=2.0**-7.6,
+    flat_high=2.0**-6.5,
+)
 
 
 def grid_frame(

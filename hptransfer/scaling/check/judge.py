@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -13,10 +12,11 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.module_kind import module_kind
 from hptransfer.scaling.check.recorder import MODEL
 from hptransfer.study.axes import FEW_NONZEROS
 
-__all__ = ["Axis", "CheckVerdict", "judge_check", "module_kind"]
+__all__ = ["Axis", "CheckVerdict", "judge_check"]
 
 Axis = Literal["width", "density"]
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -45,11 +45,6 @@ class CheckVerdict:
         failed = self.slopes[~self.slopes["passed"]]
         order = failed["slope"].abs().fillna(math.inf).sort_values(ascending=False).index
         return failed.loc[order].reset_index(drop=True)
-
-
-def module_kind(module: str) -> str:
-    """Modules that differ in their numbers alone are of one kind: `blocks.0.ffn.up` → `blocks.*.ffn.up`."""
-    return re.sub(r"(^|\.)\d+(?=\.|$)", r"\1*", module)
 
 
 def judge_check(

@@ -1,0 +1,124 @@
+"""The coordinate check: mean |activation| over the first steps, against density or width. Level lines pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hptransfer.analysis.results import Results
+from hptransfer.common.module_kind import module_kind
+from hptransfer.common.number_text import value_text
+from hptransfer.report.figures.chart import Chart, Line, Panel, Point, View
+from hptransfer.report.figures.scales import octave_axis, place, scaled_axis
+from hptransfer.report.points import axis_text
+from hptransfer.report.series_look import LineStyle, axis_styles, order_series, series_text
+
+__all__ = ["check"]
+
+MOST_PARTS = 3
+"""Parts of the model that are drawn into a file, one row each."""
+MOST_PANELS = 6
+_TELLING = ("attention", "ffn", "mixer", "mlp", "(model)")
+_COLUMNS = ("rule", "width", "density", "seed", "step", "module", "kind", "value")
+
+
+def check(results: Results) -> Chart | None:
+    """A view per part of the model and axis, a panel per rule; of one rule a view per axis, a panel per part."""
+    frame, views = results.check, []
+    for number, axis in enumerate(_axes(frame) if frame is not None else []):
+        assert frame is not None
+        table = _points(frame, axis)
+        parts, rules = _parts(table), order_series(list(table["rule"]))
+        file = f"check-{axis}" if number else "check"
+        if len(rules) == 1:
+            pairs = [(part, part, rules[0]) for part in parts[:MOST_PANELS]]
+            views.append(_view(f"{series_text(rules[0])} against {axis}", table, axis, pairs, file))
+            continue
+        for place_of, part in enumerate(parts):
+            pairs = [(series_text(rule), part, rule) for rule in rules]
+            shown = file if place_of < MOST_PARTS else ""
+            views.append(_view(f"{part} against {axis}", table[table["part"] == part], axis, pairs, shown))
+    if not views:
+        return None
+    said = "Geometric mean over seeds; the same batch at every step. Both axes logarithmic."
+    return Chart(
+        "check",
+        "Coordinate check",
+        "The size of the activations over the first steps. Level lines pass: it depends on neither axis.",
+        " ".join([*results.check_says, said]),
+        tuple(views),
+        "Of",
+    )
+
+
+def _view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, str, str]], file: str) -> View:
+    """One view; `pairs` are (title, part, rule) of its panels."""
+    mine = table[table["part"].isin([part for _, part, _ in pairs])]
+    steps = _some(sorted(int(s) for s in mine["step"].unique()))
+    styles = axis_styles("width", len(steps))
+    low, high = math.log2(mine["activation"].min()), math.log2(mine["activation"].max())
+    y = octave_axis("mean |activation|", min(low, high - 2) - 0.4, high + 0.4, pad=0)
+    x = scaled_axis(axis, [float(v) for v in mine["x"]])
+    panels = []
+    for title, part, rule in pairs:
+        rows = mine[(mine["rule"] == rule) & (mine["part"] == part)]
+        lines = [_line(rows[rows["step"] == s], s, style, axis) for s, style in zip(steps, styles, strict=True)]
+        panels.append(Panel(title, x, y, tuple(lines)))
+    key = [Line(f"step {s}", style) for s, style in zip(steps, styles, strict=True)]
+    return View(name, tuple(panels), tuple(key[::-1]), file=file)
+
+
+def _line(rows: pd.DataFrame, step: int, style: LineStyle, axis: str) -> Line:
+    marks = [
+        Point(
+            place(axis, r["x"]),
+            math.log2(r["activation"]),
+            f"step {step}, {axis} {axis_text(axis, r['x'])}\nmean |activation| {value_text(r['activation'])}",
+        )
+        for r in rows.to_dict("records")
+    ]
+    return Line(f"step {step}", style, tuple(sorted(marks, key=lambda mark: mark.x)))
+
+
+def _axes(check: pd.DataFrame) -> list[str]:
+    """The axes a check compares: density, width, those with two values or more; none when it is no check."""
+    if not set(_COLUMNS) <= set(check.columns):
+        return []
+    return [axis for axis in ("density", "width") if check[axis].nunique() > 1]
+
+
+def _points(check: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Columns rule, part, step, x, activation: a part is a kind of module, as `judge_check` groups them.
+
+    The geometric mean over seeds of the mean over a kind's modules, at the largest value of the other axis. Sizes
+    that are zero or not finite have no place on a logarithmic axis and are left out; the check's verdict has them.
+    """
+    other = "width" if axis == "density" else "density"
+    rows = check[(check["kind"] == "activation") & (check[other] == check[other].max())]
+    rows = rows.assign(part=rows["module"].astype(str).map(module_kind), x=rows[axis].astype(float))
+    mean = rows.groupby(["rule", "part", "step", "x", "seed"], as_index=False, sort=False)["value"].mean()
+    mean = mean[(mean["value"] > 0) & np.isfinite(mean["value"])]
+    mean = mean.assign(activation=np.log(mean["value"].astype(float)))
+    table: pd.DataFrame = mean.groupby(["rule", "part", "step", "x"], as_index=False, sort=False)["activation"].mean()
+    return table.assign(activation=np.exp(table["activation"]))
+
+
+def _parts(table: pd.DataFrame) -> list[str]:
+    """The parts, the most telling first: attention and FFN blocks, the model's output, then the rest as they come."""
+    parts = list(dict.fromkeys(table["part"]))
+
+    def rank(part: str) -> int:
+        last = part.rsplit(".", 1)[-1]
+        return _TELLING.index(last) if last in _TELLING else len(_TELLING)
+
+    return sorted(parts, key=rank)
+
+
+def _some(steps: Sequence[int], most: int = 6) -> list[int]:
+    """At most `most` of the steps, always the first and the last."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]

@@ -1,0 +1,168 @@
+"""Loss against the learning rate, or another swept axis: where each line's optimum lies, and the transferred value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from hptransfer.analysis.results import Results
+from hptransfer.common.number_text import power_text, value_text
+from hptransfer.report.figures.chart import Axis, Chart, Line, Lost, Panel, Point, View
+from hptransfer.report.figures.labels import base_label, file_name, full_name, loss_label
+from hptransfer.report.figures.scales import linear_axis, octave_axis
+from hptransfer.report.points import (
+    Lines,
+    axis_text,
+    judged_cells,
+    line_views,
+    points,
+    prepared,
+    series_in,
+    swept_axes,
+    transferred,
+)
+from hptransfer.report.series_look import LineStyle, axis_styles, series_text
+from hptransfer.study.axes import swept_label
+
+__all__ = ["loss_limits", "sweep"]
+
+MOST_VIEWS = 12
+"""Ways to slice the grid that are offered; the most telling come first."""
+Optima = Mapping[tuple[str, float, float, float], tuple[float, float]]
+
+
+def sweep(results: Results, axis: str) -> Chart | None:
+    """A view for each way to slice the grid, a panel per series, a line per cell; the first of each way has a file."""
+    rows = prepared(results.frame)
+    table = points(rows, axis, results.base, swept_axes(results))
+    if table["x"].nunique() < 2:
+        return None
+    cells = judged_cells(results)
+    cells = cells[cells["axis_name"] == axis]
+    places = zip(cells["series"], *(cells[name].astype(float) for name in ("width", "density", "depth")), strict=True)
+    losses = zip(cells["optimum"].astype(float), cells["min_loss"].astype(float), strict=True)
+    optima = dict(zip(places, losses, strict=True))
+    fallback = transferred(rows, results.base, axis)
+    values = {name: _carried(cells, name, fallback) for name in series_in(rows)}
+    stem = {"lr": "lr", "init_std": "init"}.get(axis, f"sweep-{file_name(axis)}")
+    views: list[View] = []
+    ways: set[str] = set()
+    for number, way in enumerate(line_views(table)):
+        if number < MOST_VIEWS or way.by not in ways:
+            file = "" if way.by in ways else f"{stem}-{way.by}" if ways else stem
+            views.append(_view(table, optima, way, axis, values, loss_label(results), file))
+            ways.add(way.by)
+    said = "Bars: range over seeds."
+    said += " Diamond: fitted optimum." if any(math.isfinite(best) for best, _ in optima.values()) else ""
+    said += " Cross: a seed diverged." if (table["n_diverged"] > 0).any() else ""
+    name = full_name(axis)
+    return Chart(
+        axis,
+        f"Loss against {name}",
+        f"Where a line's lowest point sits away from the dotted line, the transferred {name} is not the best.",
+        said,
+        tuple(views),
+        "Lines",
+    )
+
+
+def _carried(cells: pd.DataFrame, series: str, fallback: float) -> float:
+    """The transferred value of a series: as judged, else as the rows tell it; NaN where it is unknown."""
+    known = cells.loc[cells["series"] == series, "transferred"].dropna()
+    return float(known.iloc[0]) if len(known) else fallback
+
+
+def _view(
+    table: pd.DataFrame, optima: Optima, way: Lines, axis: str, values: Mapping[str, float], loss: str, file: str
+) -> View:
+    mine = table[[k in way.keys for k in zip(table["width"], table["density"], table["depth"], strict=True)]]
+    styles = axis_styles("density" if way.by == "density" else "width", len(way.keys))
+    x = octave_axis(base_label(axis), float(np.log2(mine["x"].min())), float(np.log2(mine["x"].max())))
+    y = linear_axis(loss, *loss_limits(mine))
+    panels = tuple(
+        _panel(mine[mine["series"] == name], optima, way, axis, values[name], (x, y), styles)
+        for name in values
+        if name in set(mine["series"])
+    )
+    by = "width · density" if way.by == "cell" else way.by
+    held = way.held_text()
+    key = [Line(label, style) for label, style in zip(way.labels, styles, strict=True)]
+    return View(
+        f"by {by}" + (f", at {held}" if held else ""),
+        panels,
+        # Listed as the lines lie: sparser is worse, wider is better.
+        tuple(key[::-1] if way.by == "density" else key) if len(key) > 1 else (),
+        by,
+        dotted=_dotted(values),
+        file=file,
+    )
+
+
+def _panel(
+    rows: pd.DataFrame,
+    optima: Optima,
+    way: Lines,
+    axis: str,
+    value: float,
+    axes: tuple[Axis, Axis],
+    styles: Sequence[LineStyle],
+) -> Panel:
+    series = str(rows["series"].iloc[0])
+    lines = []
+    for key, label, style in zip(way.keys, way.labels, styles, strict=True):
+        part = rows[(rows["width"] == key[0]) & (rows["density"] == key[1]) & (rows["depth"] == key[2])]
+        if len(part):
+            lines.append(_line(part.sort_values("x"), optima.get((series, *key)), label, style, axis))
+    at_x = (math.log2(value),) if value > 0 else ()
+    return Panel(series_text(series), *axes, tuple(lines), at_x)
+
+
+def _line(rows: pd.DataFrame, optimum: tuple[float, float] | None, label: str, style: LineStyle, axis: str) -> Line:
+    """Mean of the seeds with their range; points where a seed diverged are open, and a cross marks the top edge."""
+    first = rows.iloc[0]
+    where = f"{series_text(str(first['series']))}, width {first['width']:g}, density "
+    where += axis_text("density", float(first["density"]))
+    fine, crosses = [], []
+    for row in rows.to_dict("records"):
+        x, n, lost = math.log2(row["x"]), int(row["n"]), int(row["n_diverged"])
+        head = f"{where}\n{swept_label(axis)} {power_text(row['x'])} = {value_text(row['x'])}"
+        if math.isfinite(row["mean"]):
+            span = f" ({row['low']:.3f}–{row['high']:.3f})" if n - lost > 1 else ""
+            seeds = f"{n} seed{'s' * (n != 1)}" + (f", {lost} diverged" if lost else "")
+            tip = f"{head}\nloss {row['mean']:.4f}{span}\n{seeds}"
+            fine.append(Point(x, row["mean"], tip, row["low"], row["high"], open=lost > 0))
+        if lost:
+            crosses.append(Lost(x, f"{head}\n{lost} of {n} seeds diverged"))
+    star = None
+    if optimum and math.isfinite(optimum[0]) and math.isfinite(optimum[1]) and optimum[0] > 0:
+        best, loss = optimum
+        tip = f"{where}\nfitted optimum {power_text(best)} = {value_text(best)}\nloss there {loss:.4f}"
+        star = Point(math.log2(best), loss, tip)
+    return Line(label, style, tuple(fine), tuple(crosses), star)
+
+
+def _dotted(values: Mapping[str, float]) -> str:
+    """What the dotted line is: `transferred 2⁻⁷` when it is one value for all series; empty when none is known."""
+    known = {value for value in values.values() if math.isfinite(value)}
+    if len(known) != 1:
+        return "transferred" if known else ""
+    value = known.pop()
+    power = power_text(value)
+    return f"transferred {power}" if "·" not in power else f"transferred {value_text(value)} ({power})"
+
+
+def loss_limits(table: pd.DataFrame) -> tuple[float, float]:
+    """Limits of the loss axis that show every line's optimum well.
+
+    The best points of all lines set the scale; what lies far above leaves the panel through its top.
+    """
+    finite = table[np.isfinite(table["mean"])]
+    best = finite.groupby(["series", "width", "density", "depth"])["mean"].min()
+    low, top = float(best.min()), float(best.max())
+    room = max(1.1 * (top - low), 0.12 * abs(low))
+    high = min(float(finite["mean"].max()), top + room)
+    pad = 0.06 * max(high - low, 1e-6)
+    return low - pad, high + pad
