@@ -19,7 +19,8 @@ from pydantic_core import PydanticUndefined
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from import_picture import picture, room_imports  # noqa: E402
+from import_graph import module_imports, room_imports  # noqa: E402
+from import_picture import picture  # noqa: E402
 
 from hptransfer.scaling.rules_doc import with_table  # noqa: E402
 from hptransfer.store.columns import BEFORE, CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION  # noqa: E402
@@ -127,7 +128,7 @@ def pages() -> dict[Path, str]:
     fresh = {
         HERE / "study-file.md": study_reference(),
         HERE / "results-schema.md": schema_markdown().rstrip() + "\n",
-        HERE / "imports.svg": picture(room_imports(ROOT / "hptransfer")),
+        HERE / "imports.svg": picture(room_imports(module_imports(ROOT / "hptransfer"))),
     }
     for path in (ROOT / "README.md", HERE / "rules.md"):
         fresh[path] = with_table(path.read_text(encoding="utf-8"), where=path.name)

@@ -1,70 +1,16 @@
 """The rooms of the package and what they import, as an SVG whose arrows all point down.
 
-A room is a subpackage or a top-level module. A room's row is one above the highest room it imports, so the picture
-exists only while no room imports, directly or not, what imports it.
+A room's row is one above the highest room it imports, so the picture exists only while no room imports, directly or
+not, what imports it.
 """
 
 from __future__ import annotations
 
-import ast
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-PACKAGE = "hptransfer"
+from import_graph import essential, rows_of
+
 BOX, GAP, ROW, MARGIN = (118, 30), 14, 74, 24
-
-
-def room_imports(package: Path) -> dict[str, set[str]]:
-    """For every room the other rooms that it imports when it is loaded or run; imports for types alone do not count."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for file in sorted(package.rglob("*.py")):
-        relative = file.relative_to(package)
-        if relative.name == "__init__.py" and len(relative.parts) == 1:
-            continue
-        here = _room(package, relative.with_suffix("").parts)
-        found[here] |= {
-            room for room in _imported(package, ast.parse(file.read_text(encoding="utf-8"))) if room != here
-        }
-    return dict(found)
-
-
-def rows_of(imports: Mapping[str, set[str]]) -> list[list[str]]:
-    """Rooms by height, lowest first. Raises ValueError naming the rooms of a circle."""
-    heights: dict[str, int] = {}
-
-    def height(room: str, above: tuple[str, ...]) -> int:
-        if room in above:
-            raise ValueError("rooms import each other in a circle: " + " → ".join((*above[above.index(room) :], room)))
-        if room not in heights:
-            heights[room] = 1 + max((height(r, (*above, room)) for r in imports.get(room, ())), default=-1)
-        return heights[room]
-
-    for room in imports:
-        height(room, ())
-    rows: list[list[str]] = [[] for _ in range(max(heights.values()) + 1)]
-    for room, at in sorted(heights.items()):
-        rows[at].append(room)
-    return rows
-
-
-def below(imports: Mapping[str, set[str]], room: str) -> set[str]:
-    """Everything a room imports, directly or through others."""
-    found: set[str] = set()
-    waiting = [room]
-    while waiting:
-        new = imports.get(waiting.pop(), set()) - found
-        found |= new
-        waiting += new
-    return found
-
-
-def essential(imports: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The imports that are not implied by others: few enough arrows to be read. What lies below a room stays."""
-    return {
-        room: {other for other in direct if not any(other in below(imports, between) for between in direct - {other})}
-        for room, direct in imports.items()
-    }
 
 
 def picture(imports: Mapping[str, set[str]]) -> str:
@@ -105,26 +51,3 @@ def _places(rows: list[list[str]], width: float, height: float) -> Iterator[tupl
         y = height - MARGIN - BOX[1] - level * ROW
         for k, room in enumerate(row):
             yield room, ((width - span) / 2 + k * (BOX[0] + GAP) + BOX[0] / 2, y)
-
-
-def _room(package: Path, parts: tuple[str, ...]) -> str:
-    return f"{parts[0]}/" if (package / parts[0]).is_dir() else parts[0]
-
-
-def _imported(package: Path, tree: ast.Module) -> Iterator[str]:
-    for node in _run_nodes(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
-            below = node.module.split(".")[1:]
-            for alias in node.names:
-                parts = (*below, alias.name)
-                if below or (package / alias.name).is_dir() or (package / f"{alias.name}.py").exists():
-                    yield _room(package, parts)
-
-
-def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those under `if TYPE_CHECKING:`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _run_nodes(child)

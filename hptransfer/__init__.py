@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hptransfer.common.version import __version__
+
 if TYPE_CHECKING:
     from hptransfer.analysis.results import load_results as load_results
     from hptransfer.analysis.verdict import judge as judge
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from hptransfer.scaling.parametrize import parametrize as parametrize
     from hptransfer.store.store import read_results as read_results
     from hptransfer.study.base import BaseHPs as BaseHPs
-
-__version__ = "0.1.0"
 
 _WHERE = {
     "BaseHPs": "hptransfer.study.base",

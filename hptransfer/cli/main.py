@@ -16,7 +16,6 @@ from typing import NoReturn
 
 import click
 
-from hptransfer import __version__
 from hptransfer.cli.check import check
 from hptransfer.cli.explain import explain
 from hptransfer.cli.export import export
@@ -28,6 +27,7 @@ from hptransfer.cli.run import fanout, run, tune
 from hptransfer.cli.status import status
 from hptransfer.cli.verdict import verdict
 from hptransfer.common.errors import HptransferError
+from hptransfer.common.version import __version__
 
 __all__ = ["cli", "main"]
 

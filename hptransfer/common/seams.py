@@ -99,12 +99,12 @@ class Seam:
             self.found[name] = self.make(name)
         return self.found[name]
 
-    def make(self, name: str) -> Any:
-        """An entry of that name; one clear InputError where there is none or it breaks a rule.
+    def make(self, name: str, written: Any = None) -> Any:
+        """An entry of that name, or made of what was `written`; one clear InputError where it breaks a rule.
 
         An entry that is a class is called without arguments, and so is a new one each time.
         """
-        written = thing = self.find(name)
+        written = thing = self.find(name) if written is None else written
         if self.adapt:
             thing = import_entry(self.adapt, where=self.where, kind=self.kind)(written, name)
         if isinstance(thing, type):

@@ -116,7 +116,8 @@ class Runner:
             self._load()
         stored = [trial_id for trial_id in asked if trial_id in self._stored]
         new = [trial for trial in asked.values() if trial.id not in self._stored]
-        self._refuse_renamed(asked[trial_id] for trial_id in stored)
+        if stored:
+            self._refuse_renamed(asked[trial_id] for trial_id in stored)
         self._tally.plan(asked, phase)
         if stored:
             self._ready.append(self._stored_rows(stored))
@@ -176,11 +177,9 @@ class Runner:
 
     def _refuse_renamed(self, trials: Iterable[Trial]) -> None:
         """A row keeps the variant's name it was stored under; under another it would never be found again."""
-        assert self._table is not None or not self._stored
+        assert self._table is not None
         for trial in trials:
-            name = (
-                self._table.column("variant")[self._stored[trial.id]].as_py() or "" if self._table is not None else ""
-            )
+            name = self._table.column("variant")[self._stored[trial.id]].as_py() or ""
             if name != trial.variant:
                 raise InputError(
                     "these trials are stored under another variant's name",

@@ -18,19 +18,22 @@ from hptransfer.study.pieces import SparsitySpec
 __all__ = ["initial_tensor", "mask_of"]
 
 
-def initial_tensor(scale: TensorScale, seed: int, sparsity: SparsitySpec) -> tuple[Tensor, Tensor | None]:
+def initial_tensor(
+    scale: TensorScale, seed: int, sparsity: SparsitySpec, built: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """The fp32 initial value, scaled and masked, and its mask (None if dense).
 
-    A tensor whose `init` is `built` keeps the factory's value, which only the model has: asking for it is an error.
+    A tensor whose `init` is `built` keeps the factory's value, which only the model has: hand it in.
     """
-    if scale.init == "built":
-        raise ValueError(f"{scale.name} keeps the value the factory built; take it from the model")
     mask = mask_of(scale, seed, sparsity)
-    if scale.init == "zeros":
-        return torch.zeros(scale.shape), mask
-    if scale.init == "ones":
-        return torch.ones(scale.shape), mask
-    value = torch.randn(scale.shape, generator=generator(seed, scale.name, "init")) * scale.init_std
+    if scale.init == "built":
+        if built is None:
+            raise ValueError(f"{scale.name} keeps the value the factory built; take it from the model")
+        value = built
+    elif scale.init == "normal":
+        value = torch.randn(scale.shape, generator=generator(seed, scale.name, "init")) * scale.init_std
+    else:
+        value = torch.full(scale.shape, float(scale.init == "ones"))
     return (value if mask is None else value * mask), mask
 
 

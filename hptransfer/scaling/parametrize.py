@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import build_model
-from hptransfer.scaling.initialise import initial_tensor, mask_of
+from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.mask_hooks import attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers
 from hptransfer.scaling.rules import Rule, get_rule
@@ -132,11 +132,8 @@ def _initialise(model: nn.Module, table: Sequence[TensorScale], seed: int, spars
     with torch.no_grad():
         for scale in table:
             parameter = model.get_parameter(scale.name)
-            if scale.init == "built":
-                mask = mask_of(scale, seed, sparsity)
-            else:
-                value, mask = initial_tensor(scale, seed, sparsity)
-                parameter.copy_(value)
+            value, mask = initial_tensor(scale, seed, sparsity, parameter.cpu())
+            parameter.copy_(value)
             if mask is not None:
                 masks[scale.name] = mask.to(parameter.device)
     return masks

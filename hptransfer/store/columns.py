@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from hptransfer import __version__
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import identity_of
+from hptransfer.common.version import __version__
 from hptransfer.study.trial import Outcome, Phase, Trial
 
 __all__ = ["BEFORE", "CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "refuse_newer", "row_of", "upgrade"]

@@ -212,8 +212,8 @@ class TrainingSpec(Spec):
     """The budget and the optimizer of one run."""
 
     steps: int = Field(default=200, ge=1, le=10**9, description="Optimizer steps.")
-    batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences a step.")
-    sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens a sequence.")
+    batch_size: int = Field(default=16, ge=1, le=10**6, description="Sequences per step.")
+    sequence_length: int = Field(default=64, ge=2, le=10**7, description="Tokens per sequence.")
     optimizer: Annotated[str, named_by(OPTIMIZERS)] = Field(
         default="adamw", description="`adamw`, `sgd`, or your own as `package.module:name`."
     )
@@ -238,7 +238,7 @@ class TrainingSpec(Spec):
         default=0.1, ge=0, lt=1, description="Share of the steps spent on linear warm-up."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="`auto` is settled once a results folder by a short calibration."
+        default="auto", description="`auto` is settled once per results folder by a short calibration."
     )
     eval_tokens: int = Field(default=16_384, ge=1, le=10**12, description="Held-out tokens scored at the end of a run.")
     data_seed: Seed | None = Field(
@@ -255,7 +255,7 @@ class SparsitySpec(Spec):
     )
     kind: Annotated[str, Field(pattern=r"^(random|row|[1-9]\d*:[1-9]\d*)$")] = Field(
         default="random",
-        description="`random`: exact count a tensor; `row`: the same count in every output row;"
+        description="`random`: exact count per tensor; `row`: the same count in every output row;"
         " `n:m`: n of every m along the input (density must be n/m or 1).",
     )
     distribution: Literal["uniform", "erk"] = Field(

@@ -36,7 +36,7 @@ training:
   schedule: linear        # linear to zero: the best peak LR moves least with the budget
   warmup: 0.1
   decay: independent      # hold lr × weight_decay at every width and density
-  precision: auto         # settled once a results folder: bf16 only where it is faster
+  precision: auto         # settled once per results folder: bf16 only where it is faster
 
 # The small dense proxy. Every rule is the identity at this size.
 base:
@@ -59,7 +59,7 @@ grid:
   rules: [sp, mup, supar]
   widths: [64, 128]
   densities: [1, 1/4, 1/16]
-  min_nonzeros: 8         # leave out cells with fewer weights a neuron: no rule holds there
+  min_nonzeros: 8         # leave out cells with fewer weights per neuron: no rule holds there
   lr_multiples: {{octaves: [-3, 3], step: 1}}   # around the tuned LR; or `lr:` for absolute ones
   seeds: 3
 

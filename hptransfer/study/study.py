@@ -183,7 +183,7 @@ class BracketSpec(Spec):
     )
     min_seeds: int = Field(default=2, ge=1, description="Seeds a cell has run before it may stop, however narrow.")
     max_trials: int = Field(
-        default=24, ge=6, description="Full-budget trials a cell at most; the first bracket takes six."
+        default=24, ge=6, description="Full-budget trials per cell at most; the first bracket takes six."
     )
 
 
@@ -202,7 +202,7 @@ class GridSpec(Spec):
     nonzeros_per_neuron: int | None = Field(
         default=None,
         ge=1,
-        description="Joint axis: at every width the density that leaves this many weights a neuron.",
+        description="Joint axis: at every width the density that leaves this many weights per neuron.",
     )
     lr: Axis | None = Field(default=None, description="Absolute base LRs.")
     lr_multiples: Axis | None = Field(default=None, description="Base LRs as multiples of the tuned one.")
@@ -219,7 +219,7 @@ class GridSpec(Spec):
     )
     min_nonzeros: NonNegative = Field(
         default=0,
-        description="Leave out cells with fewer weights a neuron (width × density) than this.",
+        description="Leave out cells with fewer weights per neuron (width × density) than this.",
     )
     search: GridSearch = Field(
         default="fixed",
@@ -284,7 +284,7 @@ class VerdictSpec(Spec):
         default=("supar",), description="Rules that must be STABLE for `hptransfer verdict` to exit 0."
     )
     delta: Positive = Field(default=0.005, description="Regret allowed, relative (0.005 is half a percent).")
-    slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum an octave of axis.")
+    slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum per octave of axis.")
     confidence: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.95, gt=0.5, lt=1, description="Confidence of every interval."
     )

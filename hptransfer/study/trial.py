@@ -166,7 +166,7 @@ class CurvePoint:
 class Outcome:
     """What a trial came to. An infrastructure failure is not an outcome.
 
-    `loss` is the held-out loss at the end in nats a token; NaN when the run diverged or was pruned before its end.
+    `loss` is the held-out loss at the end in nats per token; NaN when the run diverged or was pruned before its end.
     FLOPs count training (forward and backward) over the whole run; `flops_nonzero` counts only the non-zeros.
     """
 

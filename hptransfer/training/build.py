@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from hptransfer.common.errors import WorkError
 from hptransfer.common.seams import MODELS, OPTIMIZERS, TASKS
 from hptransfer.scaling.factory import Build, build_model
-from hptransfer.scaling.initialise import initial_tensor, mask_of
+from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
@@ -172,16 +172,11 @@ def initial_state(trial: Trial, table: Sequence[TensorScale], layout: Layout) ->
     buffers = {name: torch.tensor(value) for name, value in multiplier_buffers(table).items()}
     built = _built_values(trial, [row.name for row in table if row.init == "built"])
     for row in table:
-        if row.init == "built":
-            value, mask = built[row.name], mask_of(row, trial.seed, trial.sparsity)
-        else:
-            value, mask = initial_tensor(row, trial.seed, trial.sparsity)
+        value, mask = initial_tensor(row, trial.seed, trial.sparsity, built.get(row.name))
         if row.name in as_values:
             assert mask is not None, "only masked tensors are held as values"
             buffers.update(index_buffers(row.name, mask))
             value, mask = values_of(value, mask), None  # no dense mask is kept beside the non-zeros
-        elif mask is not None:
-            value = value * mask
         values[row.name], masks[row.name] = value, mask
     columns = [layout.spread({row.name: getattr(row, key) for row in table}) for key in ("lr", "weight_decay", "eps")]
     return TrialTensors(layout.gather(values), layout.masks(masks), tuple(zip(*columns, strict=True)), buffers)

@@ -60,7 +60,7 @@ def study_warnings(study: Study) -> list[str]:
         )
     if few:
         found.append(
-            f"some cells leave {few[0]:g} weights a neuron: below about {FEW_NONZEROS} the averages that every rule"
+            f"some cells leave {few[0]:g} weights per neuron: below about {FEW_NONZEROS} the averages that every rule"
             " rests on no longer hold; `grid.min_nonzeros` leaves such cells out."
         )
     if study.grid.search == "fixed" and points < 5:

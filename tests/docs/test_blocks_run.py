@@ -69,9 +69,11 @@ def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     shutil.copytree(finished, here)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", [str(here), *sys.path])
-    sys.modules.pop("mymodel", None)
+    before = set(sys.modules)
     yield here
-    sys.modules.pop("mymodel", None)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(here)):
+            del sys.modules[name]
 
 
 def command_lines(block: Block) -> list[list[str]]:
@@ -136,7 +138,7 @@ def try_hptransfer(arguments: list[str], where: str) -> None:
         told = " ".join(arguments)
         asked += [word for setting in tiny if setting.split("=")[0] not in told for word in ("--set", setting)]
     if command in TRAINING:
-        asked += ["--executor", "local", "--no-compile"]
+        asked += ["--no-compile", *([] if "--executor" in arguments else ["--executor", "local"])]
     if command == "run":
         asked += ["--no-check"]
     if command == "plan":

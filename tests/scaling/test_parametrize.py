@@ -1,8 +1,5 @@
 """A rule on a user's own model: the real numbers, and what must survive."""
 
-import copy
-import io
-import pickle
 from functools import partial
 
 import pytest
@@ -13,7 +10,6 @@ from torch import nn
 from hptransfer.common.errors import InputError
 from hptransfer.scaling import EmptyRowWarning, get_rule, parametrize, set_lr
 from hptransfer.scaling.mask_hooks import masked_parameters
-from hptransfer.scaling.multipliers import attach_multipliers
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
 from hptransfer.tasks.models import GPT, MLP
@@ -120,77 +116,6 @@ def test_sgd_groups_fit_torchs_sgd():
     assert zeros_hold(p.model)
 
 
-def test_zeros_hold_in_training():
-    p = small()
-    train(p.model, p.param_groups)
-    assert zeros_hold(p.model)
-
-
-def test_clipping_sees_masked_gradients():
-    p = small()
-    loss_of(p.model).backward()
-    for name, mask in masked_parameters(p.model).items():
-        assert not p.model.get_parameter(name).grad[~mask].any()
-
-
-def saved(model):
-    file = io.BytesIO()
-    torch.save(model, file)
-    file.seek(0)
-    return torch.load(file, weights_only=False)
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved])
-def test_copies_give_the_same_logits_and_keep_their_zeros(copied):
-    model = small().model
-    twin = copied(model)
-    assert torch.equal(twin(TOKENS[:, :-1]), model(TOKENS[:, :-1]))
-    train(twin)
-    assert zeros_hold(twin)
-    train(copied(twin))
-    assert not torch.equal(twin(TOKENS[:, :-1]), model(TOKENS[:, :-1]))
-
-
-def test_state_dict_into_a_model_of_another_seed():
-    first, second = small(seed=0).model, small(seed=7).model
-    train(first)
-    assert not torch.equal(first(TOKENS[:, :-1]), second(TOKENS[:, :-1]))
-    second.load_state_dict(first.state_dict())
-    assert torch.equal(first(TOKENS[:, :-1]), second(TOKENS[:, :-1]))
-    train(second)
-    assert zeros_hold(second)
-    for name, mask in masked_parameters(first).items():
-        assert torch.equal(mask, masked_parameters(second)[name])
-
-
-def test_a_dense_checkpoint_is_masked_on_loading_even_by_assignment():
-    model = small().model
-    dense = {n: torch.ones_like(w) for n, w in model.state_dict().items() if "hpt_" not in n}
-    model.load_state_dict(dense, strict=False)
-    assert zeros_hold(model)
-    model.load_state_dict({n: w.clone() for n, w in dense.items()}, strict=False, assign=True)
-    for weight in model.parameters():
-        weight.requires_grad_()
-    loss_of(model).backward()
-    name = "blocks.0.ffn.up.weight"
-    assert not model.get_parameter(name).grad[~masked_parameters(model)[name]].any()
-
-
-@pytest.mark.slow
-def test_a_compiled_model_is_one_graph_and_keeps_its_zeros():
-    p = small()
-    eager = copy.deepcopy(p.model)
-    compiled = torch.compile(p.model, backend="aot_eager", fullgraph=True)
-    train(compiled, p.param_groups)
-    assert zeros_hold(p.model)
-    train(eager, [{**g, "params": [eager.get_parameter(n) for n in g["tensors"]]} for g in p.param_groups])
-    for (_, a), b in zip(eager.named_parameters(), p.model.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-    twin = copy.deepcopy(p.model)  # has not run: its hooks come back inside the first compiled call
-    train(torch.compile(twin, backend="aot_eager"))
-    assert zeros_hold(twin)
-
-
 def test_the_same_seed_gives_the_same_model_whatever_the_global_state():
     torch.manual_seed(5)
     first = small(seed=3).model
@@ -198,36 +123,6 @@ def test_the_same_seed_gives_the_same_model_whatever_the_global_state():
     second = small(seed=3).model
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_twice_is_an_error():
-    with pytest.raises(InputError, match="parametrized already"):
-        parametrize(lambda width: small(width=width).model, width=64, base_width=32)
-    p = small()
-    with pytest.raises(InputError, match="a second time would scale it twice"):
-        attach_multipliers(p.model, p.table)
-
-
-def test_multipliers_act_on_activations():
-    base = BaseHPs(alpha_input=3.0, alpha_output=5.0)
-    p = small(base=base, density=1.0, rule="mup")
-    plain = gpt(width=64, depth=1)
-    plain.load_state_dict({n: w for n, w in p.model.state_dict().items() if "hpt_" not in n})
-    with torch.no_grad():
-        assert torch.allclose(p.model.embed(TOKENS), 3 * plain.embed(TOKENS))
-        x = torch.randn(2, 64)
-        assert torch.allclose(p.model.readout(x), plain.readout(x) * 5 / 2, atol=1e-6)
-
-
-def test_a_tied_readout_is_scaled_on_its_input_not_in_the_shared_weight():
-    tied = partial(gpt, tied=True)
-    p = parametrize(tied, width=64, base_width=32, depth=1, rule="mup", base=BaseHPs(alpha_input=3.0))
-    assert p.model.readout.weight is p.model.embed.weight
-    x = torch.randn(2, 64)
-    weight = p.model.embed.weight.detach()
-    assert torch.allclose(p.model.readout(x), F.linear(x, weight) / 2, atol=1e-6)
-    assert torch.allclose(p.model.embed(TOKENS), 3 * F.embedding(TOKENS, weight))
-    assert float(weight.std()) == pytest.approx(0.05, rel=0.05)
 
 
 def test_vectors_start_at_zero_and_one_or_as_built():

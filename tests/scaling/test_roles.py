@@ -120,22 +120,6 @@ def test_the_model_may_say_it():
     assert roles_at_16(Telling)["mix"] == "hidden"
 
 
-def test_factories_that_compute_while_they_build():
-    def build(width):
-        rates = [rate.item() for rate in torch.linspace(0, 0.1, 2)]  # impossible on the meta device
-        return nn.Sequential(*(layer(width) for layer in LINEAR), nn.Dropout(rates[1]))
-
-    assert roles_at_16(build)["1.weight"] == "hidden"
-
-
-def test_finding_roles_leaves_the_global_random_state_alone():
-    torch.manual_seed(1)
-    expected = torch.rand(1)
-    torch.manual_seed(1)
-    roles_at_16(sequential(*LINEAR))
-    assert torch.equal(torch.rand(1), expected)
-
-
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
@@ -156,13 +140,3 @@ def test_finding_roles_leaves_the_global_random_state_alone():
 def test_bad_factories_and_overrides(build, arguments, message):
     with pytest.raises(InputError, match=message):
         roles_at_16(build, **arguments)
-
-
-def test_a_factory_that_knows_one_width_only():
-    def build(width):
-        if width != 16:
-            raise KeyError(width)
-        return nn.Linear(width, width)
-
-    with pytest.raises(InputError, match="cannot be built at a second width"):
-        find_roles(build, width=16)

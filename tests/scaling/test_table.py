@@ -8,7 +8,6 @@ import torch
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling import Target, get_rule, rule_from_table, scale_table
-from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import multiplier_buffers
 from hptransfer.scaling.table import expected_empty_rows
 from hptransfer.study.base import BaseHPs
@@ -53,13 +52,6 @@ def test_at_the_base_supar_is_mup_and_mup_is_sp_in_every_tensor_and_number(optim
 def test_dense_supar_is_mup_at_every_width(optimizer):
     mup, supar = (rows(128, rule, optimizer=optimizer) for rule in ("mup", "supar"))
     assert {n: numbers(s) for n, s in mup.items()} == {n: numbers(s) for n, s in supar.items()}
-
-
-def test_at_base_and_dense_the_tensors_themselves_are_equal_bit_for_bit():
-    mup, supar = rows(32, "mup"), rows(32, "supar")
-    for name in mup:
-        a, b = (initial_tensor(t[name], 5, SparsitySpec())[0] for t in (mup, supar))
-        assert torch.equal(a, b)
 
 
 def test_at_fixed_width_times_density_mup_and_supar_agree():
@@ -142,14 +134,6 @@ def test_erk_densities_reach_the_rule_layer_by_layer():
         rows(density=0.5, sparsity=SparsitySpec(kind="2:4", distribution="erk"))
 
 
-def test_two_of_four():
-    scale = rows(density=0.5, sparsity=SparsitySpec(kind="2:4"))[UP]
-    value, mask = initial_tensor(scale, 0, SparsitySpec(kind="2:4"))
-    assert mask is not None
-    assert mask.view(-1, 4).sum(1).unique().tolist() == [2]
-    assert float(value[mask].std()) == pytest.approx(scale.init_std, rel=0.02)
-
-
 def test_depth_column():
     table = rows(32, "completep", depth=8)
     assert table[OUT].multiplier == pytest.approx(1 / 4)
@@ -216,19 +200,3 @@ def test_expected_empty_rows():
     scale = rows(128, density=1 / 128)[UP]
     assert expected_empty_rows(scale, "random") == pytest.approx(512 * (127 / 128) ** 128)
     assert expected_empty_rows(scale, "row") == 0
-
-
-def test_initial_values_share_their_random_numbers():
-    """Another rule, LR or density scales or hides the same normal numbers."""
-    dense, sparse = rows(128, "mup")[UP], rows(128, "supar", density=0.25)[UP]
-    full, _ = initial_tensor(dense, 1, SparsitySpec())
-    part, mask = initial_tensor(sparse, 1, SparsitySpec())
-    assert mask is not None
-    assert torch.allclose(part[mask], 2 * full[mask])
-    assert int(mask.sum()) == sparse.nonzeros
-
-
-def test_what_the_factory_built_must_be_taken_from_the_model():
-    scale = replace(rows()[UP], init="built")
-    with pytest.raises(ValueError, match="keeps the value the factory built"):
-        initial_tensor(scale, 0, SparsitySpec())

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 from torch._inductor.utils import run_and_get_code
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 
 from hptransfer.sparsity import products
 from hptransfer.sparsity.indices import SparseIndices, prepare_indices
 from hptransfer.sparsity.kernel import load_kernel
-from hptransfer.sparsity.linear import SparseLinear, index_buffers, values_of
+from hptransfer.sparsity.linear import values_of
 from hptransfer.sparsity.masks import make_mask
 
 SHAPES = [(48, 32, 64), (37, 53, 70), (1, 5, 3), (130, 257, 129), (700, 1500, 40)]
@@ -54,18 +54,6 @@ def both(mask: Tensor, dense: Tensor, x: Tensor, grad: Tensor) -> list[tuple[Ten
 def error(pair: tuple[Tensor, Tensor]) -> float:
     found, wanted = (t.detach().double() for t in pair)
     return float((found - wanted).norm() / wanted.norm())
-
-
-def test_the_indices_of_a_small_mask_can_be_read_off():
-    mask = torch.tensor([[0, 1, 1], [0, 0, 0], [1, 1, 0]], dtype=torch.bool)
-    ix = prepare_indices(mask)
-    assert ix.crow.tolist() == [0, 2, 2, 4]
-    assert ix.col.tolist() == [1, 2, 0, 1]
-    assert ix.crow_t.tolist() == [0, 1, 3, 4]
-    assert ix.row_t.tolist() == [2, 0, 2, 0]
-    assert ix.order.tolist() == [2, 0, 3, 1]
-    assert (ix.out_features, ix.in_features, ix.nonzeros) == (3, 3, 4)
-    assert all(t.dtype == torch.int32 for t in ix)
 
 
 def test_a_product_one_can_check_by_hand(road: str):
@@ -146,56 +134,6 @@ def test_torch_func_and_vmap_agree_with_one_at_a_time():
         grad, loss = grad_and_value(loss_of)(values[i], x, ix[i])
         assert torch.equal(loss, losses[i])
         assert torch.equal(grad, grads[i])
-
-
-@pytest.mark.slow
-def test_one_compiled_step_of_torch_func_holds_the_layer_as_data():
-    """fullgraph, functional_call, autocast; the second mask runs through the program compiled for the first."""
-    layer = SparseLinear(20, 12, 60)
-    compiled = 0
-
-    def backend(graph, inputs):
-        nonlocal compiled
-        compiled += 1
-        from torch._inductor.compile_fx import compile_fx
-
-        return compile_fx(graph, inputs)
-
-    def loss(params, buffers, x):
-        with torch.autocast("cpu", torch.bfloat16):
-            y = functional_call(layer, {**params, **buffers}, (x,))
-        return y.float().square().mean()
-
-    step = torch.compile(lambda *args: grad_and_value(loss)(*args), fullgraph=True, backend=backend)
-    x = torch.randn(8, 20)
-    for seed in range(2):
-        mask = make_mask((12, 20), 60, seed=seed, name="w")
-        dense = torch.randn(12, 20) * mask
-        params = {"weight": values_of(dense, mask), "bias": torch.randn(12)}
-        grads, value = step(params, index_buffers("weight", mask), x)
-        wanted, wanted_value = grad_and_value(
-            lambda w, b, m=mask: (x.bfloat16() @ (w * m).bfloat16().t() + b.bfloat16()).float().square().mean(), (0, 1)
-        )(dense, params["bias"])
-        assert abs(value - wanted_value) < 2**-7 * wanted_value
-        assert error((grads["weight"], wanted[0][mask])) < 2**-7
-        assert error((grads["bias"], wanted[1])) < 2**-7
-    assert compiled == 1
-
-
-def test_values_and_indices_hold_all_of_a_masked_matrix():
-    mask, dense, _, _ = problem(37, 53, 1)
-    indices = prepare_indices(mask)
-    row = torch.repeat_interleave(indices.crow.diff().long())
-    again = torch.zeros_like(dense).index_put((row, indices.col.long()), values_of(dense, mask))
-    assert torch.equal(again, dense)
-
-
-def test_indices_of_another_mask_are_refused():
-    if load_kernel() is None:
-        pytest.skip("no C compiler here")
-    mask, dense, x, _ = problem(48, 32, 64)
-    with pytest.raises(ValueError, match="do not belong"):
-        products.sparse_linear(x, values_of(dense, mask)[:-1], prepare_indices(mask)._replace(col=torch.zeros(5).int()))
 
 
 def test_a_compiled_activation_between_two_products_is_computed_once():

@@ -16,9 +16,8 @@ from torch import nn
 from hptransfer.common.errors import InputError, OutOfMemoryError, WorkError
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.study.pieces import DataSpec, ModelSpec
-from hptransfer.study.trial import Outcome, Trial
+from hptransfer.study.trial import Trial
 from hptransfer.training.build import data_of, target_of
-from hptransfer.training.pack_run import curve_steps
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
@@ -119,15 +118,6 @@ def test_training_lowers_the_loss_and_the_outcome_counts_the_work() -> None:
     assert outcome.peak_memory_bytes > 0
 
 
-def test_a_curve_is_logarithmic_with_a_full_tail() -> None:
-    steps = curve_steps(1000)
-    assert steps[:6] == [0, 1, 2, 3, 4, 5]
-    assert 512 in steps
-    assert steps[-16:] == list(range(984, 1000))
-    assert len(steps) < 60
-    assert curve_steps(1) == [0]
-
-
 def test_bf16_comes_close_to_fp32() -> None:
     trials = [small_trial(training={"precision": p, "steps": 40}, seed=1) for p in ("fp32", "bf16")]
     exact, rough = (outcome_of(t).loss for t in trials)
@@ -138,21 +128,6 @@ def test_bf16_comes_close_to_fp32() -> None:
 def test_sgd_trains() -> None:
     outcome = outcome_of(small_trial(0.1, training={"optimizer": "sgd", "steps": 40}))
     assert outcome.loss < outcome.curve[0].train_loss - 0.05
-
-
-def test_pruning_is_asked_at_rungs_and_ends_the_trial() -> None:
-    asked: list[tuple[int, float]] = []
-
-    def prune(trial: Trial, step: int, loss: float) -> bool:
-        asked.append((step, loss))
-        return step == 10
-
-    (outcome,) = train_pack([small_trial(training={"steps": 40})], EAGER, prune)
-    assert [step for step, _ in asked] == [5, 10]
-    assert outcome.status == "pruned"
-    assert math.isnan(outcome.loss)
-    assert outcome.curve[-1].step == 10
-    assert {p.step: p.validation_loss for p in outcome.curve if not math.isnan(p.validation_loss)} == dict(asked)
 
 
 # --- users' models
@@ -191,18 +166,6 @@ def test_a_model_of_the_wrong_shape_is_refused() -> None:
         outcome_of(theirs("WrongShape"))
 
 
-def test_a_loss_that_starts_as_nan_is_an_outcome_with_its_cause() -> None:
-    outcome = outcome_of(theirs("Nan"))
-    assert (outcome.status, outcome.diverged_step) == ("diverged", 0)
-    assert "the model itself yields a NaN" in outcome.note
-
-
-def test_an_init_that_overflows_is_an_outcome_with_its_cause() -> None:
-    outcome = outcome_of(small_trial(base={"init_std": 1e38}))
-    assert (outcome.status, outcome.diverged_step) == ("diverged", 0)
-    assert "init_std" in outcome.note
-
-
 def test_a_sequence_longer_than_the_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_bytes(b"to be or not to be " * 60)
     data = DataSpec(source="text", path=str(tmp_path / "short.txt"))
@@ -224,49 +187,9 @@ def test_a_rule_that_has_changed_since_planning_is_refused() -> None:
 # --- interruption
 
 
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
-    saving = replace(EAGER, checkpoint_dir=str(tmp_path), checkpoint_every_s=0.0)
-    trial = theirs("Dropping", training={"steps": 40})
-    whole = outcome_of(trial)
-
-    def interrupt(trial: Trial, step: int, loss: float) -> bool:
-        if step == 20:
-            raise KeyboardInterrupt
-        return False
-
-    with pytest.raises(KeyboardInterrupt):
-        list(train_pack([trial], saving, interrupt))
-    assert [p.name for p in tmp_path.iterdir()] == [f"{trial.id}.safetensors"]
-    forget_programs()
-    torch.manual_seed(12345)
-    resumed = outcome_of(trial, saving)
-    assert resumed.loss == whole.loss
-    assert trimmed(resumed) == trimmed(whole)
-    assert list(tmp_path.iterdir()) == []
-
-
-def trimmed(outcome: Outcome) -> list[tuple[int, float]]:
-    return [(p.step, p.train_loss) for p in outcome.curve]
-
-
-def test_a_broken_checkpoint_is_left_aside(tmp_path: Path) -> None:
-    trial = small_trial()
-    (tmp_path / f"{trial.id}.safetensors").write_bytes(b"not a checkpoint")
-    assert outcome_of(trial, replace(EAGER, checkpoint_dir=str(tmp_path))).loss == outcome_of(trial).loss
-
-
 def test_a_model_with_dropout_is_never_stacked() -> None:
     """In a stack its random numbers would depend on its neighbours."""
     trials = [theirs("Dropping", seed=s) for s in (0, 1)]
     stacked = list(train_pack(trials, replace(EAGER, stack=2)))
     assert [o.loss for o in stacked] == [outcome_of(t).loss for t in trials]
     assert all("one at a time" in o.note for o in stacked)
-
-
-def test_where_checkpoints_cannot_be_written_training_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("")
-    nowhere = replace(EAGER, checkpoint_dir=str(tmp_path / "file" / "checkpoints"), checkpoint_every_s=0.0)
-    assert outcome_of(small_trial(), nowhere).loss == outcome_of(small_trial()).loss
-    assert capsys.readouterr().err.count("no checkpoints from here on") == 1

@@ -56,10 +56,3 @@ def test_masks_are_part_of_the_state_where_they_move() -> None:
     still, moving = program.state(0), program.state(0, with_masks=True)
     assert set(moving) - set(still) == {f"mask.{i}" for i in range(len(program.masks))}
     assert moving["mask.0"].dtype == torch.bool
-
-
-def test_the_same_program_serves_trials_that_differ_in_anything_but_shape() -> None:
-    program = program_for(TRIAL, EAGER, CPU, 1)
-    assert program_for(small_trial(2.0**-3, rule="sp", seed=5), EAGER, CPU, 1) is program
-    assert program_for(small_trial(training={"batch_size": 8}), EAGER, CPU, 1) is not program
-    assert program_for(small_trial(training={"optimizer": "sgd"}), EAGER, CPU, 1) is not program

@@ -109,7 +109,7 @@ def test_what_a_search_may_lift_above_0_may_be_swept_by_multiples() -> None:
     ("text", "words"),
     [
         ("base: {width: 128}\ngrid: {widths: [64]}", "wider than the target width 64"),
-        ("grid: {densities: [1, 1/32]}", "2 weights a neuron"),
+        ("grid: {densities: [1, 1/32]}", "2 weights per neuron"),
         ("grid: {lr_multiples: [1/2, 1, 2]}", "3 point(s)"),
         ("grid: {seeds: 1}", "one seed"),
         ("grid: {rules: [sp]}", "names supar"),

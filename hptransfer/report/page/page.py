@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from string import Template
 
-from hptransfer import __version__
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import seconds_text
+from hptransfer.common.version import __version__
 from hptransfer.report.figures.pictures import KINDS, pictures
 from hptransfer.report.page.answer import answer_section
 from hptransfer.report.page.cells_table import cells_section

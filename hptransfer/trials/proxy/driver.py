@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from hptransfer import __version__
 from hptransfer.common.seams import TRAINERS
+from hptransfer.common.version import __version__
 from hptransfer.execute.pruning import PastRun
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.study.base import TUNED_TRAINING, TunedBase

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import DataSpec
 from hptransfer.tasks.data import Corpus, MarkovSource, open_corpus
-from hptransfer.tasks.data.fingerprint import file_digest
 
 LIBRARY = DataSpec(max_bytes=200_000)
 
@@ -43,58 +37,6 @@ def test_another_process_sees_the_same_library_and_the_same_batches() -> None:
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/")
     corpus = open_corpus(LIBRARY)
     assert told.stdout.strip() == f"{corpus.fingerprint} {corpus.batch(3, 7, 2, 5).tolist()}"
-
-
-def test_a_batch_holds_whole_windows_of_the_training_part() -> None:
-    batch = counted(1000).batch(seed=0, step=0, batch_size=4, sequence_length=10)
-    assert batch.shape == (4, 11)
-    assert batch.dtype == torch.int64
-    assert torch.equal((batch[:, 1:] - batch[:, :-1]) % 256, torch.ones(4, 10, dtype=torch.int64))
-
-
-@settings(max_examples=30)
-@given(seed=st.integers(0, 2**63 - 1), step=st.integers(0, 10**9))
-def test_the_batch_stream_depends_on_seed_and_step_alone(seed: int, step: int) -> None:
-    corpus = counted(100_000)
-    first = corpus.batch(seed, step, 8, 4)
-    corpus.batch(seed + 1, step + 5, 8, 4)
-    assert torch.equal(corpus.batch(seed, step, 8, 4), first)
-    assert not torch.equal(corpus.batch(seed, step + 1, 8, 4), first)
-    assert not torch.equal(corpus.batch(seed + 1, step, 8, 4), first)
-
-
-def test_the_stream_is_pinned_so_that_stored_trials_stay_comparable() -> None:
-    assert counted(1000).batch(0, 0, 4, 2)[:, 0].tolist() == [1, 42, 135, 100]
-
-
-def test_every_window_is_reachable_and_about_equally_likely() -> None:
-    corpus = counted(12)  # windows of 2 + 1 tokens start at 0 … 9
-    starts = torch.cat([corpus.batch(1, step, 100, 2)[:, 0] for step in range(100)])
-    counts = torch.bincount(starts, minlength=10)
-    assert counts.shape == (10,)
-    assert abs(counts - 1000).max() < 150
-
-
-def test_held_out_batches_are_fixed_and_spread_over_the_whole_part() -> None:
-    corpus = counted(240)
-    batches = corpus.validation_batches(tokens=60, batch_size=3, sequence_length=10)
-    assert [tuple(b.shape) for b in batches] == [(3, 11), (3, 11)]
-    assert torch.cat(batches)[:, 0].tolist() == [0, 45, 91, 137, 183, 229]
-    assert all(map(torch.equal, batches, corpus.validation_batches(60, 3, 10)))
-
-
-def test_no_more_is_scored_than_the_held_out_part_holds() -> None:
-    assert len(counted(240).validation_batches(tokens=10**9, batch_size=3, sequence_length=10)) == 8
-    assert len(counted(20).validation_batches(tokens=1, batch_size=3, sequence_length=10)) == 1
-
-
-def test_a_sequence_longer_than_the_data_is_refused() -> None:
-    corpus = counted(20)
-    assert corpus.batch(0, 0, 1, 19).tolist() == [list(range(20))]
-    with pytest.raises(InputError, match="at most 19, as the training part holds 20 tokens"):
-        corpus.batch(0, 0, 1, 20)
-    with pytest.raises(InputError, match="held-out"):
-        corpus.validation_batches(1, 1, 20)
 
 
 def test_a_file_is_known_by_its_content_not_its_place(tmp_path: Path) -> None:
@@ -189,44 +131,6 @@ def test_a_file_too_short_to_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"abc")
     with pytest.raises(InputError, match="3 tokens"):
         open_corpus(DataSpec(source="text", path=str(tmp_path / "a.txt")))
-
-
-def test_the_digest_of_a_large_file_is_kept_until_the_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    large = tmp_path / "large.bin"
-    with open(large, "wb") as file:
-        file.truncate(65 * 2**20)
-    digest = file_digest(large)
-    (kept,) = (tmp_path / "cache" / "hptransfer" / "digests").iterdir()
-    assert kept.read_text() == digest
-    kept.write_text("f" * 64)
-    assert file_digest(large) == "f" * 64
-    os.utime(large, ns=(0, 0))
-    assert file_digest(large) == digest
-
-
-def test_two_even_coin_tosses_have_one_bit_of_entropy() -> None:
-    """A hand-made check of the formula: order 0, the entropy of its single row."""
-    source = MarkovSource(vocab_size=2, order=0)
-    chance = source.transitions()[0]
-    assert source.entropy_rate() == pytest.approx(-sum(p * math.log(p) for p in chance))
-
-
-@pytest.mark.parametrize("order", [0, 1, 2])
-def test_the_stream_has_the_entropy_it_claims(order: int) -> None:
-    source = MarkovSource(vocab_size=16, order=order, seed=5)
-    stream = source.sample(200_000).astype(np.int64)
-    table = source.transitions()
-    context = np.zeros(len(stream) - order, dtype=np.int64)
-    for back in range(order):
-        context = context * 16 + stream[back : len(stream) - order + back]
-    surprise = -np.log(table[context, stream[order:]])
-    error = surprise.std() / math.sqrt(len(surprise))
-    # The 256 joints between stretches cost up to 256 · order tokens of surprise at random: below 0.005 nats here.
-    assert abs(surprise.mean() - source.entropy_rate()) < 4 * error + 0.005
-    assert source.entropy_rate() < math.log(16) - 0.1
 
 
 def test_the_synthetic_corpus_says_its_least_loss_and_depends_on_its_seed() -> None:

@@ -1,0 +1,69 @@
+"""What the recorder notes of a step, and that it lets the model go."""
+
+import gc
+import weakref
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
+from hptransfer.study.base import BaseHPs
+from hptransfer.study.pieces import TrainingSpec
+from hptransfer.tasks.models import GPT, MLP
+
+DRAW = torch.Generator().manual_seed(0)
+
+
+TOKENS = torch.multinomial(1 / torch.arange(1, 65.0), 2 * 33, replacement=True, generator=DRAW).view(2, 33)
+
+
+gpt = partial(GPT, vocab_size=64, context=64)
+
+
+mlp = partial(MLP, vocab_size=64)
+
+
+def test_a_recorded_size_by_hand():
+    settings = CheckSettings(
+        base_width=32,
+        depth=1,
+        steps=1,
+        seeds=(0,),
+        base=BaseHPs(lr=0.01, weight_decay=0.0),
+        training=TrainingSpec(eps=1e-20),
+    )
+    frame = coordinate_check(mlp, TOKENS, widths=(32,), settings=settings).set_index(["module", "kind", "step"]).value
+    assert frame["embed", "activation", 0] == pytest.approx(0.05 * (2 / np.pi) ** 0.5, rel=0.1)  # E|N(0, σ)|
+    assert frame["blocks.0.up", "weight_update", 0] == pytest.approx(0.01, rel=0.01)  # Adam's first update is ±η
+    assert frame["norm", "activation", 0] == pytest.approx((2 / np.pi) ** 0.5, rel=0.05)
+
+
+def test_a_model_that_was_measured_is_let_go():
+    """Hooks on the graph know the recorder; were it to keep the graph, every model of a check would stay in memory."""
+    alive = weakref.WeakSet()
+
+    def watched(**options):
+        model = gpt(**options)
+        alive.update(model.modules())
+        alive.update(model.parameters())
+        return model
+
+    settings = CheckSettings(depth=1, steps=2, seeds=(0,))
+    coordinate_check(watched, TOKENS, widths=(32, 64), densities=(1, 1 / 4), settings=settings)
+    gc.collect()
+    assert not alive
+
+
+def test_dropout_does_not_pass_for_an_update():
+    class Dropping(MLP):
+        def forward(self, tokens):
+            return torch.nn.functional.dropout(super().forward(tokens), 0.5, self.training)
+
+    def check():
+        settings = CheckSettings(depth=1, steps=1, seeds=(0,))
+        return coordinate_check(partial(Dropping, vocab_size=64), TOKENS, widths=(16, 32), settings=settings)
+
+    pd.testing.assert_frame_equal(check(), check())
