@@ -30,6 +30,7 @@ from hptransfer.training.optimizers.parts import part_for, parts_of
 
 __all__ = [
     "TrialTensors",
+    "arguments_of",
     "batch_of",
     "batch_shape",
     "data_of",
@@ -48,6 +49,11 @@ def data_of(trial: Trial) -> Data:
     """The trial's data, checked against the fingerprint the trial was planned with."""
     data: Data = TASKS.get(trial.task).open(trial.data, trial.data_id)
     return data
+
+
+def arguments_of(trial: Trial) -> dict[str, int]:
+    """What the trial's data settles of its model."""
+    return dict(TASKS.get(trial.task).model_arguments(data_of(trial), trial.training))
 
 
 def batch_of(trial: Trial, step: int) -> Batch:
@@ -101,8 +107,7 @@ def table_of(trial: Trial) -> tuple[TensorScale, ...]:
 def factory_of(trial: Trial) -> Build:
     """The trial's factory; the same object for the same model, so that what is read off it can be cached."""
     text = json.dumps(trial.model.model_dump(mode="json", include={"factory", "options"}), sort_keys=True)
-    arguments = TASKS.get(trial.task).model_arguments(data_of(trial), trial.training)
-    return _factory(text, tuple(sorted(arguments.items())))
+    return _factory(text, tuple(sorted(arguments_of(trial).items())))
 
 
 @functools.lru_cache(maxsize=32)

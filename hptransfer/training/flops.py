@@ -19,7 +19,7 @@ from hptransfer.scaling.table import TensorScale
 from hptransfer.study.trial import Trial
 from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
-from hptransfer.training.sparse import moves
+from hptransfer.training.sparse import steps_between_masks
 
 __all__ = ["TrialCost", "cost_of"]
 
@@ -60,7 +60,7 @@ def cost_of(trial: Trial) -> TrialCost:
         flops_nonzero=3.0 * nonzero * tokens,
         tokens=tokens,
         state_bytes=_state(trial, table, sparse=False),
-        state_sparse_bytes=_state(trial, table, sparse=not moves(trial)),
+        state_sparse_bytes=_state(trial, table, sparse=not steps_between_masks(trial)),
         activation_bytes=_activations(trial, table),
     )
 

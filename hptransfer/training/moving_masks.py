@@ -13,14 +13,8 @@ from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import Batch
 from hptransfer.training.build import table_of
 from hptransfer.training.program import Program
-from hptransfer.training.sparse import moves
 
-__all__ = ["move_masks", "steps_between"]
-
-
-def steps_between(trial: Trial) -> int:
-    """Steps between two changes of the trial's masks; 0: they stand still."""
-    return int(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training)) if moves(trial) else 0
+__all__ = ["move_masks"]
 
 
 def move_masks(program: Program, slot: int, trial: Trial, step: int, batch: Batch) -> None:

@@ -18,11 +18,11 @@ from hptransfer.training.build import data_of, initial_state, table_of
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
 from hptransfer.training.flops import cost_of
-from hptransfer.training.moving_masks import move_masks, steps_between
+from hptransfer.training.moving_masks import move_masks
 from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.sparse import products_of
+from hptransfer.training.sparse import products_of, steps_between_masks
 from hptransfer.training.step_numbers import step_numbers
 from hptransfer.training.trainer import Prune
 
@@ -56,7 +56,7 @@ class PackRun:
         self.training = trials[0].training
         self.task = TASKS.get(trials[0].task)
         self.data = data_of(trials[0])
-        self.mask_every = steps_between(trials[0])
+        self.mask_every = steps_between_masks(trials[0])
         self.checkpoints = Checkpoints(settings.checkpoint_dir)
         self.losses = torch.full((self.training.steps, program.stack), math.nan, device=program.device)
         self.ceilings = [math.inf] * len(self.trials)

@@ -21,8 +21,8 @@ from torch.utils import _pytree as pytree
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
-from hptransfer.tasks.base import Batch, Data
-from hptransfer.training.build import TrialTensors
+from hptransfer.tasks.base import Batch
+from hptransfer.training.build import TrialTensors, data_of
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
@@ -58,7 +58,6 @@ class Program:
         layout: Layout,
         example: TrialTensors,
         *,
-        data: Data,
         batch: Batch,
         stack: int,
         micro_batches: int,
@@ -93,8 +92,8 @@ class Program:
         self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
         self.note = f"{micro_batches} micro-batches a step, for memory" if micro_batches > 1 else ""
 
-        task, rough = TASKS.get(trial.task), t.precision == "bf16"
-        precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=rough)
+        task, data = TASKS.get(trial.task), data_of(trial)
+        precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")
         self._score = make_loss(self.eval_model, task, data, nullcontext)
         self._gradient = make_gradient(make_loss(self.model, task, data, precision), layout)
         bind = functools.partial(self._bind, settings=settings, compiled=compiled)

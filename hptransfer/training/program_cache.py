@@ -10,12 +10,11 @@ from contextlib import contextmanager
 import torch
 
 from hptransfer.common.errors import OutOfMemoryError
-from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
 from hptransfer.training.build import (
+    arguments_of,
     batch_of,
     batch_shape,
-    data_of,
     initial_state,
     make_skeleton,
     table_of,
@@ -54,10 +53,9 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     as_values = values_layers(trial, table, settings, device, stack, parts)
     layout = make_layout(tensor_shapes(table, t.optimizer), as_values)
     compiled = worth_compiling(settings, cost_of(trial).flops_dense)
-    example, data = batch_of(trial, 0), data_of(trial)
-    arguments = TASKS.get(trial.task).model_arguments(data, t)
+    example = batch_of(trial, 0)
     what = [
-        [trial.model.model_dump(mode="json"), trial.task, trial.versions, dict(arguments), batch_shape(example)],
+        [trial.model.model_dump(mode="json"), trial.task, trial.versions, arguments_of(trial), batch_shape(example)],
         [trial.width, trial.depth, t.batch_size, t.optimizer, t.precision],
         [str(device), stack, parts, settings.compile, settings.threads, compiled],
         repr(layout),
@@ -76,7 +74,6 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
             make_skeleton(trial, table, layout.as_values, device.type),
             layout,
             initial_state(trial, table, layout),
-            data=data,
             batch=example,
             stack=stack,
             micro_batches=parts,

@@ -20,7 +20,7 @@ from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["Inputs", "moves", "products_of", "swappable", "values_layers"]
+__all__ = ["Inputs", "products_of", "steps_between_masks", "swappable", "values_layers"]
 
 Inputs = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 """Size and type of what a model is called with."""
@@ -42,7 +42,7 @@ def values_layers(
     """
     parts = parts_of(trial.training.optimizer)
     sparse = [row for row in table if row.density < 1 and not parts[part_for(parts, row.role)].whole]
-    if not sparse or settings.products == "dense" or moves(trial):
+    if not sparse or settings.products == "dense" or steps_between_masks(trial):
         return frozenset()
     # Here, not above: it makes dynamo load, which takes a second that only sparse layers are worth; and not later,
     # when a model runs on fake tensors.
@@ -66,9 +66,9 @@ def values_layers(
     return choose_products(layers, settings.products, device, settings.cache_dir)
 
 
-def moves(trial: Trial) -> bool:
-    """Whether the trial's masks change while it trains."""
-    return bool(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training) > 0 and trial.density < 1)
+def steps_between_masks(trial: Trial) -> int:
+    """Steps between two changes of the trial's masks; 0: they stand still."""
+    return int(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training)) if trial.density < 1 else 0
 
 
 def products_of(table: Sequence[TensorScale], layout: Layout) -> str:

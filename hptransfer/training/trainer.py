@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import torch
 
-from hptransfer.common.errors import InputError
 from hptransfer.common.seams import TRAINERS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.training.flops import TrialCost, cost_of
@@ -100,7 +99,14 @@ class FunctionTrainer:
         """Call the function for each trial in turn."""
         device = prepare_process(settings)
         for trial in trials:
-            yield self._outcome(trial, Report(trial, prune), device)
+            start, report = time.perf_counter(), Report(trial, prune)
+            try:
+                returned = self.function(trial, report)
+            except _Ended as end:
+                returned, status = math.nan, end.status
+            else:
+                status = "ok"
+            yield self._outcome(trial, status, returned, report.curve, time.perf_counter() - start, device)
 
     def resources(self, trial: Trial) -> Resources:
         """What the executor gives a worker."""
@@ -113,53 +119,34 @@ class FunctionTrainer:
         except Exception:  # the function may train something that is no model of a factory at all
             return TrialCost(0, 0, 0.0, 0.0, 0, 0, 0, 0)
 
-    def _outcome(self, trial: Trial, report: Report, device: torch.device) -> Outcome:
-        start = time.perf_counter()
-        status: Status = "ok"
-        loss = math.nan
+    def _outcome(
+        self, trial: Trial, status: Status, returned: Any, curve: list[CurvePoint], seconds: float, device: torch.device
+    ) -> Outcome:
+        if isinstance(returned, Outcome) and returned.trial_id == trial.id:
+            return returned
         try:
-            returned = self.function(trial, report)
-            if isinstance(returned, Outcome):
-                return self._own(returned, trial)
-            loss = self._number(returned)
-            if not math.isfinite(loss):
-                status, loss = "diverged", math.nan
-        except _Ended as end:
-            status = end.status
-        ended, curve = status == "ok", report.curve
-        last = CurvePoint(trial.training.steps, math.nan, loss)
-        if ended and (not curve or curve[-1].step < last.step):
-            curve = [*curve, last]
-        beyond = curve and not math.isfinite(curve[-1].validation_loss)
-        cost = self.cost(trial)
+            loss = float(returned)
+        except (TypeError, ValueError):
+            rule = "the function returns the final loss or the trial's own Outcome"
+            raise TRAINERS.breach(self.name, self.function, f"{rule}; it returned {repr(returned)[:60]}") from None
+        steps, cost = trial.training.steps, self.cost(trial)
+        if status == "ok" and (not curve or curve[-1].step < steps):
+            curve = [*curve, CurvePoint(steps, math.nan, loss)]
+        if status == "ok" and not math.isfinite(loss):
+            status, loss = "diverged", math.nan
         return Outcome(
             trial_id=trial.id,
             status=status,
             loss=loss,
-            train_loss=curve[-1].train_loss if ended else math.nan,
-            diverged_step=(curve[-1].step if beyond else trial.training.steps) if status == "diverged" else None,
+            train_loss=curve[-1].train_loss if status == "ok" else math.nan,
+            diverged_step=curve[-1].step if status == "diverged" else None,
             params=cost.params,
             params_nonzero=cost.params_nonzero,
             flops_dense=cost.flops_dense,
             flops_nonzero=cost.flops_nonzero,
             tokens=cost.tokens,
-            wall_s=time.perf_counter() - start,
+            wall_s=seconds,
             peak_memory_bytes=peak_memory(device),
             device=device_name(device),
             curve=tuple(curve),
         )
-
-    def _number(self, returned: Any) -> float:
-        try:
-            return float(returned)
-        except (TypeError, ValueError):
-            raise self._broken(type(returned).__name__) from None
-
-    def _own(self, outcome: Outcome, trial: Trial) -> Outcome:
-        if outcome.trial_id != trial.id:
-            raise self._broken(f"the outcome of trial {outcome.trial_id} for trial {trial.id}")
-        return outcome
-
-    def _broken(self, found: str) -> InputError:
-        rule = f"the function returns the final loss or the trial's Outcome; it returned {found}"
-        return TRAINERS.breach(self.name, self.function, rule)

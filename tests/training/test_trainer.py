@@ -73,7 +73,10 @@ def test_a_function_may_return_a_whole_outcome() -> None:
     assert (outcome.loss, outcome.params_nonzero, outcome.device) == (1.5, 5, "a cluster")
 
 
-@pytest.mark.parametrize(("name", "found"), [("wordy", "returned str"), ("anothers_outcome", "outcome of trial 0000")])
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("wordy", "it returned 'it went well'"), ("anothers_outcome", r"it returned Outcome\(trial_id='0000")],
+)
 def test_a_function_that_breaks_its_contract_is_named_with_its_file(name: str, found: str) -> None:
     with pytest.raises(InputError, match=rf"{found}.*users_trainers:{name}, from .*users_trainers\.py"):
         outcome_of(theirs(name))
