@@ -46,7 +46,7 @@ Axis = Literal["width", "density"]
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check came to. `slopes`: one dict a judged slope, with the keys of `judge_check`'s table and `axis`."""
+    """What the check came to. `slopes`: a dict per judged slope, the keys those of `judge_check`'s table and `axis`."""
 
     passed: bool
     sentences: tuple[str, ...]

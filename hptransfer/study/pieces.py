@@ -238,7 +238,7 @@ class TrainingSpec(Spec):
         default=0.1, ge=0, lt=1, description="Share of the steps spent on linear warm-up."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="`auto` is settled once a results folder by a short calibration."
+        default="auto", description="`auto` is settled once per results folder by a short calibration."
     )
     eval_tokens: int = Field(default=16_384, ge=1, le=10**12, description="Held-out tokens scored at the end of a run.")
     data_seed: Seed | None = Field(

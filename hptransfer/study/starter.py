@@ -36,7 +36,7 @@ training:
   schedule: linear        # linear to zero: the best peak LR moves least with the budget
   warmup: 0.1
   decay: independent      # hold lr × weight_decay at every width and density
-  precision: auto         # settled once a results folder: bf16 only where it is faster
+  precision: auto         # settled once per results folder: bf16 only where it is faster
 
 # The small dense proxy. Every rule is the identity at this size.
 base:

@@ -115,8 +115,7 @@ def with_value(trial: Trial, name: str, value: float) -> Trial:
     axis = AXES.get(name)
     placed = axis.put(trial, value)
     if not isinstance(placed, Trial):
-        rule = "`put` gives back the trial with the value"
-        raise AXES.breach(name, axis, f"{rule}; it gave {type(placed).__name__}")
+        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
     if not is_outside(name):
         return placed
     version = {name: found} if (found := version_of(name)) else {}

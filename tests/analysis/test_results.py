@@ -27,7 +27,8 @@ def test_a_folder_is_judged_by_its_own_settings(tmp_path: Path) -> None:
     results = load_results(str(tmp_path))
     assert results.name == "demo"
     assert results.judgement is not None
-    assert results.judgement.verdicts[0].delta == 0.01  # the study's own settings judge it
+    assert results.settings.delta == 0.01
+    assert results.judgement.verdicts[0].delta == 0.01
     assert results.judgement.cells["optimum_log2"].tolist() == pytest.approx([-7, -7], abs=0.05)
 
 

@@ -86,6 +86,8 @@ def test_a_version_is_in_the_ids_so_that_nothing_is_mixed(write: Write, tmp_path
     refuse_changed_sources(STUDY, store)
     write(scale=3, version="version = 2")
     refuse_changed_sources(STUDY, store)
+    write()
+    refuse_changed_sources(STUDY, store)
     ids = {trial.id for trial in trials_of(Settled(STUDY, STUDY.base.hps, "fp32", "d"))}
     assert not ids & store.ids()
 

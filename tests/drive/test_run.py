@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from hptransfer import read_results
-from hptransfer.drive.request import Request, results_uri
+from hptransfer.common.errors import InputError
+from hptransfer.common.seams import source_digest
+from hptransfer.drive.request import Request
 from hptransfer.drive.run import Phases, run_study
 
 STUDY = """
@@ -84,14 +87,38 @@ def test_a_verdict_does_not_outlive_the_rows_it_was_given_on(tmp_path):
         assert verdict.exists() == (batch == 2)
 
 
-@pytest.mark.parametrize(
-    ("folder", "found"),
-    [
-        ("results", "results/s"),
-        ("results/", "results/s"),
-        ("s3://bucket/deep", "s3://bucket/deep/s"),
-        ("s3://bucket/deep?region=x&scheme=http", "s3://bucket/deep/s?region=x&scheme=http"),
-    ],
-)
-def test_a_study_lies_below_its_folder_whatever_follows_in_a_uri(folder, found):
-    assert results_uri(folder, "s") == found
+OWN = """
+class Axis:
+    name, label = "my_axis:Axis", "ε"
+
+    def at_base(self, base):
+        return 1e-8
+
+    def put(self, trial, value):
+        return trial.model_copy(update={"training": trial.training.model_copy(update={"eps": value})})
+"""
+SWEEPS = "lr: [2^-7], sweep: {weight_decay: {multiples: [1/2, 1]}, 'my_axis:Axis': {values: [1e-8, 1e-6]}}"
+
+
+def test_any_axis_runs_from_a_study_file_and_a_changed_source_is_not_mixed_in(tmp_path, capsys):
+    text = STUDY.replace("SEARCH", "fixed").replace("lr: {octaves: [-10, -3]}", SWEEPS)
+    (tmp_path / "twice.yaml").write_text("\n".join(line for line in text.splitlines() if not line.startswith("tune")))
+    (tmp_path / "my_axis.py").write_text(OWN)
+
+    def run(**more: object) -> int:
+        given = {"study": tmp_path / "twice.yaml", "results_dir": str(tmp_path), "executor": "local"}
+        return run_study(Request.from_command_line(given | {"no_compile": True, **more}), Phases(grid=True))
+
+    assert run() == 0
+    rows = read_results(str(tmp_path / "twice"))
+    assert len(rows) == 2 * 2 * 2 * 2  # widths, decays, epsilons, seeds
+    assert sorted(rows["weight_decay"].unique()) == [0.05, 0.1]
+    assert set(rows["axes"]) == {'{"my_axis:Axis": 1e-08}', '{"my_axis:Axis": 1e-06}'}
+    tensors = json.loads((tmp_path / "twice" / "tensors.json").read_text())
+    assert (tensors["width"], list(tensors["rules"])) == (32, ["supar"])
+    (tmp_path / "my_axis.py").write_text(OWN + "# changed\n")
+    source_digest.cache_clear()  # as in a process of its own
+    with pytest.raises(InputError, match=r"my_axis:Axis has changed since 16 stored trials.*--same-numbers"):
+        run()
+    assert run(same_numbers=True) == 0
+    assert len(read_results(str(tmp_path / "twice"))) == 16

@@ -18,6 +18,17 @@ from hptransfer.trials.settled import Settled
 GRID = {"rules": ["sp", "supar"], "widths": [16, 32], "densities": [1, 0.25]}
 
 
+MODEL = """
+from pathlib import Path
+from torch import nn
+
+def build(width):
+    if not Path(__file__).with_name("mended").exists():
+        raise KeyError("no such layer")
+    return nn.Sequential(nn.Embedding(64, width), nn.Linear(width, width), nn.Linear(width, 64))
+"""
+
+
 def settled(**changes: Any) -> Settled:
     tree = {
         "name": "tiny",
@@ -60,12 +71,14 @@ def test_another_base_lr_is_another_table(store: Store) -> None:
 def test_a_model_that_cannot_be_built_is_told_and_skipped(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "broken_model.py").write_text("def build(width):\n    raise KeyError('no such layer')\n")
+    (tmp_path / "broken_model.py").write_text(MODEL)
     monkeypatch.syspath_prepend(str(tmp_path))
     store_tensors(settled(model={"factory": "broken_model:build"}), store)
     assert "what supar does to each tensor: 'no such layer'" in capsys.readouterr().err
     assert store.read_json(TENSORS_FILE)["rules"] == {}
-    (tmp_path / "broken_model.py").write_text("")
+    (tmp_path / "mended").touch()
+    store_tensors(settled(model={"factory": "broken_model:build"}), store)
+    assert list(store.read_json(TENSORS_FILE)["rules"]) == ["sp", "supar"]
 
 
 def test_a_trainer_of_ones_own_builds_what_it_alone_knows(store: Store) -> None:

@@ -89,6 +89,8 @@ def test_a_chart_is_the_same_on_paper_and_in_the_page(study: Results) -> None:
     assert charts
     for chart in charts:
         page = page_data(chart)
+        read = html.unescape(re.sub("<script.*?</script>", "", picture_markup(chart), flags=re.S))
+        assert all(f">{words}<" in read for words in (chart.title, chart.lead, chart.note))
         for stem, part in chart.files().items():
             figure = draw(part)
             views = [data for data, view in zip(page["views"], chart.views, strict=True) if view.file == stem]

@@ -97,15 +97,21 @@ def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> Non
 
 
 def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
-    with pytest.raises(InputError, match=r"outside_axes:BROKEN.*breaks the contract.*outside_axes\.py"):
+    with pytest.raises(InputError, match=r"breaks the contract.*`put`.*BROKEN.*outside_axes\.py, gave None"):
         with_value(settled().trial(CELL, rule="supar", seed=0), "outside_axes:BROKEN", 1.0)
 
 
 def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch) -> None:
     (tmp_path / "my_entries.py").write_text("class Lion:\n    version = 3\nclass Plain:\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    own = settled(training={"optimizer": "my_entries:Lion"}, trainer="my_entries:Plain")
-    assert own.entries == ("my_entries:Plain", "my_entries:Lion")
+    own = settled(
+        task="my_entries:Plain",
+        trainer="my_entries:Plain",
+        training={"optimizer": "my_entries:Lion"},
+        sparsity={"method": "my_entries:Plain"},
+    )
+    assert set(own.entries) == {"my_entries:Plain", "my_entries:Lion"}
     trial = own.trial(CELL, rule="supar", seed=0)
     assert trial.versions == {"my_entries:Lion": "3"}
-    assert (trial.trainer, trial.training.optimizer) == ("my_entries:Plain", "my_entries:Lion")
+    assert (trial.task, trial.trainer) == ("my_entries:Plain", "my_entries:Plain")
+    assert (trial.training.optimizer, trial.sparsity.method) == ("my_entries:Lion", "my_entries:Plain")

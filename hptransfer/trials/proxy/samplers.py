@@ -120,7 +120,7 @@ class Search:
         points = mesh_points(self._tune.trials, len(self._space))
         if points < 2:
             raise InputError(
-                "too few trials for a grid of two values an axis",
+                "too few trials for a grid of two values per axis",
                 where="tune.trials",
                 found=self._tune.trials,
                 allowed=f"at least {2 ** len(self._space)}",

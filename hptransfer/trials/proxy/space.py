@@ -34,14 +34,14 @@ def value_at(place: float, axis: Range) -> float:
 
 
 def mesh(ranges: Mapping[str, Range], points: int) -> list[dict[str, float]]:
-    """Every combination of `points` evenly spaced values an axis, ends included."""
+    """Every combination of `points` evenly spaced values per axis, ends included."""
     return [
         dict(zip(ranges, values, strict=True)) for values in product(*(_even(axis, points) for axis in ranges.values()))
     ]
 
 
 def mesh_points(budget: int, dimensions: int) -> int:
-    """The most points an axis for which the whole mesh stays within `budget`."""
+    """The most points per axis for which the whole mesh stays within `budget`."""
     points = 1
     while (points + 1) ** dimensions <= budget:
         points += 1

@@ -24,7 +24,7 @@ from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere
 __all__ = ["Level", "telescope", "telescope_plan"]
 
 FEWEST = 3
-"""Mesh points an axis without which there is no curvature."""
+"""Mesh points per axis without which there is no curvature."""
 
 RISE = 0.02
 """The next mesh reaches to where the fitted loss is this much above its minimum, relative."""
@@ -58,7 +58,7 @@ class Level:
 
 
 def telescope_plan(proxy: Proxy) -> list[tuple[int, int]]:
-    """(width, mesh points an axis) for every level; half the budget or more goes to the first."""
+    """(width, mesh points per axis) for every level; half the budget or more goes to the first."""
     tune, widths = proxy.tune, proxy.study.telescope_widths
     if any(b <= a for a, b in pairwise(widths)):
         raise InputError("widths must rise", where="tune.telescope_widths", found=list(widths))

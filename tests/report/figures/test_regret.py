@@ -43,6 +43,15 @@ def test_an_unsettled_cell_has_a_question_mark_and_a_cell_that_did_not_run_is_em
     assert squares[0][0].text == "0.0%"
 
 
+def test_a_regret_that_is_only_perhaps_above_delta_is_not_bold() -> None:
+    results = results_of(grid_frame(rules=("mup",), seeds=3, noise=0.2), base=BASE)
+    cells = results.judgement.cells
+    perhaps = cells[(cells["regret"] > 0.005) & (cells["regret_low"] <= 0.005)]
+    assert len(perhaps) > 0
+    squares = [square for row in regret(results).grids[0].squares for square in row]
+    assert sum(square.bold for square in squares) == (cells["regret_low"] > 0.005).sum()
+
+
 def test_two_depths_have_maps_of_their_own(results: Results) -> None:
     frame = results.frame.query("phase == 'grid'")
     deep = pd.concat([frame, frame.assign(depth=4, trial_id=frame["trial_id"] + "d")], ignore_index=True)

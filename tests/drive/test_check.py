@@ -1,0 +1,79 @@
+"""Which cells a study's coordinate check looks at, when there is nothing to check, and that it runs once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hptransfer.drive.check import check_digest, coordinate_check_of, scope_of
+from hptransfer.drive.load_study import validate_study
+from hptransfer.store.store import Store
+from hptransfer.study.study import Study
+from hptransfer.tasks.data import open_corpus
+from hptransfer.trials.settled import Settled
+
+
+def study(**changes: Any) -> Study:
+    tree = {
+        "name": "s",
+        "model": {"options": {"head_size": 16}},
+        "data": {"source": "synthetic", "max_bytes": 20_000},
+        "training": {"sequence_length": 16},
+        "base": {"width": 16, "depth": 1},
+        "grid": {"rules": ["sp", "supar"], "widths": [16, 32]},
+        "check": {"steps": 2, "seeds": 2},
+    }
+    return validate_study(tree | changes)
+
+
+def settled(found: Study) -> Settled:
+    return Settled(found, found.base.hps, "fp32", open_corpus(found.data).fingerprint)
+
+
+def test_the_grid_is_looked_at_where_the_theory_speaks_of_it() -> None:
+    scope = scope_of(study(grid={"rules": ["sp", "supar"], "widths": [2048, 32, 64], "densities": [1, 1 / 4, 1 / 16]}))
+    assert (scope.widths, scope.densities, scope.rules) == ((32, 64), (1.0, 0.25), ("supar",))
+    assert scope.axes == ("density", "width")
+
+
+def test_what_the_study_names_comes_first() -> None:
+    named = {"widths": [48, 16], "densities": [0.5], "rules": ["sp"]}
+    scope = scope_of(study(check=named))
+    assert (scope.widths, scope.densities, scope.rules, scope.axes) == ((16, 48), (0.5,), ("sp",), ("width",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"grid": {"rules": ["supar"], "widths": [16]}}, "nothing to compare"),
+        ({"verdict": {"expect_stable": []}}, "no rule is expected to be stable"),
+        ({"trainer": "json:dumps"}, "the trainer json:dumps trains in a way of its own"),
+    ],
+)
+def test_nothing_to_check_passes_and_says_why(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    report = coordinate_check_of(settled(study(**changes)), Store.open(str(tmp_path), "s"))
+    assert report.passed
+    assert words in report.sentences[0]
+    assert not (tmp_path / "check.json").exists()
+
+
+def test_it_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, found = Store.open(str(tmp_path), "s"), settled(study())
+    report = coordinate_check_of(found, store)
+    assert {slope["rule"] for slope in report.slopes} == {"supar"}
+    assert {slope["axis"] for slope in report.slopes} == {"width"}
+    monkeypatch.setattr("hptransfer.drive.check.coordinate_check", lambda *a, **k: pytest.fail("checked again"))
+    assert coordinate_check_of(found, store) == report
+
+
+def test_what_decides_a_check_decides_its_digest() -> None:
+    def digest(found: Settled) -> str:
+        return check_digest(found, scope_of(found.study))
+
+    plain = digest(settled(study()))
+    assert digest(settled(study(question="why?"))) == plain
+    assert digest(settled(study(task="language", sparsity={"method": "static"}))) == plain
+    others = [settled(study()).with_hps({"lr": 0.5}), settled(study(sparsity={"kind": "row"}))]
+    assert plain not in {digest(other) for other in others}
