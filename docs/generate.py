@@ -125,6 +125,16 @@ def _columns(schema: Any) -> Iterator[str]:
         yield f"| `{field.name}` | {kind} | {field.metadata[b'description'].decode()} |"
 
 
+def with_rooms(page: str, imports: dict[str, set[str]]) -> str:
+    """The page with the table of rooms between its two marks: highest first, each by the docstring of its folder."""
+    lines = ["| room | holds |", "|---|---|"]
+    for room in (name for row in reversed(rows_of(imports)) for name in row):
+        text = ast.get_docstring(ast.parse((ROOT / "hptransfer" / room / "__init__.py").read_text(encoding="utf-8")))
+        lines.append(f"| `{room}/` | {' '.join((text or '').split(chr(10) * 2)[0].split())} |")
+    before, rest = page.split(START)
+    return f"{before}{START}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.split(END)[1]}"
+
+
 def pages() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     imports = room_imports(module_imports(ROOT / "hptransfer"))
