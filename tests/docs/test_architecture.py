@@ -179,7 +179,11 @@ def test_every_seam_has_a_suite_and_a_section_in_the_docs() -> None:
 
 
 TESTED_ELSEWHERE = {
-    "__main__": "one line; tests/cli/test_main.py runs it as a process",
+    "execute.base": "a contract; tests/execute/test_executors.py and hptransfer.testing hold every executor to it",
+    "execute.local": "tests/execute/test_executors.py runs all executors side by side",
+    "execute.ray": "tests/execute/test_executors.py runs all executors side by side",
+    "execute.tune": "tests/execute/test_executors.py runs all executors side by side",
+    "training.graphs": "recorded on a GPU alone, where every program goes through it",
 }
 """Modules without a test file of their own, each with the reason."""
 
