@@ -89,7 +89,7 @@ class ScaledAxis:
     falls: bool = False
     """Whether larger models have smaller values of it, as of a density."""
     after: str = ""
-    """The axis that a place names before it. A drift that shows at the base value of this one already is that axis's."""
+    """The axis that a place names before it. A drift that shows at this one's base value is that axis's."""
     whole: bool = True
     """Whether its values are whole numbers."""
 
