@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.check.judge import module_kind
 from hptransfer.scaling.check.measure import judge_check
 
 
