@@ -89,7 +89,7 @@ class ScaledAxis:
     falls: bool = False
     """Whether larger models have smaller values of it, as of a density."""
     after: str = ""
-    """The axis that is judged and told before it. What is lost at the base value of this one is that axis's fault."""
+    """The axis that a place names before it. A drift that shows at this one's base value is that axis's."""
     whole: bool = True
     """Whether its values are whole numbers."""
 

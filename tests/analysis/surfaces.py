@@ -45,7 +45,7 @@ def cell(
     offset: float = 0.02,
     edge: float = math.inf,
 ) -> CellPoints:
-    """One cell: a shared offset a seed, independent residuals, divergence above `edge` octaves over the optimum."""
+    """One cell: a shared offset per seed, independent residuals, divergence above `edge` octaves over the optimum."""
     u = x - optimum
     losses = curve(np.minimum(u, 30)) + offset * rng.standard_normal((seeds, 1))
     losses = losses + noise * rng.standard_normal((seeds, len(x)))

@@ -46,7 +46,7 @@ def rates(drift, seeds, *, curve=None, base=None, noise=0.006, draws=DRAWS, edge
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("base", [True, False], ids=["base given", "base fitted"])
-def test_half_an_octave_an_octave_is_hardly_ever_called_stable(seeds, base):
+def test_half_an_octave_per_octave_is_hardly_ever_called_stable(seeds, base):
     found = rates(-0.5, seeds, base=base, draws=DRAWS if base else 200)
     assert found["STABLE"] < 0.05
     assert found["DRIFT"] > 0.9

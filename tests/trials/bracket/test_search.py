@@ -262,7 +262,7 @@ def test_seven_noisy_runs_a_cell_find_its_optimum_within_a_quarter_octave(curve,
     assert np.sqrt(np.mean(np.square(errors))) <= most
 
 
-def test_half_an_octave_an_octave_is_hardly_ever_called_stable():
+def test_half_an_octave_per_octave_is_hardly_ever_called_stable():
     words = [_word(drifting(0.5 * (-1) ** seed), seed) for seed in range(60)]
     assert words.count("STABLE") <= 3
     assert words.count("DRIFT") > 30
