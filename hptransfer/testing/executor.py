@@ -21,7 +21,7 @@ from hptransfer.training.settings import WorkerSettings
 __all__ = ["check_executor"]
 
 PATIENCE_S = 120.0
-"""How long a pack may take to come back before it counts as lost; starting a worker takes seconds."""
+"""How long to wait for the next pack before it counts as lost; starting a worker takes seconds."""
 
 
 def check_executor(executor: str | type[Executor], launch: Launch | None = None) -> None:
@@ -65,6 +65,7 @@ def _collect(executor: Executor, packs: Sequence[Pack]) -> dict[str, PackReport]
             expect(report.pack.id not in found, f"pack {report.pack.id} came back twice")
             expect(report.pack in packs, f"pack {report.pack.id} was never submitted")
             found[report.pack.id] = report
+            until = time.monotonic() + PATIENCE_S
     missing = [pack.id for pack in packs if pack.id not in found]
     expect(not missing, f"{len(missing)} of {len(packs)} packs did not come back within {PATIENCE_S:g} s")
     return found

@@ -183,6 +183,7 @@ TESTED_ELSEWHERE = {
     "execute.local": "tests/execute/test_executors.py runs all executors side by side",
     "execute.ray": "tests/execute/test_executors.py runs all executors side by side",
     "execute.tune": "tests/execute/test_executors.py runs all executors side by side",
+    "cli.plan_table": "tests/drive/test_plan.py reads the tables beside the plans that they show",
     "training.graphs": "recorded on a GPU alone, where every program goes through it",
 }
 """Modules without a test file of their own, each with the reason."""
