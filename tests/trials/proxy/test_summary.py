@@ -1,0 +1,49 @@
+"""What base.json says beyond the winner, on a loss surface that can be checked by hand."""
+
+from __future__ import annotations
+
+from math import log2, nan
+from typing import Literal
+
+import pytest
+
+from hptransfer.study.study import Range
+from hptransfer.study.trial import Trial
+from hptransfer.trials.proxy.summary import best_of, edge_warnings, fitted_optimum, history
+from hptransfer.trials.proxy.tried import Tried
+
+SPACE = {"lr": Range(low=2.0**-10, high=2.0**-2)}
+
+
+def run(number: int, octave: float, status: Literal["ok", "diverged"] = "ok") -> Tried:
+    """A run whose loss is 2 + 0.1 · (octave + 6)²: its minimum is at 2^-6."""
+    loss = 2 + 0.1 * (octave + 6) ** 2 if status == "ok" else nan
+    return Tried(number, {"lr": 2.0**octave}, Trial(seed=number), status, loss, None, {})
+
+
+RUNS = [run(i, octave) for i, octave in enumerate((-9.0, -8.0, -7.0, -5.5, -4.0, -3.0))]
+
+
+def test_the_best_run_is_the_least_loss_that_reached_its_end() -> None:
+    assert best_of([*RUNS, run(9, -6.0, "diverged")]).number == 3
+
+
+def test_the_minimum_of_the_fit_lies_between_the_runs() -> None:
+    fit, hps = fitted_optimum(RUNS, SPACE)
+    assert fit is not None
+    assert hps is not None
+    assert log2(hps["lr"]) == pytest.approx(-6.0, abs=0.05)
+    assert fitted_optimum(RUNS[:3], SPACE)[1] is None  # the minimum lies beyond these
+
+
+@pytest.mark.parametrize(("octave", "end"), [(-9.9, "low"), (-6.0, ""), (-2.1, "high")])
+def test_a_winner_at_an_end_of_its_range_is_told(octave: float, end: str) -> None:
+    told = edge_warnings(SPACE, {"lr": 2.0**octave})
+    assert [f"at the {end} end of the searched range" in text for text in told] == ([True] if end else [])
+
+
+def test_the_history_holds_every_run_in_order() -> None:
+    told = history(RUNS, [])
+    assert [entry["number"] for entry in told] == [0, 1, 2, 3, 4, 5]
+    assert {entry["stage"] for entry in told} == {"search"}
+    assert told[3]["lr"] == 2.0**-5.5
