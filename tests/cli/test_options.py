@@ -1,41 +1,41 @@
-"""An entry is named on the command line as in a study: a built-in name or one of the user's own."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import click
 import pytest
-from click.testing import CliRunner
 
-from hptransfer.cli.options import EntryName, targeted, working
+from hptransfer.cli.options import Command, EntryName, targeted, working
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import EXECUTORS
 
 
-@click.command()
-@working
-def train(**options: object) -> None:
-    click.echo(f"{options['executor']} {options['observe']} {options['overrides']}")
+def a_command(decorate: Command) -> click.Command:
+    return click.command()(decorate(lambda: None))
 
 
-def test_entries_are_built_in_or_outside_and_several_observers_may_be_named() -> None:
-    told = CliRunner().invoke(train, ["--executor", "lab.queue:Queue", "--observe", "a:B", "--observe", "c:D"])
-    assert told.output == "lab.queue:Queue ('a:B', 'c:D') ()\n"
-    assert CliRunner().invoke(train, ["--set", "a=1", "--set", "b=2"]).output == "ray () ('a=1', 'b=2')\n"
+def test_help_shows_options_in_the_order_they_are_written() -> None:
+    options = [parameter.name for parameter in a_command(targeted).params]
+    assert options == ["rule", "width", "depth", "density"]
 
 
-def test_a_name_that_is_neither_is_the_seams_own_refusal() -> None:
-    with pytest.raises(InputError, match=r"--executor: no such executor; found 'raay'.*did you mean 'ray'"):
-        CliRunner().invoke(train, ["--executor", "raay"], catch_exceptions=False)
+def test_every_command_that_trains_names_an_executor_and_observers() -> None:
+    options = {parameter.name: parameter for parameter in a_command(working).params}
+    assert options["executor"].default == "ray"
+    assert options["observe"].multiple
 
 
-def test_the_shell_completes_the_names_that_ship() -> None:
-    name, context = EntryName(EXECUTORS), click.Context(train)
-    assert [item.value for item in name.shell_complete(context, click.Argument(["x"]), "l")] == ["local"]
+@pytest.mark.parametrize("name", ["local", "tune", "package.that.is.gone:Executor"])
+def test_a_name_is_judged_by_its_form_and_nothing_is_imported(name: str) -> None:
+    assert EntryName(EXECUTORS).convert(name, None, None) == name
 
 
-def test_options_are_shown_in_the_order_they_are_written() -> None:
-    @click.command()
-    @targeted
-    def look(**options: object) -> None: ...
+def test_a_name_that_has_no_form_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"--executor: no such executor; found 'rays'.*did you mean 'ray'\?"):
+        EntryName(EXECUTORS).convert("rays", None, None)
 
-    assert [option.name for option in look.params] == ["rule", "width", "depth", "density"]
+
+def test_built_in_names_complete() -> None:
+    context = click.Context(a_command(working))
+    offered = EntryName(EXECUTORS).shell_complete(context, click.Option(["--executor"]), "t")
+    assert [item.value for item in offered] == ["tune"]
