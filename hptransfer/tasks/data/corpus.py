@@ -32,7 +32,7 @@ def raw_stream(seed: int, block: int, count: int) -> NDArray[np.uint64]:
 class Corpus:
     """Tokens to train on and tokens held out.
 
-    `entropy` is the least loss any model can reach, in nats a token, where it is known (synthetic sources).
+    `entropy` is the least loss any model can reach, in nats per token, where it is known (synthetic sources).
     """
 
     fingerprint: str
