@@ -78,7 +78,7 @@ def cautions(target: Target) -> list[str]:
             weights = scale.density * scale.fan_in
             said.append(
                 f"{scale.name}: about {expected:.0f} of {scale.shape[scale.out_dims[0]]} outputs will have no weight"
-                f" ({weights:.1f} weights an output); kind `row` keeps them equal"
+                f" ({weights:.1f} weights per output); kind `row` keeps them equal"
             )
     return said
 

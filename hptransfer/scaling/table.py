@@ -73,7 +73,7 @@ class TensorScale:
 
 
 def scale_table(target: Target) -> tuple[TensorScale, ...]:
-    """One row a parameter, in the model's own order; a shared tensor has one row, under its first name.
+    """One row per parameter, in the model's own order; a shared tensor has one row, under its first name.
 
     Pure. What is slow (building on the meta device) is cached by the factory object, so hand over the same one.
     """

@@ -81,7 +81,7 @@ _PLACES_BYTES = 128 * 2**20
 
 
 def _remember(key: tuple[object, ...], kept: Tensor) -> None:
-    """Keep the places, 4 bytes a weight kept, and let go of the oldest beyond the budget."""
+    """Keep the places, 4 bytes per weight kept, and let go of the oldest beyond the budget."""
     if 4 * kept.numel() > _PLACES_BYTES // 8 or (kept.numel() and int(kept[-1]) >= 2**31):
         return
     _places[key] = kept.int()

@@ -1,4 +1,4 @@
-"""Short measurements that settle what cannot be known beforehand: precision, seconds a step, trials in a stack."""
+"""Short measurements that settle what cannot be known beforehand: precision, seconds per step, trials in a stack."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _faster_precision(device: str, tokens: int, width: int) -> Precision:
 
 @functools.cache
 def _matmul_rate(device: str, precision: str) -> float:
-    """FLOPs a second in the product of two large matrices."""
+    """FLOPs per second in the product of two large matrices."""
     side = 2048
     a = torch.randn(side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     return float(2 * side**3 / _median_seconds(lambda: a @ a, device))

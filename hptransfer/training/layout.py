@@ -76,14 +76,14 @@ class Layout:
         }
 
     def gather(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """The inverse of `views`: the sheets made of one tensor a parameter."""
+        """The inverse of `views`: the sheets made of one tensor per parameter."""
         parts: list[list[Tensor]] = [[] for _ in self.sheets]
         for p in self.places:
             parts[p.sheet].append(tensors[p.name].reshape(p.rows, self.sheets[p.sheet][1]))
         return tuple(part[0] if len(part) == 1 else torch.cat(part) for part in parts)
 
     def spread(self, numbers: Mapping[str, float]) -> tuple[Tensor, ...]:
-        """One number a parameter as a (rows, 1) column for each sheet."""
+        """One number per parameter as a (rows, 1) column for each sheet."""
         columns = [torch.empty(rows, 1) for rows, _ in self.sheets]
         for p in self.places:
             columns[p.sheet][p.row : p.row + p.rows] = numbers[p.name]

@@ -90,7 +90,7 @@ class Program:
         self.batch: Batch = pytree.tree_map(lambda x: room(x[: len(x) // micro_batches]), batch)
         self.loss = torch.zeros(stack, device=device)
         self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
-        self.note = f"{micro_batches} micro-batches a step, for memory" if micro_batches > 1 else ""
+        self.note = f"{micro_batches} micro-batches per step, for memory" if micro_batches > 1 else ""
 
         task, data = TASKS.get(trial.task), data_of(trial)
         precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")

@@ -54,7 +54,7 @@ def test_micro_batches_come_to_the_numbers_of_the_batch(settings: WorkerSettings
             assert b.loss == pytest.approx(a.loss, abs=2e-5)
             assert [p.train_loss for p in b.curve] == pytest.approx([p.train_loss for p in a.curve], abs=2e-5)
             assert b.products == a.products
-            assert b.note == f"{parts} micro-batches a step, for memory"
+            assert b.note == f"{parts} micro-batches per step, for memory"
     forget_programs()
 
 
@@ -87,7 +87,7 @@ def test_a_trial_that_does_not_fit_is_cut_by_estimate(monkeypatch: pytest.Monkey
     monkeypatch.setattr(memory, "workers_here", lambda settings: 1)
     monkeypatch.setattr(memory, "memory_of", lambda device: half)
     assert micro_batches(trial, EAGER, CPU) == 2
-    assert outcome_of(trial).note == "2 micro-batches a step, for memory"
+    assert outcome_of(trial).note == "2 micro-batches per step, for memory"
     forget_programs()
 
 
@@ -113,7 +113,7 @@ def theirs(name: str, **changes: Any) -> Trial:
 
 def test_a_trial_that_runs_out_of_memory_is_tried_in_smaller_parts_and_its_like_start_there() -> None:
     short, other = train_pack([theirs("Large"), theirs("Large", seed=1)], EAGER)
-    assert short.note == other.note == "4 micro-batches a step, for memory"
+    assert short.note == other.note == "4 micro-batches per step, for memory"
     assert short.loss == pytest.approx(outcome_of(theirs("Plain")).loss, abs=2e-5)
     assert micro_batches(theirs("Large"), EAGER, CPU) == 4
     forget_programs()

@@ -44,10 +44,10 @@ class MarkovSource:
             )
 
     def transitions(self) -> Floats:
-        """Probability of the next token, a row a context: shape `[vocab_size ** order, vocab_size]`."""
+        """Probability of the next token, a row per context: shape `[vocab_size ** order, vocab_size]`."""
         contexts = self.vocab_size**self.order
         uniform = _uniform(self.seed, 0, contexts * self.vocab_size).reshape(contexts, self.vocab_size)
-        # A few heavy tokens a row: the entropy rate lies well below log(vocab_size), so there is much to learn.
+        # A few heavy tokens per row: the entropy rate lies well below log(vocab_size), so there is much to learn.
         weight = 1.0 / (0.02 + uniform)
         weight = weight * weight
         # The last entry of a running sum, not `sum`: its order of additions is fixed.
