@@ -97,7 +97,7 @@ def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> Non
 
 
 def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
-    with pytest.raises(InputError, match=r"BROKEN.*outside_axes\.py, breaks the contract.*`put`.*, gave None"):
+    with pytest.raises(InputError, match=r"BROKEN, from .*outside_axes\.py, breaks the contract.*`put`.*gave None"):
         with_value(settled().trial(CELL, rule="supar", seed=0), "outside_axes:BROKEN", 1.0)
 
 
