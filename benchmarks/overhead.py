@@ -27,7 +27,7 @@ from hptransfer.store.store import Store
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.study.trial import Outcome, Trial
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.training.settings import WorkerSettings
 
 ROWS_A_PART = 8

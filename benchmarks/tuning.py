@@ -27,7 +27,7 @@ from hptransfer.execute.packing import packs_of
 from hptransfer.execute.runner import Runner
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.proxy.driver import tune
 from hptransfer.trials.proxy.proxy import Proxy

@@ -30,7 +30,7 @@ from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.base import loss_of
-from hptransfer.tasks.models import resolve_factory
+from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.trials.settled import Settled, rule_of
 
 __all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import DataSpec, TrainingSpec
-from hptransfer.tasks.data import Corpus, open_corpus
+from hptransfer.tasks.data.corpus import Corpus
+from hptransfer.tasks.data.sources import open_corpus
 
 __all__ = ["Language", "next_token_loss"]
 

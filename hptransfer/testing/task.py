@@ -15,7 +15,7 @@ from hptransfer.common.errors import HptransferError, InputError
 from hptransfer.common.seams import TASKS
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.tasks.base import Batch, Task
-from hptransfer.tasks.models import resolve_factory
+from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.testing.contract import Entry, entry_of, expect, hold, random_numbers_untouched
 
 __all__ = ["check_task"]

@@ -24,7 +24,7 @@ from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import Batch, Data
-from hptransfer.tasks.models import resolve_factory
+from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.training.layout import Layout, TensorShape
 from hptransfer.training.optimizers.parts import part_for, parts_of
 

@@ -18,7 +18,7 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
-from hptransfer.tasks.models import resolve_factory
+from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.trials.settled import Settled
 
 __all__ = ["refuse_misfits", "study_warnings", "unknown_rule"]

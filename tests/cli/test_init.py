@@ -18,7 +18,7 @@ from hptransfer.trials.settled import Settled
 @pytest.mark.parametrize("factory", ["gpt", "mlp", "mine:build"])
 def test_a_starter_loads_and_plans(factory: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "mine.py").write_text(
-        "from hptransfer.tasks.models import MLP\ndef build(width):\n    return MLP(width=width)\n"
+        "from hptransfer.tasks.models.mlp import MLP\ndef build(width):\n    return MLP(width=width)\n"
     )
     assert status_of("init", "new.yaml", "--factory", factory) == 0
     assert capsys.readouterr().out == "Wrote new.yaml. Next: hptransfer plan new.yaml\n"

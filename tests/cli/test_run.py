@@ -111,7 +111,7 @@ def test_a_grid_above_its_cap_is_refused_before_anything_is_tuned_and_run_when_t
 
 def test_trials_that_fail_leave_with_1_and_a_log(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "breaks.py").write_text(
-        "from hptransfer.tasks.models import MLP\n"
+        "from hptransfer.tasks.models.mlp import MLP\n"
         "class Breaks(MLP):\n"
         "    def forward(self, tokens):\n"
         "        raise KeyError('no such thing')\n"

@@ -8,7 +8,7 @@ import pytest
 
 from hptransfer.drive.load_study import load_study
 from hptransfer.drive.plan import make_plan, planned_work
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.training.memory import MEMORY_SHARE
 from hptransfer.trials.settled import Settled
 

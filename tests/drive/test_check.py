@@ -11,7 +11,7 @@ from hptransfer.drive.check import check_digest, coordinate_check_of, scope_of
 from hptransfer.drive.load_study import validate_study
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.trials.settled import Settled
 
 

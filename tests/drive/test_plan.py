@@ -19,7 +19,7 @@ from hptransfer.drive.load_study import load_study, validate_study
 from hptransfer.drive.plan import Plan, Work, make_plan, planned_work
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.training.flops import cost_of
 from hptransfer.trials.grid import trials_of
 from hptransfer.trials.settled import Settled

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hptransfer.drive.request import Request, results_uri
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 
 
 def request(path: Path, **given: Any) -> Request:

@@ -12,7 +12,7 @@ from hptransfer.drive.tensors import store_tensors
 from hptransfer.scaling.explain import ROW_KEYS
 from hptransfer.store.file_names import TENSORS_FILE
 from hptransfer.store.store import Store
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.trials.settled import Settled
 
 GRID = {"rules": ["sp", "supar"], "widths": [16, 32], "densities": [1, 0.25]}

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import find_roles, parametrize
 from hptransfer.scaling.mask_hooks import masked_parameters
+from hptransfer.scaling.parametrize import parametrize
+from hptransfer.scaling.roles import find_roles
 from hptransfer.study.base import BaseHPs
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 
 def trains_and_keeps_zeros(p, *inputs, **named):

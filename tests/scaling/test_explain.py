@@ -8,11 +8,13 @@ import torch
 import yaml
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import Target, get_rule, parametrize
 from hptransfer.scaling.explain import ROW_KEYS, cautions, explain_rows, explain_text, export_text
+from hptransfer.scaling.parametrize import parametrize
+from hptransfer.scaling.rules import get_rule
+from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 BASE = BaseHPs(alpha_input=3.0)
 

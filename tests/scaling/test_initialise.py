@@ -6,11 +6,13 @@ from functools import partial
 import pytest
 import torch
 
-from hptransfer.scaling import Target, get_rule, scale_table
 from hptransfer.scaling.initialise import initial_tensor
+from hptransfer.scaling.rules import get_rule
+from hptransfer.scaling.table import scale_table
+from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 UP = "blocks.0.ffn.up.weight"
 

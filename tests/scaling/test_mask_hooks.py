@@ -11,9 +11,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hptransfer.scaling import parametrize
 from hptransfer.scaling.mask_hooks import masked_parameters
-from hptransfer.tasks.models import GPT
+from hptransfer.scaling.parametrize import parametrize
+from hptransfer.tasks.models.gpt import GPT
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16)
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import parametrize
 from hptransfer.scaling.multipliers import attach_multipliers
+from hptransfer.scaling.parametrize import parametrize
 from hptransfer.study.base import BaseHPs
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16)
 

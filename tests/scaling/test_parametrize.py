@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import EmptyRowWarning, get_rule, parametrize, set_lr
 from hptransfer.scaling.mask_hooks import masked_parameters
+from hptransfer.scaling.parametrize import EmptyRowWarning, parametrize, set_lr
+from hptransfer.scaling.rules import get_rule
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import GPT, MLP
+from hptransfer.tasks.models.gpt import GPT
+from hptransfer.tasks.models.mlp import MLP
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16)
 small = partial(parametrize, gpt, width=64, base_width=32, depth=1, density=0.25)

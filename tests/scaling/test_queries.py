@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from hptransfer.scaling.roles import survey
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 
 def grown(**options):

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import find_roles
-from hptransfer.tasks.models import GPT, MLP
+from hptransfer.scaling.roles import find_roles
+from hptransfer.tasks.models.gpt import GPT
+from hptransfer.tasks.models.mlp import MLP
 
 roles_at_16 = partial(find_roles, width=16, other_width=32)
 

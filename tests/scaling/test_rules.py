@@ -5,8 +5,16 @@ import pickle
 import pytest
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import Exponents, get_rule, known_rules, register_rule, rule_from_table
-from hptransfer.scaling.rules import QUANTITIES, ROLES, Rule
+from hptransfer.scaling.rules import (
+    QUANTITIES,
+    ROLES,
+    Exponents,
+    Rule,
+    get_rule,
+    known_rules,
+    register_rule,
+    rule_from_table,
+)
 
 
 def test_the_shipped_rules():

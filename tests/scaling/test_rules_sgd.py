@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hptransfer.scaling import parametrize
+from hptransfer.scaling.parametrize import parametrize
 from hptransfer.study.base import BaseHPs
 
 BASE = BaseHPs(lr=0.1, init_std=0.2, weight_decay=0.0)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling import Target, get_rule, rule_from_table, scale_table
 from hptransfer.scaling.multipliers import multiplier_buffers
-from hptransfer.scaling.table import expected_empty_rows
+from hptransfer.scaling.rules import get_rule, rule_from_table
+from hptransfer.scaling.table import expected_empty_rows, scale_table
+from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import GPT
+from hptransfer.tasks.models.gpt import GPT
 
 gpt = partial(GPT, head_size=16, vocab_size=32, context=16, bias=True)
 BASE = BaseHPs(lr=2.0**-7, init_std=0.08, alpha_input=3.0, alpha_output=2.0, weight_decay=0.1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hptransfer.scaling import Target, get_rule
+from hptransfer.scaling.rules import get_rule
+from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import MLP
+from hptransfer.tasks.models.mlp import MLP
 
 
 def test_what_is_left_out_is_as_at_the_base() -> None:

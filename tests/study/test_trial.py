@@ -16,7 +16,7 @@ import hptransfer.study.trial
 from hptransfer.execute.pack import Pack
 from hptransfer.study.pieces import DataSpec, ModelSpec
 from hptransfer.study.trial import Trial
-from hptransfer.tasks.data import open_corpus
+from hptransfer.tasks.data.sources import open_corpus
 
 TRIAL = Trial(
     model=ModelSpec(options={"head_size": 32, "norm": "rms"}, roles={"a.*": "hidden", "*": "vector"}),

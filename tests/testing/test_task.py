@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hptransfer.common.seams import TASKS
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
-from hptransfer.tasks.data import Corpus
+from hptransfer.tasks.data.corpus import Corpus
 from hptransfer.tasks.language import Language
 from hptransfer.testing import check_task
 

@@ -9,7 +9,8 @@ import torch
 from hptransfer.scaling.check.measure import CheckSettings, assert_coordinates, coordinate_check, judge_check
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.tasks.models import GPT, MLP
+from hptransfer.tasks.models.gpt import GPT
+from hptransfer.tasks.models.mlp import MLP
 
 DRAW = torch.Generator().manual_seed(0)
 TOKENS = torch.multinomial(1 / torch.arange(1, 65.0), 2 * 33, replacement=True, generator=DRAW).view(2, 33)

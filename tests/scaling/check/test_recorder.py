@@ -12,7 +12,8 @@ import torch
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import TrainingSpec
-from hptransfer.tasks.models import GPT, MLP
+from hptransfer.tasks.models.gpt import GPT
+from hptransfer.tasks.models.mlp import MLP
 
 DRAW = torch.Generator().manual_seed(0)
 

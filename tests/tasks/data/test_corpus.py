@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hptransfer.common.errors import InputError
-from hptransfer.tasks.data import Corpus
+from hptransfer.tasks.data.corpus import Corpus
 
 
 def counted(length: int, vocab_size: int = 256) -> Corpus:

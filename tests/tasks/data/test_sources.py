@@ -11,7 +11,9 @@ import pytest
 
 from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import DataSpec
-from hptransfer.tasks.data import Corpus, MarkovSource, open_corpus
+from hptransfer.tasks.data.corpus import Corpus
+from hptransfer.tasks.data.sources import open_corpus
+from hptransfer.tasks.data.synthetic import MarkovSource
 
 LIBRARY = DataSpec(max_bytes=200_000)
 
@@ -31,7 +33,7 @@ def test_the_standard_library_gives_bytes_split_nine_to_one() -> None:
 
 def test_another_process_sees_the_same_library_and_the_same_batches() -> None:
     program = (
-        "from hptransfer.tasks.data import open_corpus; from hptransfer.study.pieces import DataSpec;"
+        "from hptransfer.tasks.data.sources import open_corpus; from hptransfer.study.pieces import DataSpec;"
         "c = open_corpus(DataSpec(max_bytes=200_000)); print(c.fingerprint, c.batch(3, 7, 2, 5).tolist())"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/")

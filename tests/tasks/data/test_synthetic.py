@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hptransfer.tasks.data import MarkovSource
+from hptransfer.tasks.data.synthetic import MarkovSource
 
 
 def test_two_even_coin_tosses_have_one_bit_of_entropy() -> None:

@@ -11,7 +11,9 @@ from torch import nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import ModelSpec
-from hptransfer.tasks.models import GPT, MLP, resolve_factory
+from hptransfer.tasks.models.factory import resolve_factory
+from hptransfer.tasks.models.gpt import GPT
+from hptransfer.tasks.models.mlp import MLP
 
 GIVEN = {"vocab_size": 11, "context": 12}
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from hptransfer.common.errors import InputError
-from hptransfer.tasks.models import GPT
-from hptransfer.tasks.models.gpt import FUSED_FROM, alibi_slopes, rotate
+from hptransfer.tasks.models.gpt import FUSED_FROM, GPT, alibi_slopes, rotate
 
 VARIANTS: list[dict[str, Any]] = [
     {},

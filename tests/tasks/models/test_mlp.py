@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hptransfer.tasks.models import MLP
+from hptransfer.tasks.models.mlp import MLP
 
 
 def test_a_token_s_logits_depend_on_that_token_alone() -> None:
