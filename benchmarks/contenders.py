@@ -103,7 +103,7 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     """A step of the ordinary pack; `kind` is products and, after a colon, the precision. Also what it came to."""
     import torch
 
-    from hptransfer.training.build import batch_of, initial_state, table_of
+    from hptransfer.training.build import batch_of, initial_state
     from hptransfer.training.process import prepare_process
     from hptransfer.training.program_cache import program_for
     from hptransfer.training.settings import WorkerSettings
@@ -115,10 +115,10 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     device = prepare_process(settings)
     trial = the_trial(width, density, precision or "bf16")
     program = program_for(trial, settings, device, 1)
-    program.load(0, initial_state(trial, table_of(trial), program.layout))
+    program.load(0, initial_state(trial, program.layout))
     batch = batch_of(trial, 0)[None]
     numbers = torch.tensor([list(step_numbers(trial.training, 10).values())])
-    return lambda: program.step(batch, numbers), products_of(table_of(trial), program.layout)
+    return lambda: program.step(batch, numbers), products_of(trial, program.layout)
 
 
 def the_trial(width: int, density: float, precision: str = "bf16") -> Any:

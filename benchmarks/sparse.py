@@ -122,10 +122,9 @@ def hidden_bytes(width: int, products: str) -> int:
     from hptransfer.training.layout import make_layout
 
     trial = the_trial(width, SPARSEST)
-    table = table_of(trial)
-    hidden = {r.name for r in table if r.density < 1}
-    layout = make_layout(tensor_shapes(table, "adamw"), hidden if products == "sparse" else ())
-    state = initial_state(trial, table, layout)
+    hidden = {r.name for r in table_of(trial) if r.density < 1}
+    layout = make_layout(tensor_shapes(trial), hidden if products == "sparse" else ())
+    state = initial_state(trial, layout)
     weights = sum(p.rows * state.sheets[p.sheet].shape[1] for p in layout.places if p.name in hidden)
     index = sum(b.numel() * b.element_size() for b in state.buffers.values() if b.dim())
     return 12 * weights + index + (weights if products == "dense" else 0)

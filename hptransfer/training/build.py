@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -115,10 +115,10 @@ def _factory(text: str, arguments: tuple[tuple[str, int], ...]) -> Build:
     return resolve_factory(ModelSpec.model_validate_json(text), dict(arguments))
 
 
-def tensor_shapes(table: Sequence[TensorScale], optimizer: str) -> tuple[TensorShape, ...]:
-    """What a layout needs of each row. Matrices that any density may thin count as masked, so that a dense trial and
-    a sparse one share a program."""
-    parts = parts_of(optimizer)
+def tensor_shapes(trial: Trial) -> tuple[TensorShape, ...]:
+    """What a layout needs of each parameter. Matrices that any density may thin count as masked, so that a dense
+    trial and a sparse one share a program."""
+    parts, table = parts_of(trial.training.optimizer), table_of(trial)
     takers = {row.name: part_for(parts, row.role) for row in table}
     return tuple(
         TensorShape(
@@ -133,7 +133,7 @@ def tensor_shapes(table: Sequence[TensorScale], optimizer: str) -> tuple[TensorS
     )
 
 
-def make_skeleton(trial: Trial, table: Sequence[TensorScale], as_values: Mapping[str, int], device: str) -> nn.Module:
+def make_skeleton(trial: Trial, as_values: Mapping[str, int], device: str) -> nn.Module:
     """The model without weights of its own, for `functional_call`: multiplier hooks attached, sparse layers swapped in.
 
     The parameters are on the meta device. A model of ours holds no other tensor; a user's own may compute tables when
@@ -143,7 +143,7 @@ def make_skeleton(trial: Trial, table: Sequence[TensorScale], as_values: Mapping
     model = build_model(factory_of(trial), trial.width, trial.depth, device="meta" if built_in else device)
     _drop_parameters(model)
     swap_linear(model, as_values)
-    attach_multipliers(model, table)
+    attach_multipliers(model, table_of(trial))
     return model
 
 
@@ -156,8 +156,7 @@ def _drop_parameters(model: nn.Module) -> None:
                 module._parameters[name] = memo.setdefault(id(parameter), empty)
 
 
-@dataclass(frozen=True)
-class TrialTensors:
+class TrialTensors(NamedTuple):
     """Initial values and everything else that is a trial's own, laid out as the program wants it.
 
     `hyper` is one (lr, decay, eps) triple of (rows, 1) columns per sheet. `buffers` are multipliers and index tensors.
@@ -169,9 +168,9 @@ class TrialTensors:
     buffers: dict[str, Tensor]
 
 
-def initial_state(trial: Trial, table: Sequence[TensorScale], layout: Layout) -> TrialTensors:
+def initial_state(trial: Trial, layout: Layout) -> TrialTensors:
     """Draw the trial's initial weights and masks from its seed and place them."""
-    as_values = layout.as_values
+    table, as_values = table_of(trial), layout.as_values
     values: dict[str, Tensor] = {}
     masks: dict[str, Tensor | None] = {}
     buffers = {name: torch.tensor(value) for name, value in multiplier_buffers(table).items()}

@@ -16,7 +16,7 @@ from hptransfer.common.number_text import quantity
 from hptransfer.common.seams import TASKS, TRAINERS
 from hptransfer.study.pieces import Precision
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import batch_of, initial_state, table_of
+from hptransfer.training.build import batch_of, initial_state
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
 from hptransfer.training.memory import MEMORY_SHARE, memory_of, micro_batches
@@ -106,7 +106,7 @@ def seconds_per_step(trial: Trial, settings: WorkerSettings) -> float:
 
 def time_program(program: Program, trial: Trial, repeats: int = 7) -> float:
     """Median seconds of a step over `repeats`, a trial. Leaves the program's slots to be filled anew."""
-    tensors = initial_state(trial, table_of(trial), program.layout)
+    tensors = initial_state(trial, program.layout)
     for slot in range(program.stack):
         program.load(slot, tensors)
     batches = pytree.tree_map(lambda x: x.expand(program.stack, *x.shape), batch_of(trial, 0))

@@ -64,18 +64,14 @@ def micro_batches_for(cost: TrialCost, batch_size: int, room: int) -> int:
     neither does.
     """
     parts = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
-    for sparse in (False, True):
-        for n in parts:
-            if cost.memory_bytes(n, sparse=sparse) <= room:
-                return n
-    return batch_size
+    fitting = (n for sparse in (False, True) for n in parts if cost.memory_bytes(n, sparse=sparse) <= room)
+    return next(fitting, batch_size)
 
 
 def cut_smaller(trial: Trial, settings: WorkerSettings, device: torch.device) -> bool:
     """After the trial ran out of memory: halve its micro-batches from now on. False if they cannot get smaller."""
     size, now = trial.training.batch_size, micro_batches(trial, settings, device)
-    smaller = [n for n in range(2 * now, size + 1) if size % n == 0]
     if settings.micro_batches is not None or now == size:
         return False
-    _found[trial.shape_key, str(device)] = smaller[0] if smaller else size
+    _found[trial.shape_key, str(device)] = next((n for n in range(2 * now, size) if size % n == 0), size)
     return True

@@ -14,12 +14,11 @@ from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.tasks.base import Batch
-from hptransfer.training.build import data_of, initial_state, table_of
+from hptransfer.training.build import data_of, initial_state
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
-from hptransfer.training.flops import cost_of
+from hptransfer.training.flops import cost_of, took
 from hptransfer.training.moving_masks import move_masks
-from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of, steps_between_masks
@@ -84,7 +83,7 @@ class PackRun:
         for slot in range(self.program.stack):
             if slot < len(self.trials):
                 trial = self.trials[slot]
-                tensors = initial_state(trial, table_of(trial), self.program.layout)
+                tensors = initial_state(trial, self.program.layout)
             self.program.load(slot, tensors)
         self.program.alive[len(self.trials) :] = False
 
@@ -151,7 +150,7 @@ class PackRun:
     def _cause(self, slot: int) -> str:
         """Why a loss is not finite before any update, as far as the weights tell."""
         trial = self.trials[slot]
-        start = initial_state(trial, table_of(trial), self.program.layout)
+        start = initial_state(trial, self.program.layout)
         said = "the loss is not finite at step 0, before any update: "
         for name, tensor in self.program.layout.views(start.sheets).items():
             if not bool(tensor.isfinite().all()):
@@ -220,7 +219,6 @@ class PackRun:
 
     def _outcome(self, slot: int, trial: Trial, losses: Tensor, final: float, seconds: float) -> Outcome:
         status, diverged_step = self._status(slot, losses, final)
-        cost = cost_of(trial)
         ended = status == "ok"
         done = trial.training.steps if ended else diverged_step if diverged_step is not None else self.pruned[slot]
         tail = losses[-max(1, min(TAIL, len(losses) // 10)) :]
@@ -238,15 +236,8 @@ class PackRun:
             loss=final if ended else math.nan,
             train_loss=train_loss,
             diverged_step=diverged_step,
-            params=cost.params,
-            params_nonzero=cost.params_nonzero,
-            flops_dense=cost.flops_dense,
-            flops_nonzero=cost.flops_nonzero,
-            tokens=cost.tokens,
-            wall_s=seconds,
-            peak_memory_bytes=peak_memory(self.program.device),
-            device=device_name(self.program.device),
-            products=products_of(table_of(trial), self.program.layout),
+            **took(cost_of(trial), seconds, self.program.device),
+            products=products_of(trial, self.program.layout),
             note="; ".join(n for n in (self.note, self.causes.get(slot, "")) if n),
             curve=tuple(points),
         )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.study.trial import Outcome, Trial
 from hptransfer.training.calibrate import stack_size
@@ -58,7 +56,11 @@ def train_pack(trials: Sequence[Trial], settings: WorkerSettings, prune: Prune |
             stack = 1 if alone else stack_size(rest, settings, device)
         short = False
         try:
-            yield from _train_stack(rest[:stack], settings, device, stack, prune, note)
+            with memory_errors():
+                # No name here for the program or the run: its tensors would outlive an error that they caused.
+                yield from PackRun(
+                    rest[:stack], program_for(rest[0], settings, device, stack), settings, prune, note
+                ).outcomes()
             rest = rest[stack:]
         except CannotStackError as error:
             alone, note = True, f"trained one at a time: {error}"
@@ -68,16 +70,3 @@ def train_pack(trials: Sequence[Trial], settings: WorkerSettings, prune: Prune |
                 raise
         if short:  # only here: the frames of an error hold what did not fit
             hand_back_memory()
-
-
-def _train_stack(
-    trials: Sequence[Trial],
-    settings: WorkerSettings,
-    device: torch.device,
-    stack: int,
-    prune: Prune | None,
-    note: str,
-) -> Iterator[Outcome]:
-    with memory_errors():
-        program = program_for(trials[0], settings, device, stack)
-        yield from PackRun(trials, program, settings, prune, note).outcomes()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vmap
 from torch.utils import _pytree as pytree
 
@@ -22,7 +22,7 @@ from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import Batch
-from hptransfer.training.build import TrialTensors, data_of
+from hptransfer.training.build import TrialTensors, batch_of, data_of, initial_state, make_skeleton
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
@@ -54,40 +54,35 @@ class Program:
     def __init__(
         self,
         trial: Trial,
-        model: nn.Module,
         layout: Layout,
-        example: TrialTensors,
-        *,
-        batch: Batch,
         stack: int,
         micro_batches: int,
         device: torch.device,
         settings: WorkerSettings,
+        *,
         compiled: bool,
     ) -> None:
         t = trial.training
         self.layout, self.stack, self.micro_batches, self.device = layout, stack, micro_batches, device
-        self.model, self.eval_model = model.train(), copy.deepcopy(model).eval()
-        own = {name: b.detach() for name, b in model.named_buffers() if not b.is_meta}
-        example = TrialTensors(example.sheets, example.masks, example.hyper, {**own, **example.buffers})
-        self.own_buffers = own
+        self.model = make_skeleton(trial, layout.as_values, device.type).train()
+        self.eval_model = copy.deepcopy(self.model).eval()
+        self.own_buffers = {name: b.detach() for name, b in self.model.named_buffers() if not b.is_meta}
+        example = self._with_own_buffers(initial_state(trial, layout))
 
         def room(x: Tensor) -> Tensor:
             return torch.zeros((stack, *x.shape), dtype=x.dtype, device=device)
 
         parts, numbers = parts_of(t.optimizer), tuple(step_numbers(t, 0))
         kept = [parts[index].entry.moments for index in layout.optimizers]
-        self.sheets = tuple(room(s) for s in example.sheets)
+        self.rooms: TrialTensors = pytree.tree_map(room, example)
+        self.sheets, self.masks, self.hyper, self.buffers = self.rooms
         self.momenta = tuple(tuple(room(s) for _ in range(n)) for s, n in zip(example.sheets, kept, strict=True))
-        self.masks = tuple(room(m) for m in example.masks)
-        self.hyper = tuple(tuple(room(c) for c in columns) for columns in example.hyper)
-        self.buffers = {name: room(b) for name, b in example.buffers.items()}
         for name, value in example.buffers.items():
             self.buffers[name].copy_(value)  # a first run may come before any trial, and indices must be some
         self.numbers = torch.zeros(stack, len(numbers), device=device)
         self.ceiling = torch.zeros(stack, device=device)
         self.alive = torch.zeros(stack, dtype=torch.bool, device=device)
-        self.batch: Batch = pytree.tree_map(lambda x: room(x[: len(x) // micro_batches]), batch)
+        self.batch: Batch = pytree.tree_map(lambda x: room(x[: len(x) // micro_batches]), batch_of(trial, 0))
         self.loss = torch.zeros(stack, device=device)
         self.gradients = tuple(room(s) for s in example.sheets) if micro_batches > 1 else ()
         self.note = f"{micro_batches} micro-batches per step, for memory" if micro_batches > 1 else ""
@@ -107,18 +102,8 @@ class Program:
 
     def load(self, slot: int, tensors: TrialTensors) -> None:
         """Put a fresh trial into a slot."""
-        for room, value in zip(self.sheets, tensors.sheets, strict=True):
-            room[slot].copy_(value)
-        for moments in self.momenta:
-            for room in moments:
-                room[slot].zero_()
-        for room, value in zip(self.masks, tensors.masks, strict=True):
-            room[slot].copy_(value)
-        for rooms, columns in zip(self.hyper, tensors.hyper, strict=True):
-            for room, value in zip(rooms, columns, strict=True):
-                room[slot].copy_(value)
-        for name, value in {**self.own_buffers, **tensors.buffers}.items():
-            self.buffers[name][slot].copy_(value)
+        pytree.tree_map_(lambda room, value: room[slot].copy_(value), self.rooms, self._with_own_buffers(tensors))
+        pytree.tree_map_(lambda room: room[slot].zero_(), self.momenta)
         self.ceiling[slot] = torch.inf
         self.alive[slot] = True
 
@@ -169,17 +154,12 @@ class Program:
     @property
     def bytes(self) -> int:
         """Bytes of all tensors held."""
-        held = [
-            self.sheets,
-            self.masks,
-            self.gradients,
-            self.buffers,
-            self.batch,
-            self.numbers,
-            self.momenta,
-            self.hyper,
-        ]
+        held = (self.rooms, self.momenta, self.gradients, self.batch, self.numbers)
         return sum(t.numel() * t.element_size() for t in pytree.tree_leaves(held))
+
+    def _with_own_buffers(self, tensors: TrialTensors) -> TrialTensors:
+        """Beside the trial's buffers those that the model itself computed when it was built."""
+        return tensors._replace(buffers={**self.own_buffers, **tensors.buffers})
 
     def _moved(self, batch: Batch) -> Batch:
         return pytree.tree_map(lambda x: x.to(self.device), batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,15 +12,7 @@ import torch
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import (
-    arguments_of,
-    batch_of,
-    batch_shape,
-    initial_state,
-    make_skeleton,
-    table_of,
-    tensor_shapes,
-)
+from hptransfer.training.build import arguments_of, batch_of, batch_shape, table_of, tensor_shapes
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
@@ -50,12 +43,16 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
     table = table_of(trial)
     parts = micro_batches(trial, settings, device)
     t = trial.training
-    as_values = values_layers(trial, table, settings, device, stack, parts)
-    layout = make_layout(tensor_shapes(table, t.optimizer), as_values)
+    layout = make_layout(tensor_shapes(trial), values_layers(trial, settings, device, stack, parts))
     compiled = worth_compiling(settings, cost_of(trial).flops_dense)
-    example = batch_of(trial, 0)
     what = [
-        [trial.model.model_dump(mode="json"), trial.task, trial.versions, arguments_of(trial), batch_shape(example)],
+        [
+            trial.model.model_dump(mode="json"),
+            trial.task,
+            trial.versions,
+            arguments_of(trial),
+            batch_shape(batch_of(trial, 0)),
+        ],
         [trial.width, trial.depth, t.batch_size, t.optimizer, t.precision],
         [str(device), stack, parts, settings.compile, settings.threads, compiled],
         repr(layout),
@@ -67,21 +64,7 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
         return _programs[key]
     moments = max(part.entry.moments for part in parts_of(t.optimizer))
     _make_room(stack * (4 * (1 + moments) + 1) * cost_of(trial).params)
-
-    def build() -> Program:
-        return Program(
-            trial,
-            make_skeleton(trial, table, layout.as_values, device.type),
-            layout,
-            initial_state(trial, table, layout),
-            batch=example,
-            stack=stack,
-            micro_batches=parts,
-            device=device,
-            settings=settings,
-            compiled=compiled,
-        )
-
+    build = functools.partial(Program, trial, layout, stack, parts, device, settings, compiled=compiled)
     try:
         _programs[key] = build()
     except torch.OutOfMemoryError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,10 +11,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hptransfer.common.seams import METHODS, TASKS
 from hptransfer.scaling.factory import Build, build_model
-from hptransfer.scaling.table import TensorScale
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import batch_of, factory_of
+from hptransfer.training.build import batch_of, factory_of, table_of
 from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.settings import WorkerSettings
@@ -29,19 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 def values_layers(
-    trial: Trial,
-    table: Sequence[TensorScale],
-    settings: WorkerSettings,
-    device: torch.device,
-    stack: int = 1,
-    micro_batches: int = 1,
+    trial: Trial, settings: WorkerSettings, device: torch.device, stack: int = 1, micro_batches: int = 1
 ) -> frozenset[str]:
     """Names of the sparse layers to hold as values: those a plain linear layer multiplies, where it pays.
 
     Not those whose optimizer needs the matrix, and none where masks move: the dense gradient is asked for then.
     """
     parts = parts_of(trial.training.optimizer)
-    sparse = [row for row in table if row.density < 1 and not parts[part_for(parts, row.role)].whole]
+    sparse = [row for row in table_of(trial) if row.density < 1 and not parts[part_for(parts, row.role)].whole]
     if not sparse or settings.products == "dense" or steps_between_masks(trial):
         return frozenset()
     # Here, not above: it makes dynamo load, which takes a second that only sparse layers are worth; and not later,
@@ -71,9 +64,9 @@ def steps_between_masks(trial: Trial) -> int:
     return int(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training)) if trial.density < 1 else 0
 
 
-def products_of(table: Sequence[TensorScale], layout: Layout) -> str:
+def products_of(trial: Trial, layout: Layout) -> str:
     """How the sparse layers are computed, in a word: `dense`, or `sparse:k/n` for k of n."""
-    chosen, masked = layout.as_values, sum(row.density < 1 for row in table)
+    chosen, masked = layout.as_values, sum(row.density < 1 for row in table_of(trial))
     return f"sparse:{len(chosen)}/{masked}" if chosen else "dense"
 
 

@@ -16,8 +16,8 @@ import torch
 
 from hptransfer.common.seams import TRAINERS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
-from hptransfer.training.flops import TrialCost, cost_of
-from hptransfer.training.process import device_name, peak_memory, prepare_process
+from hptransfer.training.flops import TrialCost, cost_of, took
+from hptransfer.training.process import prepare_process
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["FunctionTrainer", "Prune", "Report", "Resources", "Trainer", "as_trainer"]
@@ -66,9 +66,6 @@ def as_trainer(thing: Any, name: str) -> Any:
 class _Ended(BaseException):
     """Ends a function from within `report`; not an `Exception`, which the function may well catch."""
 
-    def __init__(self, status: Status) -> None:
-        self.status: Status = status
-
 
 class Report:
     """What a function tells its progress to: `report(step, loss, **metrics)`, with the held-out loss after `step`
@@ -77,14 +74,17 @@ class Report:
     def __init__(self, trial: Trial, prune: Prune | None) -> None:
         self._trial, self._prune = trial, prune
         self.curve: list[CurvePoint] = []
+        self.status: Status = "ok"
 
     def __call__(self, step: int, loss: float, **metrics: float) -> None:
         point = CurvePoint(int(step), float(metrics.get("train_loss", math.nan)), float(loss))
         self.curve.append(point)
         if not math.isfinite(point.validation_loss):
-            raise _Ended("diverged")
-        if self._prune is not None and self._prune(self._trial, point.step, point.validation_loss):
-            raise _Ended("pruned")
+            self.status = "diverged"
+        elif self._prune is not None and self._prune(self._trial, point.step, point.validation_loss):
+            self.status = "pruned"
+        if self.status != "ok":
+            raise _Ended
 
 
 class FunctionTrainer:
@@ -102,11 +102,12 @@ class FunctionTrainer:
             start, report = time.perf_counter(), Report(trial, prune)
             try:
                 returned = self.function(trial, report)
-            except _Ended as end:
-                returned, status = math.nan, end.status
+            except _Ended:
+                returned = math.nan
+            if isinstance(returned, Outcome) and returned.trial_id == trial.id:
+                yield returned
             else:
-                status = "ok"
-            yield self._outcome(trial, status, returned, report.curve, time.perf_counter() - start, device)
+                yield self._outcome(trial, report, self._loss(returned), time.perf_counter() - start, device)
 
     def resources(self, trial: Trial) -> Resources:
         """What the executor gives a worker."""
@@ -119,17 +120,15 @@ class FunctionTrainer:
         except Exception:  # the function may train something that is no model of a factory at all
             return TrialCost(0, 0, 0.0, 0.0, 0, 0, 0, 0)
 
-    def _outcome(
-        self, trial: Trial, status: Status, returned: Any, curve: list[CurvePoint], seconds: float, device: torch.device
-    ) -> Outcome:
-        if isinstance(returned, Outcome) and returned.trial_id == trial.id:
-            return returned
+    def _loss(self, returned: Any) -> float:
         try:
-            loss = float(returned)
+            return float(returned)
         except (TypeError, ValueError):
             rule = "the function returns the final loss or the trial's own Outcome"
             raise TRAINERS.breach(self.name, self.function, f"{rule}; it returned {repr(returned)[:60]}") from None
-        steps, cost = trial.training.steps, self.cost(trial)
+
+    def _outcome(self, trial: Trial, report: Report, loss: float, seconds: float, device: torch.device) -> Outcome:
+        curve, status, steps = report.curve, report.status, trial.training.steps
         if status == "ok" and (not curve or curve[-1].step < steps):
             curve = [*curve, CurvePoint(steps, math.nan, loss)]
         if status == "ok" and not math.isfinite(loss):
@@ -140,13 +139,6 @@ class FunctionTrainer:
             loss=loss,
             train_loss=curve[-1].train_loss if status == "ok" else math.nan,
             diverged_step=curve[-1].step if status == "diverged" else None,
-            params=cost.params,
-            params_nonzero=cost.params_nonzero,
-            flops_dense=cost.flops_dense,
-            flops_nonzero=cost.flops_nonzero,
-            tokens=cost.tokens,
-            wall_s=seconds,
-            peak_memory_bytes=peak_memory(device),
-            device=device_name(device),
             curve=tuple(curve),
+            **took(self.cost(trial), seconds, device),
         )

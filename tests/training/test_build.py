@@ -60,10 +60,9 @@ def test_a_rule_sees_the_density_that_the_method_says() -> None:
 
 def test_masks_of_a_trial_have_the_counts_of_its_table() -> None:
     trial = small_trial(density=0.3)
-    table = table_of(trial)
-    layout = make_layout(tensor_shapes(table, "adamw"))
-    masks = layout.mask_views(initial_state(trial, table, layout).masks)
-    for row in table:
+    layout = make_layout(tensor_shapes(trial))
+    masks = layout.mask_views(initial_state(trial, layout).masks)
+    for row in table_of(trial):
         if row.name in masks:
             assert int(masks[row.name].sum()) == row.nonzeros
 

@@ -13,7 +13,7 @@ from hptransfer.scaling.mask_hooks import masked_parameters
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.language import Language
-from hptransfer.training.build import batch_of, initial_state, table_of, target_of
+from hptransfer.training.build import batch_of, initial_state, target_of
 from hptransfer.training.program import Program
 from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
@@ -30,7 +30,7 @@ def _no_programs_left() -> Any:
 
 def filled(settings: WorkerSettings, stack: int = 1) -> Program:
     program = program_for(TRIAL, settings, CPU, stack)
-    tensors = initial_state(TRIAL, table_of(TRIAL), program.layout)
+    tensors = initial_state(TRIAL, program.layout)
     for slot in range(stack):
         program.load(slot, tensors)
     return program

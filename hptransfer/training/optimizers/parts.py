@@ -25,17 +25,10 @@ class Part:
 
     name: str
     entry: Optimizer
-
-    @property
-    def roles(self) -> tuple[str, ...] | None:
-        """The roles it takes; None: all."""
-        roles: Sequence[str] | None = getattr(self.entry, "roles", None)
-        return None if roles is None else tuple(roles)
-
-    @property
-    def whole(self) -> bool:
-        """Whether it needs each matrix as a tensor of its own."""
-        return bool(getattr(self.entry, "whole", False))
+    roles: tuple[str, ...] | None
+    """The roles it takes; None: all."""
+    whole: bool
+    """Whether it needs each matrix as a tensor of its own."""
 
     def updated(
         self, parameter: Tensor, gradient: Tensor, moments: Moments, now: Mapping[str, Tensor]
@@ -59,8 +52,10 @@ def parts_of(optimizer: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     name = optimizer
     while name and name not in (part.name for part in parts):
-        parts.append(Part(name, OPTIMIZERS.get(name)))
-        name = getattr(parts[-1].entry, "others", "") if parts[-1].roles is not None else ""
+        entry = OPTIMIZERS.get(name)
+        roles = getattr(entry, "roles", None)
+        parts.append(Part(name, entry, None if roles is None else tuple(roles), bool(getattr(entry, "whole", False))))
+        name = "" if roles is None else getattr(entry, "others", "")
     return tuple(parts)
 
 
