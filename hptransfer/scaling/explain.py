@@ -15,10 +15,10 @@ from rich.table import Table
 from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.factory import MARK
-from hptransfer.scaling.table import TensorScale, expected_empty_rows, scale_table
+from hptransfer.scaling.table import TensorScale, TiedUse, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 
-__all__ = ["ROW_KEYS", "cautions", "explain_rows", "explain_text", "export_text"]
+__all__ = ["cautions", "explain_rows", "explain_text", "export_text"]
 
 _TORCH = {"adamw": ("AdamW", ', "eps": eps'), "sgd": ("SGD", "")}
 """Of a rule's table, the optimizer in `torch.optim` and what its param groups hold besides."""
@@ -26,47 +26,14 @@ _TORCH = {"adamw": ("AdamW", ', "eps": eps'), "sgd": ("SGD", "")}
 LEAST_REASON = 30
 """Columns of a terminal below which a reason is better off on a line of its own."""
 
-ROW_KEYS = (
-    "name",
-    "role",
-    "shape",
-    "density",
-    "init_std",
-    "lr",
-    "weight_decay",
-    "eps",
-    "multiplier",
-    "source",
-    "init",
-    "lr_scale",
-    "multiplier_at",
-    "multiplier_module",
-)
-"""Keys of an explained row: the ten every reader may rely on, then what another trainer needs besides."""
-
 
 def explain_rows(target: Target) -> list[dict[str, Any]]:
-    """One plain dict per tensor, with the keys of `ROW_KEYS`.
+    """One plain dict per tensor (see `_row`).
 
     `init_std` is None where the tensor is not drawn from a normal. A tied readout has a row of its own for its
     multiplier; what it shares is repeated there, and its `source` says `shared with …`.
     """
-    rows: list[dict[str, Any]] = []
-    for scale in scale_table(target):
-        rows.append(_row(scale))
-        for use in scale.tied:
-            rows.append(
-                {
-                    **_row(scale),
-                    "name": use.name,
-                    "role": use.role,
-                    "multiplier": use.multiplier,
-                    "multiplier_at": use.multiplier_at,
-                    "multiplier_module": _module(use.multiplier_buffer),
-                    "source": f"shared with {scale.name}; multiplier of {use.role}",
-                }
-            )
-    return rows
+    return [_row(scale, use) for scale in scale_table(target) for use in scale.uses]
 
 
 def cautions(target: Target) -> list[str]:
@@ -158,28 +125,25 @@ def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str 
     return snippet.replace("@LR@", repr(base_lr)).replace("@KIND@", kind).replace("@EPS@", eps)
 
 
-def _row(scale: TensorScale) -> dict[str, Any]:
-    values = (
-        scale.name,
-        scale.role,
-        list(scale.shape),
-        scale.density,
-        scale.init_std if scale.init == "normal" else None,
-        scale.lr,
-        scale.weight_decay,
-        scale.eps,
-        scale.multiplier,
-        scale.source,
-        scale.init,
-        scale.lr_scale,
-        scale.multiplier_at,
-        _module(scale.multiplier_buffer),
-    )
-    return dict(zip(ROW_KEYS, values, strict=True))
-
-
-def _module(buffer: str) -> str:
-    return buffer.rpartition(".")[0]
+def _row(scale: TensorScale, use: TiedUse) -> dict[str, Any]:
+    """The keys every reader may rely on, then, from `init` on, what another trainer needs besides."""
+    shared = f"shared with {scale.name}; multiplier of {use.role}"
+    return {
+        "name": use.name,
+        "role": use.role,
+        "shape": list(scale.shape),
+        "density": scale.density,
+        "init_std": scale.init_std if scale.init == "normal" else None,
+        "lr": scale.lr,
+        "weight_decay": scale.weight_decay,
+        "eps": scale.eps,
+        "multiplier": use.multiplier,
+        "source": scale.source if use.name == scale.name else shared,
+        "init": scale.init,
+        "lr_scale": scale.lr_scale,
+        "multiplier_at": use.multiplier_at,
+        "multiplier_module": use.multiplier_buffer.rpartition(".")[0],
+    }
 
 
 def _merged(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
@@ -187,7 +151,7 @@ def _merged(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], 
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         pattern = ".".join("*" if part.isdigit() else part for part in row["name"].split("."))
-        key = (pattern, *(str(row[k]) for k in ROW_KEYS if k not in ("name", "multiplier_module")))
+        key = (pattern, *(str(value) for k, value in row.items() if k not in ("name", "multiplier_module")))
         groups.setdefault(key, []).append(row)
     return [
         (group[0], group[0]["name"] if len(group) == 1 else f"{key[0]} ({len(group)})") for key, group in groups.items()

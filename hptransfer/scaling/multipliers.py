@@ -26,33 +26,25 @@ _INPUT = f"{MARK}multiplier_input"
 
 def multiplier_buffers(table: Sequence[TensorScale]) -> dict[str, float]:
     """Buffer name → value, as `attach_multipliers` registers them."""
-    found: dict[str, float] = {}
-    for scale in table:
-        own = (scale.multiplier_buffer, scale.multiplier)
-        for buffer, value in (own, *((use.multiplier_buffer, use.multiplier) for use in scale.tied)):
-            if buffer:
-                found[buffer] = value
-    return found
+    uses = [use for scale in table for use in scale.uses if use.multiplier_buffer]
+    return {use.multiplier_buffer: use.multiplier for use in uses}
 
 
-def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> dict[str, float]:
-    """Register the buffers and hooks on the model; returns buffer name → value. A second time is refused."""
-    buffers = multiplier_buffers(table)
-    for full_name, value in buffers.items():
+def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> None:
+    """Register the buffers and hooks on the model. A second time is refused."""
+    for full_name, value in multiplier_buffers(table).items():
         path, _, buffer = full_name.rpartition(".")
         module = model.get_submodule(path)
         if hasattr(module, buffer):
             raise InputError(
                 "the model has its multipliers already; a second time would scale it twice", where=path, found=buffer
             )
-        like = next(iter(module.parameters()), None)
-        device = None if like is None else like.device
+        device = next((p.device for p in module.parameters()), None)
         module.register_buffer(buffer, torch.full((), value, dtype=torch.float32, device=device))
         if buffer == _OUTPUT:
             module.register_forward_hook(_scale_output)
         else:
             module.register_forward_pre_hook(_scale_input, with_kwargs=True)
-    return buffers
 
 
 def _scale_output(module: nn.Module, args: Any, output: Any) -> Any:

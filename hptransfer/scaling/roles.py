@@ -63,8 +63,7 @@ def _survey(
 ) -> Survey:
     model = build_model(build, width, depth, device="meta")
     if width != base_width:
-        base = build_model(build, base_width, depth, device="meta")
-        other = base
+        base = other = build_model(build, base_width, depth, device="meta")
     else:
         base, other = model, build_wider(build, width, depth)
     shapes, base_shapes, other_shapes = (
@@ -112,8 +111,7 @@ class _Reader:
         self.other_shapes = other_shapes
         self.modules = dict(model.named_modules())
         self.overrides = overrides
-        declared = getattr(model, "parameter_roles", {})
-        self.declared: dict[str, str] = dict(declared)
+        self.declared: dict[str, str] = dict(getattr(model, "parameter_roles", {}))
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
         for pattern in overrides:
             if not any(fnmatchcase(n, pattern) for n in self.every_name):
@@ -128,22 +126,16 @@ class _Reader:
         outputs: list[str] = []
         for name in self.parameters:
             said = self._said(name)
-            if said is not None:
-                told[name] = said[0]
-                continue
-            seen = self._seen(name)
+            seen = said[0] if said else self._seen(name)
             if seen == "input?":
                 inputs.append(name)
             elif seen == "output?":
                 outputs.append(name)
             else:
                 told[name] = seen
-        for name in self._settle_outputs(outputs, told):
-            told[name] = "readout"
-        for name in self._settle_inputs(inputs):
-            told[name] = "embedding"
-        ordered = {name: told[name] for name in self.parameters}
-        return {name: self._residual(name, role) for name, role in ordered.items()}
+        told |= dict.fromkeys(self._settle_outputs(outputs, told), "readout")
+        told |= dict.fromkeys(self._settle_inputs(inputs), "embedding")
+        return {name: self._residual(name, told[name]) for name in self.parameters}
 
     def facts(self, name: str, role: Role, base_shape: tuple[int, ...]) -> TensorFacts:
         """Everything about one parameter but its query part."""
@@ -151,7 +143,7 @@ class _Reader:
         module = self.modules[module_name]
         shape = tuple(self.parameters[name].shape)
         init: InitKind = "normal" if role != "vector" else initial_kind(module, leaf)
-        uses = [self._use(n, role) for n in (name, *self._aliases(name))]
+        uses = [self._use(n, role) for n in self._names(name)]
         uses.sort(key=lambda use: use.role != role)  # stable: the use in its own role comes first
         return TensorFacts(name, role, shape, base_shape, self._dims(name, role), init, tuple(uses))
 
@@ -159,7 +151,7 @@ class _Reader:
 
     def _said(self, name: str) -> tuple[Role, bool] | None:
         """Role and whether the matrix is stored as (in, out), as said by the user first, else by the model."""
-        names = (name, *self._aliases(name))
+        names = self._names(name)
         for source, where in ((self.overrides, "roles"), (self.declared, "parameter_roles")):
             for pattern, text in source.items():
                 if any(fnmatchcase(n, pattern) for n in names):
@@ -178,9 +170,8 @@ class _Reader:
         shape, grows = tuple(self.parameters[name].shape), self._grows(name)
         if len(shape) < 2 or not any(grows):
             return "vector"
-        owners = [self.modules[n.rpartition(".")[0]] for n in (name, *self._aliases(name))]
-        table = next((m for m in owners if is_embedding(m)), None)
-        module = table or owners[0]
+        table, module = self._owners(name)
+        module = table or module
         dims = feature_dims(module, shape)
         if dims is None and sum(n > 1 for n in shape) == 1:
             return "vector"  # a bare (1, 1, d); in a module that tells inputs from outputs, 1 is a size like any other
@@ -204,39 +195,26 @@ class _Reader:
 
     def _settle_outputs(self, candidates: list[str], told: Mapping[str, Role]) -> list[str]:
         """The readout among matrices with growing inputs and fixed outputs: the declared one, else the only one."""
-        rest = candidates
-        declared: list[str] = []
         getter = getattr(self.model, "get_output_embeddings", None)  # Hugging Face's way to declare it
         head = getter() if callable(getter) else None
-        if isinstance(head, nn.Module):
-            own = {id(p) for p in head.parameters(recurse=False)}
-            declared = [n for n in candidates if id(self.parameters[n]) in own]
-            rest = [n for n in candidates if n not in declared]
+        own = {id(p) for p in head.parameters(recurse=False)} if isinstance(head, nn.Module) else set()
+        declared = [n for n in candidates if id(self.parameters[n]) in own]
+        rest = [n for n in candidates if n not in declared]
         has_one = bool(declared) or any(
             role == "readout" or (role == "embedding" and self._used_as_readout(name)) for name, role in told.items()
         )
         if not rest or (len(rest) == 1 and not has_one):
             return declared or rest
-        raise InputError(
-            "cannot tell whether this matrix with growing inputs and fixed outputs is the readout",
-            where=rest[0],
-            found=f"{len(rest)} such: " + ", ".join(rest[:4]),
-            allowed=", ".join(ROLES),
-            hint='say it: roles={"pattern": "readout"} for unembeddings, "hidden" for the others',
-        )
+        what = "this matrix with growing inputs and fixed outputs is the readout"
+        raise _unsettled(rest, what, '"readout"} for unembeddings')
 
     def _settle_inputs(self, candidates: list[str]) -> list[str]:
         """The input layer among matrices with fixed inputs: the only one, in a model without a look-up table."""
         has_table = any(is_embedding(module) for module in self.modules.values())
         if not candidates or (len(candidates) == 1 and not has_table):
             return candidates
-        raise InputError(
-            "cannot tell whether this matrix with fixed inputs and growing outputs is an embedding of the input",
-            where=candidates[0],
-            found=f"{len(candidates)} such: " + ", ".join(candidates[:4]),
-            allowed=", ".join(ROLES),
-            hint='say it: roles={"pattern": "embedding"} for input layers, "hidden" for the others',
-        )
+        what = "this matrix with fixed inputs and growing outputs is an embedding of the input"
+        raise _unsettled(candidates, what, '"embedding"} for input layers')
 
     def _residual(self, name: str, role: Role) -> Role:
         writes = any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
@@ -250,10 +228,8 @@ class _Reader:
         if role == "vector":
             return FeatureDims(out=every, inp=())
         said = self._said(name)
-        names = (name, *self._aliases(name))
-        owners = [self.modules[n.rpartition(".")[0]] for n in names]
-        module = next((m for m in owners if is_embedding(m)), owners[0]) if role == "embedding" else owners[0]
-        dims = feature_dims(module, shape)
+        table, module = self._owners(name)
+        dims = feature_dims((role == "embedding" and table) or module, shape)
         if dims is not None and not (said and said[1]):
             return dims
         growing, fixed = tuple(d for d in every if grows[d]), tuple(d for d in every if not grows[d])
@@ -287,14 +263,30 @@ class _Reader:
     def _grows(self, name: str) -> tuple[bool, ...]:
         return tuple(a != b for a, b in zip(self.parameters[name].shape, self.other_shapes[name], strict=True))
 
-    def _aliases(self, name: str) -> tuple[str, ...]:
+    def _names(self, name: str) -> tuple[str, ...]:
+        """This name of a tensor, then its others, if it is tied."""
         tensor = self.every_name[name]
-        return tuple(n for n, p in self.every_name.items() if p is tensor and n != name)
+        return (name, *(n for n, p in self.every_name.items() if p is tensor and n != name))
+
+    def _owners(self, name: str) -> tuple[nn.Module | None, nn.Module]:
+        """The look-up table that owns the tensor under any of its names, and its owner under this one."""
+        owners = [self.modules[n.rpartition(".")[0]] for n in self._names(name)]
+        return next((m for m in owners if is_embedding(m)), None), owners[0]
 
     def _tied_role(self, alias: str, role: Role) -> Role:
-        if role != "embedding" or not self._aliases(alias):
+        if role != "embedding" or len(self._names(alias)) == 1:
             return role
         return "embedding" if is_embedding(self.modules[alias.rpartition(".")[0]]) else "readout"
 
     def _used_as_readout(self, name: str) -> bool:
-        return any(self._tied_role(alias, "embedding") == "readout" for alias in (name, *self._aliases(name)))
+        return any(self._tied_role(alias, "embedding") == "readout" for alias in self._names(name))
+
+
+def _unsettled(names: Sequence[str], what: str, say: str) -> InputError:
+    return InputError(
+        f"cannot tell whether {what}",
+        where=names[0],
+        found=f"{len(names)} such: " + ", ".join(names[:4]),
+        allowed=", ".join(ROLES),
+        hint=f'say it: roles={{"pattern": {say}, "hidden" for the others',
+    )

@@ -28,7 +28,7 @@ MultiplierPlace = Literal["output", "input", ""]
 
 @dataclass(frozen=True, slots=True)
 class TiedUse:
-    """A further name of a shared tensor and the multiplier that acts where it is used under that name."""
+    """One name of a tensor and the multiplier that acts where it is used under that name."""
 
     name: str
     role: Role
@@ -70,6 +70,13 @@ class TensorScale:
     out_dims: tuple[int, ...] = (0,)
     """Dimensions that count outputs."""
     tied: tuple[TiedUse, ...] = ()
+    """Its uses under further names, where it is shared."""
+
+    @property
+    def uses(self) -> tuple[TiedUse, ...]:
+        """Under its own name, then under further ones."""
+        own = TiedUse(self.name, self.role, self.multiplier, self.multiplier_at, self.multiplier_buffer)
+        return (own, *self.tied)
 
 
 def scale_table(target: Target) -> tuple[TensorScale, ...]:

@@ -24,6 +24,7 @@ from hptransfer.common.files import digest_of, whole_file
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel, processor
 from hptransfer.sparsity.linear import values_of
+from hptransfer.sparsity.masks import make_mask
 from hptransfer.sparsity.products import sparse_linear
 from hptransfer.study.pieces import Precision
 
@@ -89,13 +90,8 @@ def choose_products(
     if products == "sparse":
         return frozenset(layers)
     folder = Path(cache_dir) if cache_dir is not None else users_cache()
-    return frozenset(name for name, shape in layers.items() if _wins(shape, device, folder))
-
-
-def _wins(shape: LayerShape, device: torch.device, folder: Path) -> bool:
-    if shape.density > MOST_DENSITY:
-        return False
-    return _timing(shape, device, folder, torch.get_num_threads()).wins
+    threads, able = torch.get_num_threads(), {name: s for name, s in layers.items() if s.density <= MOST_DENSITY}
+    return frozenset(name for name, shape in able.items() if _timing(shape, device, folder, threads).wins)
 
 
 @cache
@@ -136,17 +132,17 @@ def measure_layer(shape: LayerShape, device: torch.device) -> Timing:
     by a part of it: both ways take time in proportion.
     """
     shape = _shortened(shape)
-    dense_run, sparse_run = _runs(shape, device)
-    took: dict[str, list[float]] = {"dense": [], "sparse": []}
-    dense_run()  # the first round warms up: buffers, threads, the kernel's own build
-    sparse_run()
+    dense, sparse = runs = _runs(shape, device)
+    took: dict[Callable[[], object], list[float]] = {dense: [], sparse: []}
+    for run in runs:
+        run()  # the first round warms up: buffers, threads, the kernel's own build
     start = time.perf_counter()
     for i in range(_ROUNDS[1]):
-        for name, run in (("dense", dense_run), ("sparse", sparse_run)):
-            took[name].append(_seconds(run, device))
+        for run in runs:
+            took[run].append(_seconds(run, device))
         if i + 1 >= _ROUNDS[0] and time.perf_counter() - start > _SECONDS:
             break
-    return Timing(min(took["dense"]), min(took["sparse"]))
+    return Timing(min(took[dense]), min(took[sparse]))
 
 
 def _shortened(shape: LayerShape) -> LayerShape:
@@ -163,9 +159,7 @@ def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object]
     dtype = torch.bfloat16 if shape.precision == "bf16" else torch.float32
     draw = torch.Generator().manual_seed(0)
     size = (shape.out_features, shape.in_features)
-    mask = torch.zeros(size[0] * size[1], dtype=torch.bool)
-    mask[torch.randperm(mask.numel(), generator=draw)[: shape.nonzeros]] = True
-    mask = mask.view(size).to(device)
+    mask = make_mask(size, shape.nonzeros, seed=0, name="timing").to(device)
     weight = torch.randn(size, generator=draw).to(device) * mask
     indices = prepare_indices(mask)
     x = torch.randn(shape.tokens, size[1], generator=draw).to(device, dtype)

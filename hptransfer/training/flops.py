@@ -78,8 +78,7 @@ def cost_of(trial: Trial) -> TrialCost:
 
 def _matrix_uses(row: TensorScale) -> int:
     """How often the tensor is a factor of a product: a tied embedding once, as readout."""
-    roles = (row.role, *(use.role for use in row.tied))
-    return sum(role in ("hidden", "residual", "readout") for role in roles)
+    return sum(use.role in ("hidden", "residual", "readout") for use in row.uses)
 
 
 @functools.lru_cache(maxsize=256)

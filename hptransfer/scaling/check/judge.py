@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -19,6 +19,9 @@ from hptransfer.study.axes import FEW_NONZEROS
 __all__ = ["Axis", "CheckVerdict", "judge_check"]
 
 Axis = Literal["width", "density"]
+GRADIENT, UPDATE = 0.1, 0.5
+"""|slope| that is allowed of a gradient and of an update."""
+
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -53,39 +56,33 @@ def judge_check(
     axis: Axis = "density",
     first_tolerance: float = 0.05,
     last_tolerance: float = 0.35,
-    gradient_tolerance: float = 0.1,
-    update_tolerance: float = 0.5,
     min_nonzeros: float = FEW_NONZEROS,
-    rules: Sequence[str] | None = None,
 ) -> CheckVerdict:
     """Fit log size against log `axis` for each kind of module, and judge.
 
     Judged, by |slope| and its interval: activations at the first step (`first_tolerance`) and at the last
-    (`last_tolerance`), gradients and updates at the first. The last two are products of more random
-    numbers, so they reach their limit later in width and are judged less strictly; a rule that is wrong is off by
-    0.5 at least.
+    (`last_tolerance`), gradients (`GRADIENT`) and updates (`UPDATE`) at the first. The last two are products of more
+    random numbers, so they reach their limit later in width and are judged less strictly; a rule that is wrong is off
+    by 0.5 at least.
 
     Known exception: what comes out of the readout may shrink with width at the start. Gradients are compared as sums
     over features along the width. Where a size is not finite the rule fails there. Points with fewer than
     `min_nonzeros` weights per neuron (width × density) are left out, where the theory, which needs many, says nothing;
     the two best points stay in any case.
     """
-    tolerances = _Tolerances(first_tolerance, last_tolerance, gradient_tolerance, update_tolerance)
     if axis not in get_args(Axis):
         raise InputError("no such axis", where="axis", found=axis, allowed=", ".join(get_args(Axis)))
-    other = "density" if axis == "width" else "width"
-    chosen = frame if rules is None else frame[frame["rule"].isin(list(rules))]
-    if chosen.empty or chosen[axis].nunique() < 2:
+    if frame[axis].nunique() < 2:
         raise InputError(
-            "a slope needs two points at least", where=axis, found=sorted(chosen[axis].unique()), allowed="two or more"
+            "a slope needs two points at least", where=axis, found=sorted(frame[axis].unique()), allowed="two or more"
         )
-    chosen, left_out = _with_enough_weights(chosen, axis, min_nonzeros)
+    chosen, left_out = _with_enough_weights(frame, axis, min_nonzeros)
     steps = (int(chosen["step"].min()), int(chosen["step"].max()))
-    rows = [
-        _judged(key, group, axis, steps, tolerances)
-        for key, group in _points(chosen, axis, other).groupby(["rule", "module", "kind", "step"], sort=False)
-    ]
-    slopes = pd.DataFrame(rows)
+    allowed = _allowed(steps, first_tolerance, last_tolerance)
+    slopes = pd.DataFrame(
+        _judged(key, group, axis, steps[0], allowed.get((key[3], key[2]), math.nan))
+        for key, group in _points(chosen, axis).groupby(["rule", "module", "kind", "step"], sort=False)
+    )
     by_rule = {str(rule): bool(part["passed"].all()) for rule, part in slopes.groupby("rule", sort=False)}
     sentence = _sentence(slopes, by_rule, axis)
     if left_out:
@@ -110,19 +107,10 @@ def _within(slope: float, low: float, high: float, tolerance: float) -> tuple[bo
     return False, "beyond tolerance"
 
 
-@dataclass(frozen=True, slots=True)
-class _Tolerances:
-    first: float
-    last: float
-    gradient: float
-    update: float
-
-    def of(self, kind: str, step: int, steps: tuple[int, int]) -> float:
-        """What is allowed of this row; NaN: it is not judged."""
-        if step == steps[0]:
-            table = {"activation": self.first, "gradient": self.gradient, "input_gradient": self.gradient}
-            return {**table, "update": self.update}.get(kind, math.nan)
-        return self.last if step == steps[1] and kind == "activation" else math.nan
+def _allowed(steps: tuple[int, int], first: float, last: float) -> dict[Any, float]:
+    """What is allowed of each (step, kind) that is judged, of the first and the last step."""
+    at_first = {"activation": first, "gradient": GRADIENT, "input_gradient": GRADIENT, "update": UPDATE}
+    return {(steps[1], "activation"): last} | {(steps[0], kind): most for kind, most in at_first.items()}
 
 
 def _with_enough_weights(frame: pd.DataFrame, axis: Axis, least: float) -> tuple[pd.DataFrame, list[float]]:
@@ -134,31 +122,31 @@ def _with_enough_weights(frame: pd.DataFrame, axis: Axis, least: float) -> tuple
     return frame[enough], left_out
 
 
-def _points(frame: pd.DataFrame, axis: Axis, other: str) -> pd.DataFrame:
+def _other(axis: Axis) -> Axis:
+    return "density" if axis == "width" else "width"
+
+
+def _points(frame: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """One size for each kind of module, seed and place on the axes: the mean over the modules of that kind."""
     values = frame.assign(module=frame["module"].map(module_kind))
     gradient = values["kind"].isin(["gradient", "input_gradient"])
     if axis == "width":  # behind a 1/m readout the gradient of one unit is ∝ 1/m, the sum over units is Θ(1)
         values.loc[gradient, "value"] *= values.loc[gradient, "features"]
-    keys = ["rule", "module", "kind", "step", axis, other, "seed"]
+    keys = ["rule", "module", "kind", "step", axis, _other(axis), "seed"]
     return values.groupby(keys, sort=False).agg(value=("value", "mean"), role=("role", "first")).reset_index()
 
 
 def _judged(
-    key: tuple[Any, ...],
-    group: pd.DataFrame,
-    axis: Axis,
-    steps: tuple[int, int],
-    tolerances: _Tolerances,
+    key: tuple[Any, ...], group: pd.DataFrame, axis: Axis, first_step: int, tolerance: float
 ) -> dict[str, object]:
+    """A row of the slopes; not judged where the tolerance is NaN."""
     rule, module, kind, step = key
-    slope, low, high = _slope(group[axis].to_numpy(float), group["value"].to_numpy(float), group.iloc[:, 5])
-    tolerance = tolerances.of(kind, step, steps)
+    slope, low, high = _slope(group[axis].to_numpy(float), group["value"].to_numpy(float), group[_other(axis)])
     is_output = module == MODEL or (group["role"] == "readout").any()
     passed, why = True, "not judged"
     if not math.isnan(tolerance):
         passed, why = _within(slope, low, high, tolerance)
-        if not passed and is_output and axis == "width" and kind == "activation" and step == steps[0] and slope < 0:
+        if not passed and is_output and axis == "width" and kind == "activation" and step == first_step and slope < 0:
             passed, why = True, "known exception: the output shrinks with width at the start"
     return {
         "rule": rule,

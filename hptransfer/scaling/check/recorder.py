@@ -38,10 +38,10 @@ class Recorder:
         self._roles: dict[str, str] = {}
         self._matrices: dict[str, TensorScale] = {}
         for scale in table:
-            for name, role in ((scale.name, scale.role), *((use.name, use.role) for use in scale.tied)):
-                if role != "vector":
-                    self._roles[_owner(model, name)] = role
-                    self._matrices[_owner(model, name)] = scale
+            for use in scale.uses:
+                if use.role != "vector":
+                    self._roles[_owner(model, use.name)] = use.role
+                    self._matrices[_owner(model, use.name)] = scale
         self._modules = {name or MODEL: module for name, module in model.named_modules()}
         self._on = False
         self._inputs: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
