@@ -15,12 +15,7 @@ __all__ = ["FeatureDims", "InitKind", "feature_dims", "initial_kind", "is_depthw
 
 InitKind = Literal["normal", "zeros", "ones", "built"]
 
-_NORMS = (
-    nn.LayerNorm,
-    nn.RMSNorm,
-    nn.GroupNorm,
-    nn.modules.batchnorm._NormBase,
-)
+_NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 _OUT_IN = (nn.Linear, nn.MultiheadAttention, nn.RNNBase)
 _CONV = nn.modules.conv._ConvNd
 _CONV_TRANSPOSED = nn.modules.conv._ConvTransposeNd

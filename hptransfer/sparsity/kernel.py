@@ -26,14 +26,7 @@ from hptransfer.common.cache import cache_dir
 from hptransfer.common.files import digest_of, whole_file
 from hptransfer.sparsity.indices import SparseIndices
 
-__all__ = [
-    "Kernel",
-    "build_kernel",
-    "find_compiler",
-    "load_kernel",
-    "open_kernel",
-    "processor",
-]
+__all__ = ["Kernel", "build_kernel", "find_compiler", "load_kernel", "open_kernel", "processor"]
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
@@ -144,12 +137,12 @@ def load_kernel() -> Kernel | None:
 def open_kernel(path: Path) -> Kernel:
     """Load a built library and declare its functions."""
     library = ctypes.CDLL(str(path))
-    forward: dict[torch.dtype, Callable[..., int]] = {}
-    backward: dict[torch.dtype, Callable[..., int]] = {}
-    for dtype, name in _NAMES.items():
-        for table, kind, pointers in ((forward, "forward", 5), (backward, "backward", 10)):
-            function = getattr(library, f"{kind}_{name}")
+
+    def declared(kind: str, pointers: int) -> dict[torch.dtype, Callable[..., int]]:
+        functions = {dtype: getattr(library, f"{kind}_{name}") for dtype, name in _NAMES.items()}
+        for function in functions.values():
             function.argtypes = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * 4 + [ctypes.c_int]
             function.restype = ctypes.c_int
-            table[dtype] = function
-    return Kernel(path, forward, backward)
+        return functions
+
+    return Kernel(path, declared("forward", 5), declared("backward", 10))

@@ -52,6 +52,8 @@ class PackRun:
     ) -> None:
         self.trials, self.program, self.settings, self.prune = list(trials), program, settings, prune
         self.note = "; ".join(n for n in (note, program.note) if n)
+        self.slots = self.trials + self.trials[-1:] * (program.stack - len(trials))
+        """Those beyond the trials are dead copies of the last."""
         self.training = trials[0].training
         self.task = TASKS.get(trials[0].task)
         self.data = data_of(trials[0])
@@ -71,18 +73,17 @@ class PackRun:
         self._resume()
         self._train()
         losses = self.losses.cpu()
-        final = self._final()
+        final = self._held_out()
         seconds = (time.perf_counter() - start) / len(self.trials)
         for slot, trial in enumerate(self.trials):
             self.checkpoints.remove(trial.id)
             yield self._outcome(slot, trial, losses[:, slot].double(), final[slot], seconds)
 
     def _fill(self) -> None:
-        """Load every slot; slots beyond the trials are dead copies of the last."""
+        """Load every slot."""
         torch.manual_seed(self.trials[0].seed)  # for a model with dropout, whose trials are never stacked
-        for slot in range(self.program.stack):
+        for slot, trial in enumerate(self.slots):
             if slot < len(self.trials):
-                trial = self.trials[slot]
                 tensors = initial_state(trial, self.program.layout)
             self.program.load(slot, tensors)
         self.program.alive[len(self.trials) :] = False
@@ -104,7 +105,7 @@ class PackRun:
             if self.step in rungs:
                 self._ask_pruner()
             if on_cpu or self.step % SYNC_EVERY == 0:
-                if not self.program.alive.any():
+                if not self._living():
                     return
                 if time.monotonic() - saved >= self.settings.checkpoint_every_s:
                     self._save()
@@ -116,28 +117,23 @@ class PackRun:
             t: torch.tensor([list(step_numbers(t, i).values()) for i in range(t.steps)])
             for t in {x.training for x in self.trials}
         }
-        columns = [tables[trial.training] for trial in self.trials]
-        columns += columns[:1] * (self.program.stack - len(columns))
-        return torch.stack(columns, 1).to(self.program.device)
+        return torch.stack([tables[trial.training] for trial in self.slots], 1).to(self.program.device)
 
     def _batch(self, step: int) -> Batch:
         """The trials' batches side by side, (K, B, …); trials with one data seed share theirs."""
-        drawn: dict[int, Batch] = {}
-        for trial in self.trials:
-            if trial.data_seed not in drawn:
-                drawn[trial.data_seed] = self.task.batch(self.data, trial.data_seed, step, self.training)
-        rows = [drawn[trial.data_seed] for trial in self.trials]
-        if self.program.stack == 1:
-            return pytree.tree_map(lambda x: x[None], rows[0])
-        rows += rows[:1] * (self.program.stack - len(rows))
-        return pytree.tree_map(lambda *parts: torch.stack(parts), *rows)
+        seeds = {trial.data_seed for trial in self.trials}
+        drawn = {seed: self.task.batch(self.data, seed, step, self.training) for seed in seeds}
+        return pytree.tree_map(lambda *parts: torch.stack(parts), *(drawn[trial.data_seed] for trial in self.slots))
 
     def _move_masks(self, batch: Batch) -> None:
+        for slot, trial in self._living():
+            own = pytree.tree_map(lambda x, slot=slot: x[slot], batch)
+            move_masks(self.program, slot, trial, self.step, own)
+
+    def _living(self) -> list[tuple[int, Trial]]:
+        """The trials that still train, by slot."""
         alive = self.program.alive.tolist()
-        for slot, trial in enumerate(self.trials):
-            if alive[slot]:
-                own = pytree.tree_map(lambda x, slot=slot: x[slot], batch)
-                move_masks(self.program, slot, trial, self.step, own)
+        return [(slot, trial) for slot, trial in enumerate(self.trials) if alive[slot]]
 
     def _set_ceilings(self) -> None:
         first = self.losses[0].tolist()
@@ -165,20 +161,19 @@ class PackRun:
 
     def _ask_pruner(self) -> None:
         assert self.prune is not None
-        alive = self.program.alive.tolist()
-        losses = self.program.evaluate(self.task.held_out(self.data, self.training)).tolist()
-        for slot, trial in enumerate(self.trials):
-            if alive[slot]:
-                self.validation[slot][self.step] = losses[slot]
-                if self.prune(trial, self.step, losses[slot]):
-                    self.pruned[slot] = self.step
-                    self.program.alive[slot] = False
+        losses = self._held_out()
+        for slot, trial in self._living():
+            self.validation[slot][self.step] = losses[slot]
+            if self.prune(trial, self.step, losses[slot]):
+                self.pruned[slot] = self.step
+                self.program.alive[slot] = False
 
-    def _final(self) -> list[float]:
-        """Held-out loss of every slot; not computed where no trial has come to its end."""
-        if not bool(self.program.alive[: len(self.trials)].any()):
-            return [math.nan] * len(self.trials)
-        return [float(x) for x in self.program.evaluate(self.task.held_out(self.data, self.training))]
+    def _held_out(self) -> list[float]:
+        """Held-out loss of every slot as it stands; not computed where no trial is left."""
+        if not self._living():
+            return [math.nan] * len(self.slots)
+        losses: list[float] = self.program.evaluate(self.task.held_out(self.data, self.training)).tolist()
+        return losses
 
     # --- checkpoints
 

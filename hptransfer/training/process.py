@@ -15,15 +15,7 @@ import torch
 from hptransfer.common.errors import InputError
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = [
-    "device_name",
-    "device_of",
-    "fast_matmul",
-    "hand_back_memory",
-    "peak_memory",
-    "prepare_process",
-    "workers_here",
-]
+__all__ = ["device_name", "device_of", "hand_back_memory", "peak_memory", "prepare_process", "workers_here"]
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 

@@ -86,7 +86,7 @@ def test_a_function_that_breaks_its_contract_is_named_with_its_file(name: str, f
 
 
 def test_what_is_no_function_is_refused() -> None:
-    with pytest.raises(InputError, match=r"trainer is a function or has `train`; this is int.*users_trainers:number"):
+    with pytest.raises(InputError, match=r"users_trainers:number.*trainer is a function or has `train`; this is int"):
         TRAINERS.get("users_trainers:number")
 
 
