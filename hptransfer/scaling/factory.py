@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from hptransfer.common.errors import InputError
+from hptransfer.tasks.models.factory import parameters_of
 
 __all__ = ["MARK", "Build", "build_model", "build_wider", "shapes_only"]
 
@@ -44,13 +44,8 @@ def build_model(build: Build, width: int, depth: int | None, *, device: str = "c
 
     A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
     """
-    arguments: dict[str, Any] = {"width": width}
-    taken = inspect.signature(build).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
-    if "width" not in taken and not takes_any:
-        raise InputError(
-            "the factory must take the keyword 'width'", where="build", found=str(inspect.signature(build))
-        )
+    taken, takes_any = parameters_of(build, "build")
+    arguments = {"width": width}
     if depth is not None and ("depth" in taken or takes_any):
         arguments["depth"] = depth
     with torch.random.fork_rng(devices=[]):

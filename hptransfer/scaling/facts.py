@@ -9,7 +9,10 @@ from typing import Literal
 from hptransfer.scaling.dimensions import FeatureDims, InitKind
 from hptransfer.scaling.rules import Role
 
-__all__ = ["Survey", "TensorFacts", "Use"]
+__all__ = ["MultiplierPlace", "Survey", "TensorFacts", "Use"]
+
+MultiplierPlace = Literal["output", "input", ""]
+"""Which activation of a module its multiplier acts on; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Use:
     name: str
     role: Role
     module: str | None = None
-    at: Literal["output", "input", ""] = ""
+    at: MultiplierPlace = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ __all__ = ["with_queries"]
 
 def with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Module, queries: Sequence[str]) -> Survey:
     """Mark query projections whose head size differs from the base; list attention modules nobody spoke for."""
-    heads = {n: h for n, m in model.named_modules() if (h := _head_size(m)) is not None}
-    base_heads = {n: h for n, m in base.named_modules() if (h := _head_size(m)) is not None}
+    heads, base_heads = _head_sizes(model), _head_sizes(base)
     grown = {n: (h, base_heads[n]) for n, h in heads.items() if n in base_heads and h != base_heads[n]}
     modules = dict(model.named_modules())
     declared = getattr(model, "attention_queries", None)
@@ -47,9 +46,7 @@ def with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Modu
     return Survey(tuple(marked), unclaimed)
 
 
-def _head_size(module: nn.Module) -> int | None:
-    for attribute in ("head_size", "head_dim"):
-        size = getattr(module, attribute, None)
-        if isinstance(size, int) and not isinstance(size, bool):
-            return size
-    return None
+def _head_sizes(model: nn.Module) -> dict[str, int]:
+    """By the names of the modules that say it; `head_size` before `head_dim`."""
+    said = [(n, getattr(m, a, None)) for a in ("head_dim", "head_size") for n, m in model.named_modules()]
+    return {name: size for name, size in said if isinstance(size, int) and not isinstance(size, bool)}

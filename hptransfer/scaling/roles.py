@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.factory import Build, build_model, build_wider
-from hptransfer.scaling.facts import Survey, TensorFacts, Use
+from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.queries import with_queries
 from hptransfer.scaling.rules import ROLES, Role
 
@@ -248,7 +248,7 @@ class _Reader:
         role = self._tied_role(name, role)
         if role not in ("embedding", "residual", "readout"):
             return Use(name, role)
-        at: Literal["output", "input"] = "input" if role == "readout" else "output"
+        at: MultiplierPlace = "input" if role == "readout" else "output"
         module_name = name.rpartition(".")[0]
         parent = module_name.rpartition(".")[0]
         if role == "residual" and module_name and isinstance(self.modules[parent], nn.MultiheadAttention):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import METHODS
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.factory import MARK
-from hptransfer.scaling.facts import Survey, TensorFacts, Use
+from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import Exponents, Quantity, Role
 from hptransfer.scaling.target import Target
@@ -22,8 +21,6 @@ from hptransfer.sparsity.masks import layer_densities, nonzero_count
 from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["TensorScale", "TiedUse", "expected_empty_rows", "scale_table"]
-
-MultiplierPlace = Literal["output", "input", ""]
 
 
 @dataclass(frozen=True, slots=True)

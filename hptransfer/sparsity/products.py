@@ -137,10 +137,8 @@ class _SparseLinear(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        x: Tensor, values: Tensor, crow: Tensor, col: Tensor, crow_t: Tensor, row_t: Tensor, order: Tensor
-    ) -> Tensor:
-        y: Tensor = torch.ops.hptransfer.sparse_linear(x, values, crow, col, crow_t, row_t, order)
+    def forward(x: Tensor, values: Tensor, *index: Tensor) -> Tensor:
+        y: Tensor = torch.ops.hptransfer.sparse_linear(x, values, *index)
         return y
 
     @staticmethod
@@ -155,10 +153,8 @@ class _SparseLinear(torch.autograd.Function):
 
 
 @torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
-def _apply(
-    x: Tensor, values: Tensor, crow: Tensor, col: Tensor, crow_t: Tensor, row_t: Tensor, order: Tensor
-) -> Tensor:
-    y: Tensor = _SparseLinear.apply(x, values, crow, col, crow_t, row_t, order)  # type: ignore[no-untyped-call]
+def _apply(x: Tensor, values: Tensor, *index: Tensor) -> Tensor:
+    y: Tensor = _SparseLinear.apply(x, values, *index)  # type: ignore[no-untyped-call]
     return y
 
 

@@ -67,13 +67,17 @@ class Layout:
 
     def mask_views(self, masks: Sequence[Tensor]) -> dict[str, Tensor]:
         """The mask of each parameter whose sheet has one, as a view of it, in the shape the model sees."""
-        given = iter(masks)
-        of_sheet = [next(given) if has else None for has in self.masked]
+        of_sheet = self.by_sheet(masks)
         return {
             p.name: mask[p.row : p.row + p.rows].view(p.shape)
             for p in self.places
             if (mask := of_sheet[p.sheet]) is not None
         }
+
+    def by_sheet(self, masks: Sequence[Tensor]) -> list[Tensor | None]:
+        """The mask of every sheet, None for one without."""
+        given = iter(masks)
+        return [next(given) if has else None for has in self.masked]
 
     def gather(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """The inverse of `views`: the sheets made of one tensor per parameter."""

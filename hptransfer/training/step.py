@@ -57,8 +57,7 @@ def _update(layout: Layout, parts: Sequence[Part], numbers: Sequence[str]) -> Ca
     own = [[(name, name.partition(".")[2]) for name in numbers if name.startswith(f"{i}.")] for i in range(len(parts))]
 
     def update(t: Named, loss: Tensor, gradients: Sheets) -> Named:
-        given = iter(t["masks"])
-        masks = [next(given) if has else None for has in layout.masked]
+        masks = layout.by_sheet(t["masks"])
         masked = [g if mask is None else g * mask for g, mask in zip(gradients, masks, strict=True)]
         n = dict(zip(numbers, t["numbers"].unbind(), strict=True))
         norm = torch.stack([g.square().sum() for g in masked]).sum().sqrt()

@@ -22,7 +22,7 @@ def file_digest(path: str | Path) -> str:
     stat = os.stat(path)
     if stat.st_size < LARGE:
         return _read(path)
-    cache = _cache_folder() / digest_of(f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}")
+    cache = cache_dir() / "digests" / digest_of(f"{Path(path).resolve()}|{stat.st_size}|{stat.st_mtime_ns}")
     with contextlib.suppress(OSError, UnicodeDecodeError):
         kept = cache.read_text("ascii")
         if re.fullmatch(r"[0-9a-f]{64}", kept):
@@ -31,10 +31,6 @@ def file_digest(path: str | Path) -> str:
     with contextlib.suppress(OSError), whole_file(cache) as fresh:
         fresh.write_text(digest, "ascii")
     return digest
-
-
-def _cache_folder() -> Path:
-    return cache_dir() / "digests"
 
 
 def _read(path: str | Path) -> str:

@@ -16,7 +16,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.common.seams import MODELS, import_entry
 from hptransfer.study.pieces import ModelSpec
 
-__all__ = ["resolve_factory"]
+__all__ = ["parameters_of", "resolve_factory"]
 
 Factory = Callable[..., nn.Module]
 
@@ -40,7 +40,7 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
     )
     if not callable(factory):
         raise InputError("is no function", where=MODELS.where, found=spec.factory, allowed=MODELS.choices)
-    accepted, takes_any = _parameters(factory, spec.factory)
+    accepted, takes_any = parameters_of(factory, MODELS.where)
     settled = {"width", "depth", *arguments}
     offered = {**arguments, **spec.options}
     unknown = [name for name in spec.options if name in settled or (not takes_any and name not in accepted)]
@@ -63,19 +63,17 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
     def build(*, width: int, depth: int = 2) -> nn.Module:
         model = factory(width=width, **({"depth": depth} if takes_depth else {}), **fixed)
         if not isinstance(model, nn.Module):
-            raise InputError(
-                "the factory must return a torch.nn.Module",
-                where="model.factory",
-                found=type(model).__name__,
-            )
+            problem = "the factory must return a torch.nn.Module"
+            raise InputError(problem, where=MODELS.where, found=type(model).__name__)
         return model
 
     return build
 
 
-def _parameters(factory: Factory, text: str) -> tuple[Mapping[str, inspect.Parameter], bool]:
-    parameters = inspect.signature(factory).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if not takes_any and "width" not in parameters:
-        raise InputError("the factory must take the keyword 'width'", where="model.factory", found=text)
-    return parameters, takes_any
+def parameters_of(factory: Factory, where: str) -> tuple[Mapping[str, inspect.Parameter], bool]:
+    """What a factory takes, and whether it takes any keyword; one that does not take `width` is refused."""
+    signature = inspect.signature(factory)
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
+    if not takes_any and "width" not in signature.parameters:
+        raise InputError("the factory must take the keyword 'width'", where=where, found=str(signature))
+    return signature.parameters, takes_any
