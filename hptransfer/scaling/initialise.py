@@ -15,7 +15,7 @@ from hptransfer.sparsity.masks import generator
 from hptransfer.sparsity.methods.base import checked_mask
 from hptransfer.study.pieces import SparsitySpec
 
-__all__ = ["initial_tensor", "mask_of"]
+__all__ = ["initial_tensor"]
 
 
 def initial_tensor(
@@ -25,7 +25,13 @@ def initial_tensor(
 
     A tensor whose `init` is `built` keeps the factory's value, which only the model has: hand it in.
     """
-    mask = mask_of(scale, seed, sparsity)
+    mask = None
+    if scale.density < 1:
+        drawn = METHODS.get(sparsity.method).first_mask(
+            scale.shape, scale.nonzeros, sparsity=sparsity, seed=seed, name=scale.name, out_dims=scale.out_dims
+        )
+        asked = {"method": sparsity.method, "of": "first_mask", "name": scale.name}
+        mask = checked_mask(drawn, scale.shape, scale.nonzeros, **asked)
     if scale.init == "built":
         if built is None:
             raise ValueError(f"{scale.name} keeps the value the factory built; take it from the model")
@@ -35,13 +41,3 @@ def initial_tensor(
     else:
         value = torch.full(scale.shape, float(scale.init == "ones"))
     return (value if mask is None else value * mask), mask
-
-
-def mask_of(scale: TensorScale, seed: int, sparsity: SparsitySpec) -> Tensor | None:
-    """The mask that the tensor starts with, or None if it is dense."""
-    if scale.density == 1.0:
-        return None
-    mask = METHODS.get(sparsity.method).first_mask(
-        scale.shape, scale.nonzeros, sparsity=sparsity, seed=seed, name=scale.name, out_dims=scale.out_dims
-    )
-    return checked_mask(mask, scale.shape, scale.nonzeros, method=sparsity.method, of="first_mask", name=scale.name)

@@ -21,46 +21,25 @@ from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.queries import with_queries
 from hptransfer.scaling.rules import ROLES, Role
 
-__all__ = ["find_roles", "survey"]
+__all__ = ["survey"]
 
 _TRANSPOSED = "^T"
 
 
-def find_roles(
-    build: Build,
-    *,
-    width: int,
-    other_width: int | None = None,
-    depth: int | None = None,
-    overrides: Mapping[str, str] | None = None,
-) -> dict[str, Role]:
-    """Role of every parameter by name; tied tensors under their first name."""
-    found = survey(build, width=width, base_width=other_width or width, depth=depth, roles=overrides)
-    return {t.name: t.role for t in found.tensors}
-
-
+@lru_cache(maxsize=256)
 def survey(
     build: Build,
     *,
     width: int,
     base_width: int,
     depth: int | None = None,
-    roles: Mapping[str, str] | None = None,
-    queries: Sequence[str] = (),
+    roles: tuple[tuple[str, str], ...] = (),
+    queries: tuple[str, ...] = (),
 ) -> Survey:
-    """Build at both widths on the meta device and tell every parameter; cached by the factory object and the rest."""
-    return _survey(build, width, base_width, depth, tuple((roles or {}).items()), tuple(queries))
+    """Build at both widths on the meta device and tell every parameter; cached by the factory object and the rest.
 
-
-@lru_cache(maxsize=256)
-def _survey(
-    build: Build,
-    width: int,
-    base_width: int,
-    depth: int | None,
-    roles: tuple[tuple[str, str], ...],
-    queries: tuple[str, ...],
-) -> Survey:
+    `roles` are pairs of a parameter's pattern and its role, the first that matches counts.
+    """
     model = build_model(build, width, depth, device="meta")
     if width != base_width:
         base = other = build_model(build, base_width, depth, device="meta")

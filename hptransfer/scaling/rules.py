@@ -112,7 +112,7 @@ class Rule:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as plain tables: a read-only view does not pickle."""
-        return (_rebuild, (self.name, self.to_table(), self.note))
+        return (rule_from_table, (self.name, {**self.to_table(), "note": self.note}))
 
     def cell(self, optimizer: str, role: Role, quantity: Quantity) -> Exponents:
         """The exponents of one cell; zeros where the table says nothing; refuses an optimizer without a table."""
@@ -144,11 +144,6 @@ class Rule:
         for optimizer in self.tables:  # an empty role says nothing
             tree[optimizer] = {role: cells for role, cells in tree[optimizer].items() if cells}
         return digest_of(json.dumps(tree, sort_keys=True), 12)
-
-
-def _rebuild(name: str, table: Mapping[str, Any], note: str) -> Rule:
-    rule = rule_from_table(name, table)
-    return Rule(name, rule.tables, rule.attention, rule.residual_init, note)
 
 
 def _plain(cell: Exponents) -> dict[str, float]:

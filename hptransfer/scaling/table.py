@@ -86,7 +86,7 @@ def scale_table(target: Target) -> tuple[TensorScale, ...]:
         width=target.width,
         base_width=target.base_width,
         depth=target.depth,
-        roles=target.roles,
+        roles=tuple(target.roles.items()),
         queries=target.queries,
     )
     _check_heads(target, found)

@@ -20,12 +20,6 @@ class SparseLinear(nn.Module):
     number of non-zeros. Under autocast the input is cast as a dense layer's would be; the values stay as they are.
     """
 
-    crow: Tensor
-    col: Tensor
-    crow_t: Tensor
-    row_t: Tensor
-    order: Tensor
-
     def __init__(
         self,
         in_features: int,
@@ -47,7 +41,7 @@ class SparseLinear(nn.Module):
     @property
     def indices(self) -> SparseIndices:
         """Where the non-zeros lie."""
-        return SparseIndices(self.crow, self.col, self.crow_t, self.row_t, self.order)
+        return SparseIndices(*(getattr(self, name) for name in SparseIndices._fields))
 
     def forward(self, x: Tensor) -> Tensor:
         from hptransfer.sparsity.products import sparse_linear  # here, not above: it makes dynamo load

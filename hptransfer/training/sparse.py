@@ -6,7 +6,6 @@ import functools
 import logging
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hptransfer.common.seams import METHODS, TASKS
@@ -92,13 +91,9 @@ def swappable(build: Build, width: int, depth: int, names: tuple[str, ...], inpu
 def _called_layers(model: torch.nn.Module, inputs: Inputs) -> set[str]:
     """Paths of the sparse layers that a forward pass goes through."""
     called: set[str] = set()
-
-    def note(path: str, module: torch.nn.Module, args: object, output: Tensor) -> None:
-        called.add(path)
-
     for path, module in model.named_modules():
         if isinstance(module, SparseLinear):
-            module.register_forward_hook(functools.partial(note, path))
+            module.register_forward_hook(lambda *call, path=path: called.add(path))
     with torch.no_grad():
         model(*(torch.zeros(shape, dtype=dtype) for shape, dtype in inputs))
     return called

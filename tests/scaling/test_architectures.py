@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from roles_told import find_roles
 from torch import nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.mask_hooks import masked_parameters
 from hptransfer.scaling.parametrize import parametrize
-from hptransfer.scaling.roles import find_roles
 from hptransfer.study.base import BaseHPs
 from hptransfer.tasks.models.gpt import GPT
 

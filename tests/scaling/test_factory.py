@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 import torch
+from roles_told import find_roles
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.roles import find_roles
 
 LINEAR = (lambda w: nn.Linear(8, w), lambda w: nn.Linear(w, w), lambda w: nn.Linear(w, 3))
 roles_at_16 = partial(find_roles, width=16, other_width=32)

@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 import torch
+from roles_told import find_roles
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.roles import find_roles
 from hptransfer.tasks.models.gpt import GPT
 from hptransfer.tasks.models.mlp import MLP
 
