@@ -30,9 +30,6 @@ class _Armed:
         self.ready = False
         self.hooked: dict[str, nn.Parameter] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Armed:
-        return _Armed()
-
     def __reduce__(self) -> tuple[type[_Armed], tuple[()]]:
         return (_Armed, ())
 

@@ -63,8 +63,4 @@ class Task(Protocol):
 
 def loss_of(task: Task) -> Callable[[nn.Module, Batch], Tensor]:
     """The loss of a model on a batch, for a training loop of one's own."""
-
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        return task.loss(model(*task.inputs(batch)), batch)
-
-    return loss
+    return lambda model, batch: task.loss(model(*task.inputs(batch)), batch)

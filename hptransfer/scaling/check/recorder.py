@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,15 +16,6 @@ __all__ = ["MODEL", "Recorder"]
 
 MODEL = "(model)"
 """Name under which the model's own output is recorded."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What one module was given and gave, to be repeated with the updated weights."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Tensor
 
 
 class Recorder:
@@ -44,8 +35,9 @@ class Recorder:
                     self._matrices[_owner(model, use.name)] = scale
         self._modules = {name or MODEL: module for name, module in model.named_modules()}
         self._on = False
+        # What each module was given and gave, to be repeated with the updated weights.
         self._inputs: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-        self._calls: dict[str, _Call] = {}
+        self._outputs: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
         self._sizes: dict[tuple[str, str], tuple[float, int]] = {}
 
@@ -54,8 +46,9 @@ class Recorder:
         """The hooks, for as long as they are needed."""
         handles = []
         for name, module in self._modules.items():
-            handles.append(module.register_forward_pre_hook(self._enter(name), with_kwargs=True, prepend=True))
-            handles.append(module.register_forward_hook(self._leave(name)))
+            enter, leave = partial(self._enter, name), partial(self._leave, name)
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
+            handles.append(module.register_forward_hook(leave))
         try:
             yield
         finally:
@@ -66,7 +59,7 @@ class Recorder:
         """Forget the last step and listen."""
         self._on = True
         self._inputs.clear()
-        self._calls.clear()
+        self._outputs.clear()
         self._sizes.clear()
 
     def end(self) -> None:
@@ -83,11 +76,11 @@ class Recorder:
         for name, before in self._before.items():
             change = (self._weight(name) - before).abs().sum() / self._matrices[name].nonzeros
             self._sizes[name, "weight_update"] = (float(change), before.numel())
-            call = self._calls.get(name)
-            if call is not None:
-                again = _tensor(self._modules[name](*call.args, **call.kwargs))
+            if name in self._outputs:
+                args, kwargs = self._inputs[name]
+                again = _tensor(self._modules[name](*args, **kwargs))
                 if again is not None:
-                    self._note(name, "update", again - call.output)
+                    self._note(name, "update", again - self._outputs[name])
 
     def rows(self) -> list[Mapping[str, Any]]:
         """One row a module and kind."""
@@ -103,29 +96,23 @@ class Recorder:
         per_sequence = tensor.numel() // tensor.shape[0] if tensor.dim() else 1
         self._sizes[name, kind] = (float(tensor.detach().abs().float().mean()), per_sequence)
 
-    def _enter(self, name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if not self._on or name not in self._roles:
-                return
-            self._inputs[name] = _detached(args, kwargs)  # the graph's hooks know the recorder: it must not know them
-            given = _tensor(args or tuple(kwargs.values()))
-            if given is not None and given.requires_grad:
-                given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
+    def _enter(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self._on or name not in self._roles:
+            return
+        self._inputs[name] = _detached(args, kwargs)  # the graph's hooks know the recorder: it must not know them
+        given = _tensor(args or tuple(kwargs.values()))
+        if given is not None and given.requires_grad:
+            given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
 
-        return hook
-
-    def _leave(self, name: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            tensor = _tensor(output)
-            if not self._on or tensor is None:
-                return
-            self._note(name, "activation", tensor)
-            if tensor.requires_grad:
-                tensor.register_hook(lambda g: self._note(name, "gradient", g))  # type: ignore[no-untyped-call]
-            if name in self._roles:
-                self._calls[name] = _Call(*self._inputs[name], tensor.detach())
-
-        return hook
+    def _leave(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        tensor = _tensor(output)
+        if not self._on or tensor is None:
+            return
+        self._note(name, "activation", tensor)
+        if tensor.requires_grad:
+            tensor.register_hook(lambda g: self._note(name, "gradient", g))  # type: ignore[no-untyped-call]
+        if name in self._roles:
+            self._outputs[name] = tensor.detach()
 
 
 def _owner(model: nn.Module, parameter: str) -> str:

@@ -68,19 +68,12 @@ class GPT(nn.Module):
         _one_of("positions", positions, Positions)
         if base_head_size is not None:
             self.attention_queries = ()  # this model scales its attention itself: no rule may do it again
+        heads = heads or _heads(width, head_size)
         self.embed = nn.Embedding(vocab_size, width)
         self.position = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList(
             Block(
-                Attention(
-                    width,
-                    heads or _heads(width, head_size),
-                    kv_heads,
-                    base_head_size,
-                    positions,
-                    bias,
-                    fused=self.attention_fused,
-                ),
+                Attention(width, heads, kv_heads, base_head_size, positions, bias, fused=self.attention_fused),
                 FeedForward(width, activation, bias),
                 make_norm(norm, width, bias),
                 make_norm(norm, width, bias),
