@@ -210,11 +210,8 @@ def _tied(target: Target, fact: TensorFacts, use: Use) -> TiedUse:
         multiplier *= cell.factor(width=width, depth=target.depth_ratio)
         if fact.head_ratio is not None:
             multiplier *= target.rule.attention.factor(width=fact.head_ratio)
-    return TiedUse(use.name, use.role, multiplier, use.at, _buffer(use))
-
-
-def _buffer(use: Use) -> str:
-    return f"{use.module}.{MARK}multiplier_{use.at}" if use.module is not None and use.at else ""
+    buffer = f"{use.module}.{MARK}multiplier_{use.at}" if use.module is not None and use.at else ""
+    return TiedUse(use.name, use.role, multiplier, use.at, buffer)
 
 
 def _source(target: Target, fact: TensorFacts) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torch.func import vmap
 
 from hptransfer.common.cache import cache_dir as users_cache
@@ -75,10 +74,7 @@ class Timing:
 
 
 def choose_products(
-    layers: Mapping[str, LayerShape],
-    products: Products,
-    device: torch.device,
-    cache_dir: str | None = None,
+    layers: Mapping[str, LayerShape], products: Products, device: torch.device, cache_dir: str | None = None
 ) -> frozenset[str]:
     """Names of the layers to hold and compute as non-zeros.
 
@@ -169,7 +165,7 @@ def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object]
         weight, x, grad, values = (t.expand(shape.stack, *t.shape).clone() for t in (weight, x, grad, values))
     for leaf in (weight, x, values):
         leaf.requires_grad_()
-    multiply = F.linear if shape.stack == 1 else _batched_linear
+    multiply = F.linear if shape.stack == 1 else lambda x, weight: torch.bmm(x, weight.transpose(1, 2))
     sparse_multiply = sparse_linear if shape.stack == 1 else vmap(sparse_linear, in_dims=(0, 0, None))
 
     def dense() -> object:
@@ -180,10 +176,6 @@ def _runs(shape: LayerShape, device: torch.device) -> tuple[Callable[[], object]
         return torch.autograd.grad(sparse_multiply(x, values, indices), (x, values), grad)
 
     return dense, sparse
-
-
-def _batched_linear(x: Tensor, weight: Tensor) -> Tensor:
-    return torch.bmm(x, weight.transpose(1, 2))
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

@@ -46,13 +46,7 @@ def nonzero_count(
 
 
 def make_mask(
-    shape: Sequence[int],
-    count: int,
-    *,
-    kind: str = "random",
-    seed: int,
-    name: str,
-    out_dims: Sequence[int] = (0,),
+    shape: Sequence[int], count: int, *, kind: str = "random", seed: int, name: str, out_dims: Sequence[int] = (0,)
 ) -> Tensor:
     """A boolean mask with exactly `count` weights kept, True where one is.
 
