@@ -245,8 +245,6 @@ def _mapping(value: object, where: str, allowed: tuple[str, ...]) -> Mapping[str
 
 # --- the rules that ship ---------------------------------------------------------------------------------------------
 
-_SP: dict[str, Any] = {"adamw": {}, "sgd": {}, "note": "standard parametrization: one LR and one init for all"}
-
 
 def _mup_adam(init: float = 0.0, lr: float = 0.0) -> dict[str, Any]:
     """μP's Adam table; `init` and `lr` are the density exponents of the hidden matrices."""
@@ -285,25 +283,17 @@ def _mup_like(note: str, init: float = 0.0, lr: float = 0.0) -> dict[str, Any]:
     }
 
 
-_COMPLETEP_ADAM = {
-    **_mup_adam(),
-    "hidden": {"init_std": {"width": -0.5}, "lr": {"width": -1}, "eps": {"width": -1, "depth": -1}},
-    "residual": {
-        "init_std": {"width": -0.5},
-        "lr": {"width": -1},
-        "eps": {"width": -1, "depth": -1},
-        "multiplier": {"depth": -1},
-    },
-}
+_COMPLETEP_HIDDEN = {"init_std": {"width": -0.5}, "lr": {"width": -1}, "eps": {"width": -1, "depth": -1}}
+_COMPLETEP_RESIDUAL = {**_COMPLETEP_HIDDEN, "multiplier": {"depth": -1}}
 
 _SHIPPED: dict[str, dict[str, Any]] = {
-    "sp": _SP,
+    "sp": {"adamw": {}, "sgd": {}, "note": "standard parametrization: one LR and one init for all"},
     "mup": _mup_like("μP: width"),
     "supar": _mup_like("SμPar: μP with the effective width m·ρ on sparse layers", init=-0.5, lr=-1),
     "supar_init_only": _mup_like("half of SμPar: density corrects the init, not the LR", init=-0.5),
     "supar_lr_only": _mup_like("half of SμPar: density corrects the LR, not the init", lr=-1),
     "completep": {
-        "adamw": _COMPLETEP_ADAM,
+        "adamw": {**_mup_adam(), "hidden": _COMPLETEP_HIDDEN, "residual": _COMPLETEP_RESIDUAL},
         "attention": {"width": -0.5},
         "residual_init": "none",
         "note": "CompleteP (α = 1): μP with a depth column",

@@ -15,7 +15,7 @@ from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.roles import survey
-from hptransfer.scaling.rules import Exponents, Quantity, Role
+from hptransfer.scaling.rules import NO_CHANGE, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count
 from hptransfer.study.pieces import SparsitySpec
@@ -103,7 +103,7 @@ def expected_empty_rows(scale: TensorScale, kind: str) -> float:
 
 
 def _check_heads(target: Target, found: Survey) -> None:
-    if target.rule.attention == Exponents() or not found.unclaimed_heads:
+    if target.rule.attention == NO_CHANGE or not found.unclaimed_heads:
         return
     module, size, base_size = found.unclaimed_heads[0]
     raise InputError(
@@ -217,12 +217,9 @@ def _tied(target: Target, fact: TensorFacts, use: Use) -> TiedUse:
 def _source(target: Target, fact: TensorFacts) -> str:
     """The cells that spoke, as `supar/adamw hidden init_std: width^-1/2 density^-1/2; lr: width^-1 density^-1`."""
     rule = target.rule
-    said: dict[str, str] = {}
     quantities: tuple[Quantity, ...] = ("init_std", "lr", "eps", "multiplier")
-    for quantity in quantities:
-        cell = rule.cell(target.optimizer, fact.role, quantity)
-        if cell != Exponents():
-            said[quantity] = str(cell)
+    cells = {quantity: rule.cell(target.optimizer, fact.role, quantity) for quantity in quantities}
+    said: dict[str, str] = {quantity: str(cell) for quantity, cell in cells.items() if cell != NO_CHANGE}
     if fact.role == "residual" and rule.residual_init == "gpt2":
         said["init_std"] = f"{said.get('init_std', '1')} / sqrt(2 depth)"
     if fact.init != "normal":
@@ -235,11 +232,11 @@ def _source(target: Target, fact: TensorFacts) -> str:
     for use in fact.uses[1:]:
         said[f"tied as {use.role}"] = str(rule.cell(target.optimizer, use.role, "multiplier"))
     said["weight_decay"] = "none on vectors" if fact.role == "vector" else _decay_words(target, fact.role)
-    cells = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
-    return f"{rule.name}/{target.optimizer} {fact.role} {cells}"
+    words = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
+    return f"{rule.name}/{target.optimizer} {fact.role} {words}"
 
 
 def _decay_words(target: Target, role: Role) -> str:
     cell = target.rule.cell(target.optimizer, role, "weight_decay")
     words = "independent (lr x decay as at the base)" if target.decay == "independent" else "coupled (as given)"
-    return words if cell == Exponents() else f"{words}, {cell}"
+    return words if cell == NO_CHANGE else f"{words}, {cell}"

@@ -191,5 +191,4 @@ def _built_values(trial: Trial, names: Collection[str]) -> dict[str, Tensor]:
     if not names:
         return {}
     model = build_model(factory_of(trial), trial.width, trial.depth, seed=trial.seed)
-    parameters = dict(model.named_parameters())
-    return {name: parameters[name].detach().float().clone() for name in names}
+    return {name: model.get_parameter(name).detach().float() for name in names}
