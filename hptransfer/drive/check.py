@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import click
 import pandas as pd
@@ -22,7 +22,8 @@ from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
-from hptransfer.scaling.check.measure import CheckSettings, coordinate_check, judge_check
+from hptransfer.scaling.check.judge import Axis, judge_check
+from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
@@ -40,8 +41,6 @@ WIDEST = 1024
 
 BATCH, LENGTH = 4, 64
 """The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
-
-Axis = Literal["width", "density"]
 
 
 @dataclass(frozen=True)

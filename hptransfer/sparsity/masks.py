@@ -11,11 +11,13 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hptransfer.common.errors import InputError
+from hptransfer.study.pieces import Distribution
 
 __all__ = ["empty_rows", "generator", "layer_densities", "make_mask", "nonzero_count"]
 
@@ -115,9 +117,8 @@ def layer_densities(shapes: Mapping[str, Sequence[int]], density: float, distrib
     if distribution == "uniform" or density == 1.0:
         return dict.fromkeys(shapes, density)
     if distribution != "erk":
-        raise InputError(
-            "unknown distribution", where="sparsity.distribution", found=distribution, allowed="uniform, erk"
-        )
+        allowed = ", ".join(get_args(Distribution))
+        raise InputError("unknown distribution", where="sparsity.distribution", found=distribution, allowed=allowed)
     size = {name: math.prod(shape) for name, shape in shapes.items()}
     raw = {name: sum(shape) / size[name] for name, shape in shapes.items()}
     full: set[str] = set()

@@ -20,6 +20,7 @@ __all__ = [
     "Axis",
     "DataSpec",
     "DecayMode",
+    "Distribution",
     "Fraction",
     "ModelSpec",
     "Number",
@@ -39,6 +40,7 @@ __all__ = [
 ScheduleName = Literal["constant", "linear", "tenth", "cosine", "wsd"]
 DecayMode = Literal["independent", "coupled"]
 Precision = Literal["fp32", "bf16"]
+Distribution = Literal["uniform", "erk"]
 
 _POWER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?)\s*$")
 _RATIO = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*$")
@@ -237,7 +239,7 @@ class TrainingSpec(Spec):
     warmup: Annotated[float, BeforeValidator(read_number)] = Field(
         default=0.1, ge=0, lt=1, description="Share of the steps spent on linear warm-up."
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", Precision] = Field(
         default="auto", description="`auto` is settled once per results folder by a short calibration."
     )
     eval_tokens: int = Field(default=16_384, ge=1, le=10**12, description="Held-out tokens scored at the end of a run.")
@@ -258,7 +260,7 @@ class SparsitySpec(Spec):
         description="`random`: exact count per tensor; `row`: the same count in every output row;"
         " `n:m`: n of every m along the input (density must be n/m or 1).",
     )
-    distribution: Literal["uniform", "erk"] = Field(
+    distribution: Distribution = Field(
         default="uniform", description="One density for all sparse layers, or Erdős–Rényi-kernel densities."
     )
     layers: Texts = Field(

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
 from hptransfer.execute.pruning import PastRun, Pruning
-from hptransfer.study.trial import Phase, Trial
+from hptransfer.study.trial import Phase, Status, Trial
 from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.proxy.space import HPs
 
@@ -37,7 +37,7 @@ class Tried:
     number: int
     hps: HPs
     trial: Trial
-    status: Literal["ok", "diverged", "pruned", "failed"]
+    status: Literal[Status, "failed"]
     loss: float
     told: float | None
     row: Mapping[str, Any]
