@@ -265,7 +265,7 @@ def tuning_cost(
         proxy if trials else math.nan,
         each,
         target,
-        1 - proxy / target if trials and target > 0 else math.nan,
+        1 - proxy / target if proxy > 0 and target > 0 else math.nan,
         float(flops[grid].sum()),
         float(flops.sum()),
         f"the same {trials} trials, each at the cost of the costliest grid trial ({column})",

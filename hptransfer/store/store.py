@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,16 +52,12 @@ class Store:
     def open(cls, uri: str, study_name: str | None = None, create: bool = True) -> Store:
         """Open the results folder at a local path or any `pyarrow.fs` URI.
 
-        Refuses a folder that holds another study's results (when `study_name` is given) and one written by a newer
-        schema. `create=False` refuses a folder that is not there.
+        Refuses a folder in which some part holds another study's results (when `study_name` is given) or was written
+        by a newer schema. `create=False` refuses a folder that is not there.
         """
         store = cls(open_folder(str(uri), create=create), study_name)
-        for name in reversed(store.folder.names("trials")):
-            try:
-                store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
-                break
-            except (parts.DamagedError, FileNotFoundError):  # the latter: its writer merged it a moment ago
-                continue
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(store._refuse, store._named("trials")))
         return store
 
     @property
@@ -186,9 +182,18 @@ class Store:
 
         self.folder.write(parts.part_name(kind, stamp, data), data, check)
 
+    def _refuse(self, name: str) -> None:
+        """Refuse a part that is no business of ours; reading will say of one that cannot be read."""
+        with suppress(parts.DamagedError, FileNotFoundError):  # the latter: its writer merged it a moment ago
+            self._refuse_other_study(parts.origin(name, self.folder.read(name), self.path_of(name)))
+
     def _load(self, name: str) -> pa.Table:
         """One part, checked and with the columns of the present schema."""
         table = parts.decode(name, self.folder.read(name), self.path_of(name))
+        self._refuse_other_study(table)
+        return table
+
+    def _refuse_other_study(self, table: pa.Table) -> None:
         study = table.column("study")[0].as_py() if "study" in table.column_names and table.num_rows else ""
         if self._study and study and study != self._study:
             raise InputError(
@@ -198,17 +203,18 @@ class Store:
                 allowed=self._study,
                 hint="choose another folder with --results",
             )
-        return table
+
+    def _named(self, kind: str) -> list[str]:
+        return [name for name in self.folder.names(kind) if name.endswith(".parquet")]
 
     def _small_parts(self, kind: str) -> list[str]:
-        return [name for name in self.folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
+        return [name for name in self._named(kind) if _MERGED not in name]
 
     def _parts(self, kind: str) -> dict[str, pa.Table]:
         """Every readable part by name, in order."""
         for _ in range(5):
-            names = [name for name in self.folder.names(kind) if name.endswith(".parquet")]
             try:
-                return self._load_all(names)
+                return self._load_all(self._named(kind))
             except FileNotFoundError:
                 continue  # the writer merged small parts between our listing and our reading; list again
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
