@@ -12,7 +12,7 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, flops_text, value_text
-from hptransfer.report.page.elements import command_block, number, table
+from hptransfer.report.page.elements import command_block, number, section, table
 from hptransfer.report.page.markup import Markup, join, power, tag
 from hptransfer.report.points import grid_rows, prepared
 from hptransfer.report.series_look import series_text
@@ -68,14 +68,8 @@ def answer_section(results: Results) -> Markup | None:
         )
         for name, words in _HPS.items()
     ]
-    return tag(
-        "section",
-        tag("h2", "Use these base hyperparameters" if tuned else "The base hyperparameters"),
-        tag("p", _lead(results, tuned), class_="lead"),
-        tag("ul", *items, class_="base"),
-        _meaning(results),
-        id="answer",
-    )
+    title = "Use these base hyperparameters" if tuned else "The base hyperparameters"
+    return section("answer", title, tag("ul", *items, class_="base"), _meaning(results), lead=_lead(results, tuned))
 
 
 def _lead(results: Results, tuned: bool) -> Markup:
