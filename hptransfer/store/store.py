@@ -76,8 +76,7 @@ class Store:
         try:
             self.folder.clean()
             for kind in parts.KEYS:
-                self._small[kind] = len(self._small_parts(kind))
-                self._merge_if_many(kind)
+                self._count_small(kind, len(self._small_parts(kind)))
             yield self
         finally:
             release, self._release = self._release, None
@@ -170,8 +169,7 @@ class Store:
     def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         self._write_part(kind, pa.Table.from_pylist(rows, schema=parts.SCHEMAS[kind]), stamp)
-        self._small[kind] += 1
-        self._merge_if_many(kind)
+        self._count_small(kind, self._small[kind] + 1)
 
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
         data = parts.encode(table)
@@ -210,29 +208,23 @@ class Store:
     def _small_parts(self, kind: str) -> list[str]:
         return [name for name in self._named(kind) if _MERGED not in name]
 
-    def _parts(self, kind: str) -> dict[str, pa.Table]:
-        """Every readable part by name, in order."""
+    def _table(self, kind: str) -> pa.Table:
+        """Every row of the readable parts, in the order of their names."""
         for _ in range(5):
             try:
-                return self._load_all(self._named(kind))
+                return parts.joined(self._load_all(self._named(kind)).values(), kind)
             except FileNotFoundError:
                 continue  # the writer merged small parts between our listing and our reading; list again
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
-        def load(name: str) -> pa.Table | parts.DamagedError:
-            try:
-                return self._load(name)
-            except parts.DamagedError as error:
-                return error
-
         tables = {}
         with ThreadPoolExecutor(4) as pool:
-            for name, found in zip(names, pool.map(load, names), strict=True):
-                if isinstance(found, parts.DamagedError):
-                    self._set_aside(name, str(found))
-                else:
-                    tables[name] = found
+            for name, loading in [(name, pool.submit(self._load, name)) for name in names]:
+                try:
+                    tables[name] = loading.result()
+                except parts.DamagedError as error:
+                    self._set_aside(name, str(error))
         return tables
 
     def _set_aside(self, name: str, why: str) -> None:
@@ -243,23 +235,22 @@ class Store:
         if self._release is not None:  # only the writer may move files
             self.folder.move(name, f"set-aside/{name.replace('/', '-')}")
 
-    def _table(self, kind: str) -> pa.Table:
-        return parts.joined(self._parts(kind).values(), kind)
-
-    def _merge_if_many(self, kind: str) -> None:
-        """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
-
-        The merged part takes the time of its oldest member, so that the order of parts stays as it was.
-        """
-        if self._small[kind] > _MOST_PARTS:
-            self._merge(kind)
-
     def merge(self) -> None:
         """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
         for kind in parts.KEYS:
             self._merge(kind)
 
+    def _count_small(self, kind: str, count: int) -> None:
+        """Keep count of small parts; once there are so many that reading slows, they become one."""
+        self._small[kind] = count
+        if count > _MOST_PARTS:
+            self._merge(kind)
+
     def _merge(self, kind: str) -> None:
+        """Small parts go only when the merged one is safe.
+
+        It takes the time of its oldest member, so that the order of parts stays as it was.
+        """
         small = self._load_all(self._small_parts(kind))
         if small:
             stamp = min(small).partition("/")[2].removesuffix(".parquet").partition("-")[0]

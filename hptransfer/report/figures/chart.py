@@ -142,10 +142,9 @@ class View:
 
     def to_json(self) -> dict[str, Any]:
         """As the page's script takes it."""
-        found: dict[str, Any] = {"name": self.name, "key": [line.key_json() for line in self.key]}
-        found |= {"direct": 1} if self.direct else {}
-        found |= {"dotted": self.dotted} if self.dotted is not None else {}
-        return found | {"panels": [panel.to_json() for panel in self.panels]}
+        told = ({"direct": 1} if self.direct else {}) | ({} if self.dotted is None else {"dotted": self.dotted})
+        key, panels = [line.key_json() for line in self.key], [panel.to_json() for panel in self.panels]
+        return {"name": self.name, "key": key, **told, "panels": panels}
 
 
 @dataclass(frozen=True, slots=True)

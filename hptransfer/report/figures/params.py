@@ -39,13 +39,10 @@ def params(results: Results) -> Chart | None:
     y = linear_axis(loss_label(results), *around([cell.regret.loss for _, cell in sized]))
     panel = Panel("loss at the transferred HPs", x, y, tuple(lines))
     law, named = any(line.bare for line in lines), tuple(line for line in lines if not line.bare)
-    return Chart(
-        "params",
-        "Loss against size",
-        "What a model reaches with the weights that are not zero, whatever its width and density.",
-        "A mark per cell." + (" Curve: the law, where the sizes determine it." if law else ""),
-        (View("", (panel,), named, "series and fitted law" if law else "series", file="params"),),
-    )
+    lead = "What a model reaches with the weights that are not zero, whatever its width and density."
+    note = "A mark per cell." + (" Curve: the law, where the sizes determine it." if law else "")
+    view = View("", (panel,), named, "series and fitted law" if law else "series", file="params")
+    return Chart("params", "Loss against size", lead, note, (view,))
 
 
 def _sized(results: Results) -> list[tuple[float, CellVerdict]]:

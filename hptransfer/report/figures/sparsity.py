@@ -36,14 +36,11 @@ def sparsity(results: Results) -> Chart | None:
         x = scaled_axis("density", sorted(densities[width]), as_sparsity=True)
         lines = [line for name in styles for line in _lines(mine, name, styles[name])]
         panels.append(Panel(f"width {width}", x, y, tuple(lines)))
+    lead = "The gap between a rule's filled and open marks is what tuning every cell anew would buy."
+    note = "Filled: at the transferred values, where they were run. Open, thin: each cell at its own best."
     crosses = " Cross: diverged." if any(cell.regret.loss == math.inf for cell in cells) else ""
-    return Chart(
-        "sparsity",
-        "Loss against sparsity",
-        "The gap between a rule's filled and open marks is what tuning every cell anew would buy.",
-        "Filled: at the transferred values, where they were run. Open, thin: each cell at its own best." + crosses,
-        (View("", tuple(panels), direct=True, file="sparsity"),),
-    )
+    view = View("", tuple(panels), direct=True, file="sparsity")
+    return Chart("sparsity", "Loss against sparsity", lead, note + crosses, (view,))
 
 
 def _lines(cells: Sequence[CellVerdict], name: str, style: LineStyle) -> tuple[Line, Line]:

@@ -29,14 +29,10 @@ def stability(results: Results) -> Chart | None:
     if not panels:
         return None
     ending = {"lr": "", "init_std": "-init"}.get(axis, f"-{file_name(axis)}")
-    return Chart(
-        "stability",
-        "Does the optimum stay put?",
-        "A level line transfers. A slope is the number of octaves the best value moves.",
-        "Bars: interval of the fitted optimum. Open: no interval.",
-        (View(base_label(axis), tuple(panels), direct=True, dotted="transferred", file=f"stability{ending}"),),
-        "Optimum of the",
-    )
+    lead = "A level line transfers. A slope is the number of octaves the best value moves."
+    note = "Bars: interval of the fitted optimum. Open: no interval."
+    view = View(base_label(axis), tuple(panels), direct=True, dotted="transferred", file=f"stability{ending}")
+    return Chart("stability", "Does the optimum stay put?", lead, note, (view,), "Optimum of the")
 
 
 def _limits(cells: Sequence[CellVerdict]) -> tuple[float, float]:
@@ -62,13 +58,10 @@ def _panel(
         marks = [_mark(cell, by, limits) for cell in cells if cell.key.series == name]
         lines.append(Line(series_text(name), styles[name], tuple(sorted(marks, key=lambda mark: mark.x))))
     carried = {cell.transferred for cell in cells if cell.transferred > 0}
-    return Panel(
-        f"against {by}" + (f", at {held}" if held else ""),
-        scaled_axis(by, [cell.key[by] for cell in cells]),
-        octave_axis(f"best {base_label(axis)}", *limits, pad=0),
-        tuple(lines),
-        at_y=(math.log2(carried.pop()),) if len(carried) == 1 else (),
-    )
+    title = f"against {by}" + (f", at {held}" if held else "")
+    x = scaled_axis(by, [cell.key[by] for cell in cells])
+    y = octave_axis(f"best {base_label(axis)}", *limits, pad=0)
+    return Panel(title, x, y, tuple(lines), at_y=(math.log2(carried.pop()),) if len(carried) == 1 else ())
 
 
 def _mark(cell: CellVerdict, by: str, limits: tuple[float, float]) -> Point:

@@ -60,14 +60,8 @@ def sweep(results: Results, axis: str) -> Chart | None:
     said += " Diamond: fitted optimum." if any(math.isfinite(optimum.log2) for optimum in optima.values()) else ""
     said += " Cross: a seed diverged." if (table["n_diverged"] > 0).any() else ""
     name = full_name(axis)
-    return Chart(
-        axis,
-        f"Loss against {name}",
-        f"Where a line's lowest point sits away from the dotted line, the transferred {name} is not the best.",
-        said,
-        tuple(views),
-        "Lines",
-    )
+    lead = f"Where a line's lowest point sits away from the dotted line, the transferred {name} is not the best."
+    return Chart(axis, f"Loss against {name}", lead, said, tuple(views), "Lines")
 
 
 def _carried(cells: Sequence[CellVerdict], series: str, fallback: float) -> float:
@@ -88,18 +82,11 @@ def _view(
         for name in values
         if name in set(mine["series"])
     )
-    by = "width · density" if way.by == "cell" else way.by
-    held = way.held_text()
-    key = [Line(label, style) for label, style in zip(way.labels, styles, strict=True)]
-    return View(
-        f"by {by}" + (f", at {held}" if held else ""),
-        panels,
-        # Listed as the lines lie: sparser is worse, wider is better.
-        tuple(key[::-1] if way.by == "density" else key) if len(key) > 1 else (),
-        by,
-        dotted=_dotted(values),
-        file=file,
-    )
+    by, held = "width · density" if way.by == "cell" else way.by, way.held_text()
+    key = [Line(label, style) for label, style in zip(way.labels, styles, strict=True)] if len(styles) > 1 else []
+    key = key[::-1] if way.by == "density" else key  # as the lines lie: sparser is worse, wider is better
+    name = f"by {by}" + (f", at {held}" if held else "")
+    return View(name, panels, tuple(key), by, dotted=_dotted(values), file=file)
 
 
 def _panel(

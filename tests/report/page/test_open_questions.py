@@ -46,7 +46,7 @@ def test_init_is_advised_in_multiples_of_the_base_not_of_what_transferred():
 
 
 def test_of_another_swept_axis_its_own_values_are_advised():
-    """At a decay of 0.1 to 1.6 the optimum lies at the lower edge."""
+    """The best of the decays 0.06 to 0.96 is the lowest, so lower ones are wanted, as values of `grid.sweep`."""
     frame = grid_frame(octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in range(5)), widths=(64,), rules=("supar",))
     frame = frame.assign(weight_decay=frame["init_std"], init_std=0.06)
     study = {
