@@ -14,7 +14,6 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, flops_text, value_text
 from hptransfer.report.page.elements import command_block, number, section, table
 from hptransfer.report.page.markup import Markup, join, power, tag
-from hptransfer.report.points import grid_rows, prepared
 from hptransfer.report.series_look import series_text
 from hptransfer.store.file_names import STUDY_FILE, TENSORS_FILE
 from hptransfer.store.folders import is_local
@@ -112,12 +111,9 @@ def _meaning(results: Results) -> Markup | None:
 
 
 def _corner(study: Study, results: Results) -> tuple[int, float]:
-    """The largest width and there the lowest density: of what ran, else of what is planned."""
-    rows = grid_rows(prepared(results.frame)) if len(results.frame) else results.frame
-    if len(rows) and (rows["width"] > 0).all():
-        cells = [(int(w), float(d)) for w, d in zip(rows["width"], rows["density"], strict=True)]
-    else:
-        cells = [(c.width, c.density) for c in study.grid.shapes(study.base.depth)]
+    """The largest width and there the lowest density: of what was judged, else of what is planned."""
+    cells = [(cell.key.width, cell.key.density) for cell in results.cells]
+    cells = cells or [(shape.width, shape.density) for shape in study.grid.shapes(study.base.depth)]
     return max(cells, key=lambda c: (c[0], -c[1]), default=(study.base.width, 1.0))
 
 
