@@ -91,18 +91,19 @@ class Line:
         """Whether it has no marks."""
         return "bare" in _FLAGS[self.drawn]
 
+    def _named(self) -> dict[str, Any]:
+        return {"name": self.name, **self.style.to_json()}
+
     def key_json(self) -> dict[str, Any]:
         """What the page's key says of it."""
-        style = self.style
-        known = {"light": style.light, "dark": style.dark, "dash": list(style.dash), "marker": style.marker}
-        return {"name": self.name, **known}
+        return self._named() | ({"dots": 1} if self.drawn == "dots" else {})
 
     def to_json(self) -> dict[str, Any]:
         """As the page's script takes it."""
         points = [point.to_json() for point in self.points]
         lost = [[_short(cross.x), cross.tip] for cross in self.lost]
         star = {"star": [_short(self.star.x), _short(self.star.y), self.star.tip]} if self.star else {}
-        return {**self.key_json(), "points": points, "lost": lost, **dict.fromkeys(_FLAGS[self.drawn], 1), **star}
+        return {**self._named(), "points": points, "lost": lost, **dict.fromkeys(_FLAGS[self.drawn], 1), **star}
 
 
 @dataclass(frozen=True, slots=True)

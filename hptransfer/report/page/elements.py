@@ -27,9 +27,7 @@ def badge(verdict: str) -> Markup:
 
 def sample(name: str, names: Sequence[str]) -> Markup:
     """A place the script fills with the line and marker of a series."""
-    style = series_styles(names)[name]
-    given = {"light": style.light, "dark": style.dark, "dash": list(style.dash), "marker": style.marker}
-    return tag("span", data_sample=json.dumps(given))
+    return tag("span", data_sample=json.dumps(series_styles(names)[name].to_json()))
 
 
 def style_of(style: LineStyle) -> str:
