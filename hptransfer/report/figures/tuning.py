@@ -61,7 +61,8 @@ def tuning_together(results: Results) -> Chart | None:
         lines.append(Line(name, style, tuple(marks), drawn="dots"))
     base = results.base
     at = ((math.log2(base.hps.lr),), (math.log2(base.hps.init_std),)) if base else ((), ())
-    panel = Panel("learning rate and init std", _octaves(rows, "lr"), _octaves(rows, "init_std"), tuple(lines), *at)
+    x, y, best_on_top = _octaves(rows, "lr"), _octaves(rows, "init_std"), tuple(lines[::-1])
+    panel = Panel("learning rate and init std", x, y, best_on_top, *at)
     lead = "Each trial where its learning rate and its init std lie; the darker, the lower its loss."
     view = View("", (panel,), tuple(lines), "loss", dotted="chosen" if base else "", file="tuning-together")
     note = "Trials that finished, by their loss."
