@@ -96,7 +96,7 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
     yield ""
     yield f"**Claim:** {claim.claim}. **Published:** {claim.published}."
     yield ""
-    if results.judgement is not None and frame["phase"].eq("grid").any() and _swept(results):
+    if results.judgement is not None and any(cell.optimum.n_points > 1 for cell in results.judgement.judged):
         yield "| series | axis | verdict | regret | drift |"
         yield "|---|---|---|---|---|"
         for verdict in results.judgement.verdicts:
@@ -116,12 +116,6 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
         f" · [plots]({claim.study}/plots)"
     )
     yield ""
-
-
-def _swept(results: Results) -> bool:
-    """Whether some hyperparameter has more than one value in the grid."""
-    grid = results.frame[results.frame["phase"] == "grid"]
-    return grid["lr"].nunique() > 1 or grid["init_std"].nunique() > 1
 
 
 def _interval(verdict: AxisVerdict, name: str, scale: float, unit: str) -> str:

@@ -231,19 +231,22 @@ def rule_gains(cells: pd.DataFrame, series: str, other: str, law: ComputeLaw = C
 
 @dataclass(frozen=True, slots=True)
 class TuningCost:
-    """FLOPs of the proxy search against the same search at the target (the costliest cell of the grid).
+    """FLOPs of the proxy search against the same trials, each at the costliest cell of the grid (`target_flops`).
 
-    `saved` is the share transfer saves, 1 − proxy/target; NaN without a search or a grid. `total` is all that ran.
+    Numbers are NaN without a search, without a grid, or where a trainer knows no cost. `total` is all that ran.
     """
 
     proxy_trials: int
     proxy_flops: float
-    target_flops_per_trial: float
     target_flops: float
-    saved: float
     grid_flops: float
     total: float
-    convention: str
+
+    @property
+    def saved(self) -> float:
+        """The share that transfer saves."""
+        known = self.proxy_flops > 0 and self.target_flops > 0
+        return 1 - self.proxy_flops / self.target_flops if known else math.nan
 
 
 def tuning_cost(
@@ -254,19 +257,9 @@ def tuning_cost(
     if missing:
         raise InputError(f"columns are missing: {', '.join(missing)}", where="results", allowed=f"phase and {column}")
     flops = frame[column].astype(float)
-    tune, grid = frame["phase"] == "tune", frame["phase"] == "grid"
-    trials, proxy = int(tune.sum()), float(flops[tune].sum())
+    tune, grid = flops[frame["phase"] == "tune"], flops[frame["phase"] == "grid"]
+    trials, proxy = len(tune), float(tune.sum())
     if not trials and base:
         trials, proxy = int(base.get("trials") or 0), float(base.get("flops") or math.nan)
-    each = float(flops[grid].max()) if grid.any() else math.nan
-    target = trials * each if trials else math.nan
-    return TuningCost(
-        trials,
-        proxy if trials else math.nan,
-        each,
-        target,
-        1 - proxy / target if trials and target > 0 else math.nan,
-        float(flops[grid].sum()),
-        float(flops.sum()),
-        f"the same {trials} trials, each at the cost of the costliest grid trial ({column})",
-    )
+    target = trials * float(grid.max()) if trials else math.nan  # of no rows the greatest is NaN
+    return TuningCost(trials, proxy if trials else math.nan, target, float(grid.sum()), float(flops.sum()))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.common.errors import InputError
 from hptransfer.store.results import StoredStudy, read_study
@@ -26,6 +27,11 @@ class Results(StoredStudy):
     judgement: Judgement | None = None
     no_judgement: str = ""
     """Why there is no judgement; empty when there is one."""
+
+    @property
+    def cells(self) -> tuple[CellVerdict, ...]:
+        """Every cell judged; none without a judgement."""
+        return self.judgement.judged if self.judgement else ()
 
     @property
     def settings(self) -> VerdictSpec:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hptransfer.common.errors import InputError
 from hptransfer.store.file_names import FAILED_FOLDER, RUNNING_FILE, STUDY_FILE
-from hptransfer.store.results import where_results_are
+from hptransfer.store.results import diverged, read_rows, where_results_are
 from hptransfer.store.store import Store
 
 __all__ = ["Status", "status_of"]
@@ -35,15 +35,15 @@ class Status:
 def status_of(uri: str) -> Status:
     """The state of the results folder at `uri`."""
     store = Store.open(uri, create=False)
-    statuses = store.table().column("status").to_pylist()
+    rows = read_rows(store, [])
     noted, holder = store.read_json(RUNNING_FILE) or {}, store.holder()
-    stored, failed = len(statuses), len(store.names(FAILED_FOLDER))
+    stored, failed = len(rows), len(store.names(FAILED_FOLDER))
     if not (stored or failed or noted or holder or store.read_text(STUDY_FILE)):
         raise InputError("holds no study", where=store.uri, hint=where_results_are(store.uri))
     return Status(
         planned=max(int(noted.get("planned", 0)), stored + failed),
         stored=stored,
-        diverged=statuses.count("diverged"),
+        diverged=int(diverged(rows).sum()),
         failed=failed,
         in_flight=int(noted.get("in_flight", 0)) if holder else 0,
         running=bool(holder),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import as_file, files
 from typing import Any, cast
 
 import matplotlib
@@ -308,38 +310,13 @@ def _bars(picture: Bars) -> Figure:
 @contextmanager
 def look() -> Iterator[None]:
     """Matplotlib settings of every picture. Nothing global is changed once it ends; the output is reproducible."""
-    settings: dict[str, Any] = {
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 9,
-        "axes.labelsize": 9,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": "#9aa3ae",
-        "axes.linewidth": 0.8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.7,
-        "text.color": INK,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "xtick.major.size": 3,
-        "ytick.major.size": 0,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 4.5,
-        "lines.dash_capstyle": "round",
-        "figure.dpi": 100,
-        "savefig.dpi": 160,
-        "savefig.facecolor": "white",
-        "svg.hashsalt": "hptransfer",
-        "svg.fonttype": "path",
-    }
-    with matplotlib.rc_context(cast(Any, settings)):
+    with matplotlib.rc_context(_settings()):
         yield
+
+
+@cache
+def _settings() -> Any:
+    with as_file(files("hptransfer.report").joinpath("paper.mplstyle")) as path:
+        style = dict(matplotlib.rc_params_from_file(path, use_default_template=False))
+    ink, muted = ("text.color", "axes.labelcolor"), ("xtick.color", "ytick.color")
+    return style | dict.fromkeys(ink, INK) | dict.fromkeys(muted, MUTED) | {"grid.color": GRID}

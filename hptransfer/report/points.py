@@ -7,28 +7,32 @@ infinitely bad, and it says how many there were.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.cells import full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
 from hptransfer.report.series_look import order_series
+from hptransfer.store.results import diverged
 from hptransfer.study.base import TunedBase
 from hptransfer.study.series_name import series_name
 
 __all__ = [
+    "PLACE",
     "Lines",
+    "Place",
     "axis_text",
     "cell_slices",
     "grid_rows",
-    "judged_cells",
     "line_views",
+    "place_of",
+    "places_in",
     "points",
     "prepared",
     "series_in",
@@ -36,32 +40,11 @@ __all__ = [
     "transferred",
 ]
 
-SCALED = ("density", "width", "depth")
-_DEFAULTS: Mapping[str, Any] = {
-    "rule": "unnamed",
-    "variant": "",
-    "phase": "grid",
-    "status": "",
-    "width": 0,
-    "depth": 0,
-    "density": 1.0,
-    "lr": math.nan,
-    "init_std": math.nan,
-    "seed": 0,
-    "loss": math.nan,
-}
-
-
-_JUDGED = (
-    *("series", "width", "density", "depth", "axis_name", "optimum", "optimum_low", "optimum_high", "min_loss"),
-    *("transferred", "transferred_loss", "regret", "regret_low", "regret_high", "status", "why"),
-)
-
-
-def judged_cells(results: Results) -> pd.DataFrame:
-    """The judgement's cells; without one an empty frame of the same columns."""
-    cells = results.judgement.cells if results.judgement else None
-    return pd.DataFrame(columns=list(_JUDGED)) if cells is None or cells.empty else cells
+PLACE = ("width", "density", "depth")
+Place = tuple[float, float, float]
+"""Values of `PLACE`."""
+_TEXTS = {"rule": "unnamed", "variant": "", "phase": "grid", "status": ""}
+_NUMBERS = {"width": 0.0, "depth": 0.0, "density": 1.0, "lr": math.nan, "init_std": math.nan, "loss": math.nan}
 
 
 def swept_axes(results: Results) -> tuple[str, ...]:
@@ -74,22 +57,18 @@ def swept_axes(results: Results) -> tuple[str, ...]:
 def prepared(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy in which every column that a picture may ask for exists, with `series` added.
 
-    Rows of a foreign schema get defaults; a missing status is told from the loss. A row is diverged when its status
-    says so or when it is not pruned and its loss is not finite.
+    Rows of a foreign schema get defaults.
     """
     out = with_axis_columns(frame).copy()
-    for name, value in _DEFAULTS.items():
-        if name not in out:
-            out[name] = value
-    for name in ("density", "lr", "init_std", "loss", "width", "depth"):
-        out[name] = pd.to_numeric(out[name], errors="coerce").astype(float)
-    for name in ("rule", "variant", "phase", "status"):
-        out[name] = out[name].fillna("").astype(str)
+    for name, text in _TEXTS.items():
+        out[name] = out[name].fillna("").astype(str) if name in out else text
+    for name, number in _NUMBERS.items():
+        out[name] = pd.to_numeric(out[name], errors="coerce").astype(float) if name in out else number
+    out["density"], out["depth"] = out["density"].round(9), out["depth"].fillna(0.0)  # as cells are told apart
     out.loc[out["phase"] == "", "phase"] = "grid"
     if "trial_id" in out and out["trial_id"].notna().all():
         out = out.drop_duplicates("trial_id")
-    finite = np.isfinite(out["loss"])
-    out["diverged"] = (out["status"] == "diverged") | ((out["status"] != "pruned") & ~finite)
+    out["diverged"] = diverged(out)
     out["series"] = [series_name(rule, variant) for rule, variant in zip(out["rule"], out["variant"], strict=True)]
     return out.reset_index(drop=True)
 
@@ -132,9 +111,8 @@ def points(
     for other in swept:
         if other != axis and other in rows:
             rows = _held(rows, other, transferred(rows, base, other))
-    keys = ["series", "width", "density", "depth", axis]
     out = []
-    for key, group in rows.groupby(keys, sort=True, dropna=False):
+    for key, group in rows.groupby(["series", *PLACE, axis], sort=True):
         losses = group["loss"].where(~group["diverged"], math.inf).to_numpy(float)
         finite = losses[np.isfinite(losses)]
         n_diverged = len(losses) - len(finite)
@@ -142,8 +120,7 @@ def points(
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (math.nan, math.nan)
         assert isinstance(key, tuple)
         out.append((*key, centre, low, high, len(losses), n_diverged))
-    columns = ["series", "width", "density", "depth", "x", "mean", "low", "high", "n", "n_diverged"]
-    return pd.DataFrame(out, columns=columns)
+    return pd.DataFrame(out, columns=["series", *PLACE, "x", "mean", "low", "high", "n", "n_diverged"])
 
 
 def _held(rows: pd.DataFrame, column: str, value: float) -> pd.DataFrame:
@@ -168,7 +145,7 @@ class Lines:
 
     by: str
     held: Mapping[str, float]
-    keys: tuple[tuple[float, float, float], ...]
+    keys: tuple[Place, ...]
     labels: tuple[str, ...]
 
     def held_text(self) -> str:
@@ -181,69 +158,56 @@ def axis_text(axis: str, value: float) -> str:
     return density_text(value) if axis == "density" else f"{value:g}"
 
 
-def line_views(cells: pd.DataFrame) -> list[Lines]:
+def place_of(cell: CellVerdict) -> Place:
+    """Where a judged cell lies."""
+    return float(cell.key.width), float(cell.key.density), float(cell.key.depth)
+
+
+def places_in(table: pd.DataFrame) -> list[Place]:
+    """Where each row lies."""
+    return list(zip(*(table[name] for name in PLACE), strict=True))
+
+
+def line_views(places: Iterable[Place]) -> list[Lines]:
     """Every slice of the grid worth a picture, the most telling first.
 
     Where an axis has several values with the others held, one view for each way to hold them, those at the largest
     width, the lowest density and the largest depth first. Where width and density move together: one view of cells.
     """
-    unique = cells[["width", "density", "depth"]].drop_duplicates()
-    varying = [axis for axis in SCALED if unique[axis].nunique() > 1]
+    unique = sorted(set(places), key=lambda place: (place[0], -place[1], place[2]))
+    varying = [axis for axis, *values in zip(PLACE, *unique, strict=True) if len(set(values)) > 1]
     views: list[Lines] = []
-    for by in SCALED:
-        if by not in varying:
-            continue
-        others = [a for a in SCALED if a != by]
-        found = []
-        for key, group in unique.groupby(others):
-            if len(group) > 1:
-                held = dict(zip(others, (float(str(k)) for k in key), strict=True))
-                found.append((held, group))
-        found.sort(key=lambda pair: (-pair[0].get("width", 0), pair[0].get("density", 0), -pair[0].get("depth", 0)))
-        views += [_view(by, held, group, varying) for held, group in found]
-    if not views and len(unique):
-        views.append(_view("cell" if varying else "density", {}, unique, varying))
+    for by in ("density", "width", "depth"):
+        ways: dict[tuple[tuple[str, float], ...], list[Place]] = {}
+        for place in unique:
+            held = tuple((axis, value) for axis, value in zip(PLACE, place, strict=True) if axis != by)
+            ways.setdefault(held, []).append(place)
+        found = [_lines(by, dict(held), keys, varying) for held, keys in ways.items() if len(keys) > 1]
+        views += sorted(found, key=_telling)
+    if not views and unique:
+        views.append(_lines("cell" if varying else "density", {}, unique, varying))
     return views
 
 
-def _view(by: str, held: Mapping[str, float], group: pd.DataFrame, varying: list[str]) -> Lines:
-    ordered = group.sort_values(["width", "density", "depth"], ascending=[True, False, True])
-    keys = tuple((float(w), float(d), float(h)) for w, d, h in ordered.itertuples(index=False))
-    if by == "cell":
-        labels = tuple(
-            " · ".join(
-                axis_text(a, k[("width", "density", "depth").index(a)])
-                for a in ("width", "density", "depth")
-                if a in varying
-            )
-            for k in keys
-        )
-    else:
-        labels = tuple(axis_text(by, k[("width", "density", "depth").index(by)]) for k in keys)
-    return Lines(by, {a: v for a, v in held.items() if a in varying}, keys, labels)
+def _telling(view: Lines) -> Place:
+    """Sorts the largest width, the lowest density and the largest depth first."""
+    return -view.held.get("width", 0), view.held.get("density", 0), -view.held.get("depth", 0)
 
 
-def cell_slices(cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+def _lines(by: str, held: Mapping[str, float], keys: Sequence[Place], varying: Sequence[str]) -> Lines:
+    named = varying if by == "cell" else [by]
+    labels = [" · ".join(axis_text(axis, key[PLACE.index(axis)]) for axis in named) for key in keys]
+    return Lines(by, {axis: value for axis, value in held.items() if axis in varying}, tuple(keys), tuple(labels))
+
+
+def cell_slices(cells: Sequence[CellVerdict]) -> list[tuple[str, str, list[CellVerdict]]]:
     """For every axis that varies: (axis, how the others are held as text, those cells).
 
     The others are held where the most cells lie; among equals at the largest width, lowest density, largest depth.
     """
-    if cells.empty:
-        return []
-    views = line_views(cells.assign(depth=cells["depth"].fillna(0) if "depth" in cells else 0.0))
     best: dict[str, Lines] = {}
-    for view in views:
+    for view in line_views(map(place_of, cells)):
         by = "density" if view.by == "cell" else view.by
         if len(view.keys) > 1 and (by not in best or len(view.keys) > len(best[by].keys)):
             best[by] = view
-    out = []
-    for by, view in best.items():
-        keys = set(view.keys)
-        inside = [(float(w), float(d), float(h)) in keys for w, d, h in _cell_keys(cells)]
-        out.append((by, view.held_text(), cells[inside]))
-    return out
-
-
-def _cell_keys(cells: pd.DataFrame) -> list[tuple[float, float, float]]:
-    depth = cells["depth"].fillna(0) if "depth" in cells else pd.Series(0.0, index=cells.index)
-    return list(zip(cells["width"].astype(float), cells["density"].astype(float), depth.astype(float), strict=True))
+    return [(by, view.held_text(), [c for c in cells if place_of(c) in view.keys]) for by, view in best.items()]

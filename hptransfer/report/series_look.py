@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
@@ -48,6 +49,10 @@ class LineStyle:
     """Lengths of ink and gap in points; empty for a solid line."""
     marker: str = "o"
     """A matplotlib marker."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the page's script takes it."""
+        return {"light": self.light, "dark": self.dark, "dash": list(self.dash), "marker": self.marker}
 
 
 NEUTRAL = LineStyle(MUTED, "#9aa4b2")

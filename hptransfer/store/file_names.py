@@ -2,23 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "BASE_FILE",
-    "BRACKET_FILE",
-    "CHECK_FILE",
-    "CHECK_FRAME_FILE",
-    "FAILED_FOLDER",
-    "HISTORY_FILE",
-    "PLOTS_FOLDER",
-    "REPORT_FILE",
-    "RESULTS_FOLDER",
-    "RUNNING_FILE",
-    "STAMP_FILE",
-    "STUDY_FILE",
-    "TENSORS_FILE",
-    "VERDICT_FILE",
-]
-
 RESULTS_FOLDER = "results"
 """Where every study has its folder unless `--results` says otherwise."""
 STUDY_FILE = "study.yaml"

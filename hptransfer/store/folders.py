@@ -167,10 +167,7 @@ class LocalFolder(Folder):
         except OSError as error:
             raise InputError("cannot be written", where=self.uri, hint=error.strerror or "") from None
         try:
-            if fcntl is None:
-                _refuse_unless_stale(_owner(path.read_bytes()), self.uri, path)
-            else:
-                _flock(handle, path, self.uri)
+            _flock(handle, path, self.uri)
             with _explained(str(path)):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, _claim(), 0)
@@ -252,21 +249,18 @@ def _finished(subfolder: str, names: list[str]) -> list[str]:
 
 def _flock(handle: int, path: Path, uri: str) -> None:
     try:
+        if fcntl is None:
+            raise OSError
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise _locked(_owner(path.read_bytes()), uri) from None
-    except OSError:  # a file system without flock
+    except OSError:  # a platform or a file system without flock
         _refuse_unless_stale(_owner(path.read_bytes()), uri, path)
 
 
 def _claim() -> bytes:
-    claim = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now(UTC).isoformat(),
-        "token": uuid.uuid4().hex,
-    }
-    return json.dumps(claim).encode()
+    claim = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat()}
+    return json.dumps(claim | {"token": uuid.uuid4().hex}).encode()
 
 
 def _owner(data: bytes) -> dict[str, Any]:
@@ -288,9 +282,8 @@ def _refuse_unless_stale(owner: dict[str, Any], uri: str, lock: object) -> None:
         raise _locked(owner, uri, hint=f"if that driver is gone, delete {lock}")
 
 
-def _locked(
-    owner: dict[str, Any], uri: str, hint: str = "wait for it to end, or use another results folder"
-) -> InputError:
+def _locked(owner: dict[str, Any], uri: str, hint: str = "") -> InputError:
+    hint = hint or "wait for it to end, or use another results folder"
     return InputError(f"another driver is writing to this store: {_who(owner)}", where=uri, hint=hint)
 
 

@@ -6,6 +6,7 @@ hope they mean. Only what tells of a newer schema is refused here as everywhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -19,6 +20,8 @@ from hptransfer.store.folders import Folder
 from hptransfer.store.parts import digest_in
 
 __all__ = ["UNVERIFIED", "foreign_files", "read_unverified"]
+
+log = logging.getLogger("hptransfer")
 
 UNVERIFIED = "these rows were not written by hptransfer's store, so nothing about them is verified"
 """What every reader of such rows says of them."""
@@ -43,6 +46,7 @@ def read_unverified(folder: Folder, names: Iterable[str], problems: list[str]) -
             frame = pq.read_table(pa.BufferReader(folder.read(name))).to_pandas()
         except (pa.ArrowException, OSError) as error:
             problems.append(f"{PurePosixPath(name).name} cannot be read ({str(error).splitlines()[0]})")
+            log.warning("%s: %s", folder.uri, problems[-1])  # as the store says it of a damaged part
             continue
         if "schema_version" in frame and len(frame):
             refuse_newer(frame["schema_version"].max(), folder.path_of(name))

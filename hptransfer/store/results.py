@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -36,7 +37,7 @@ from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
-__all__ = ["StoredStudy", "read_study", "where_results_are"]
+__all__ = ["StoredStudy", "diverged", "read_rows", "read_study", "where_results_are"]
 
 log = logging.getLogger("hptransfer")
 
@@ -96,11 +97,17 @@ def read_study(uri: str) -> StoredStudy:
     """
     store = Store.open(uri, create=False)
     problems: list[str] = []
-    frame, curves = _rows(store, problems)
+    frame = read_rows(store, problems)
+    if UNVERIFIED in problems:
+        curves = read_unverified(store.folder, store.names("curves"), problems)
+    else:
+        curves = store.read_curves()
+        problems += _amiss(store)
     check = _named(problems, lambda: store.read_frame(CHECK_FRAME_FILE))
-    names = (RUNNING_FILE, STUDY_FILE, BASE_FILE, BRACKET_FILE, CHECK_FILE, TENSORS_FILE)
-    found = {name: _named(problems, partial(_mapping, store, name)) for name in names}
-    progress, study, base = found[RUNNING_FILE], found[STUDY_FILE], found[BASE_FILE]
+    progress, study, base, search, report, tensors = (
+        _named(problems, partial(_mapping, store, name))
+        for name in (RUNNING_FILE, STUDY_FILE, BASE_FILE, BRACKET_FILE, CHECK_FILE, TENSORS_FILE)
+    )
     if frame.empty and (store.damaged or (progress is None and check is None)):
         raise InputError(
             "; ".join(["no trial rows here", *problems]),
@@ -115,11 +122,11 @@ def read_study(uri: str) -> StoredStudy:
         study=study,
         curves=curves,
         base=None if base is None else _named(problems, lambda: TunedBase.read(base, BASE_FILE)),
-        search=found[BRACKET_FILE],
+        search=search,
         check=check,
-        check_says=_sentences(found[CHECK_FILE]),
+        check_says=_sentences(report),
         progress=progress if _is_fresh(progress) else None,
-        tensors=found[TENSORS_FILE],
+        tensors=tensors,
         problems=tuple(problems),
     )
 
@@ -130,22 +137,31 @@ def where_results_are(uri: str) -> str:
     return f"it holds the results of {', '.join(below)}: name one" if below else "`hptransfer run STUDY` fills one"
 
 
-def _rows(store: Store, problems: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Trials and curves: verified, or said not to be."""
+def read_rows(store: Store, problems: list[str]) -> pd.DataFrame:
+    """The rows that count: a row per trial, verified, or of a foreign folder, which `problems` and stderr then say."""
     files = foreign_files(store.folder)
-    if files:
-        problems.append(UNVERIFIED)
-        frame = read_unverified(store.folder, files, problems)
-        curves = read_unverified(store.folder, store.names("curves"), problems)
-        for problem in problems:  # as the store says it of a damaged part
-            log.warning("%s: %s", store.uri, problem)
-        return frame, curves
-    frame, curves = store.read(), store.read_curves()
-    problems += [f"{name} {why}; left out" for name, why in store.damaged.items()]
-    plain = {name for name in store.names("trials") if name.endswith(".parquet") and not digest_in(name)}
-    names = sorted(plain - set(store.damaged))
-    problems += [f"{name} carries no digest in its name, so nothing about it is verified" for name in names]
-    return frame, curves
+    if not files:
+        return store.read()
+    problems.append(UNVERIFIED)
+    log.warning("%s: %s", store.uri, UNVERIFIED)
+    return read_unverified(store.folder, files, problems)
+
+
+def diverged(frame: pd.DataFrame) -> pd.Series:
+    """Which rows diverged: those whose status says so, or that were not pruned and have no finite loss."""
+    status = frame["status"] if "status" in frame else pd.Series("", index=frame.index)
+    lost = ~np.isfinite(pd.to_numeric(frame["loss"], errors="coerce").astype(float)) if "loss" in frame else False
+    found: pd.Series = (status == "diverged") | ((status != "pruned") & lost)
+    return found
+
+
+def _amiss(store: Store) -> list[str]:
+    """What is wrong with the parts of a store, each in one sentence."""
+    whole = [n for n in store.names("trials") if n.endswith(".parquet") and n not in store.damaged]
+    return [
+        *(f"{name} {why}; left out" for name, why in store.damaged.items()),
+        *(f"{n} carries no digest in its name, so nothing about it is verified" for n in whole if not digest_in(n)),
+    ]
 
 
 def _named(problems: list[str], read: Callable[[], Found]) -> Found | None:

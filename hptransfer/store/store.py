@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,16 +52,12 @@ class Store:
     def open(cls, uri: str, study_name: str | None = None, create: bool = True) -> Store:
         """Open the results folder at a local path or any `pyarrow.fs` URI.
 
-        Refuses a folder that holds another study's results (when `study_name` is given) and one written by a newer
-        schema. `create=False` refuses a folder that is not there.
+        Refuses a folder in which some part holds another study's results (when `study_name` is given) or was written
+        by a newer schema. `create=False` refuses a folder that is not there.
         """
         store = cls(open_folder(str(uri), create=create), study_name)
-        for name in reversed(store.folder.names("trials")):
-            try:
-                store._load(name)  # the newest readable part speaks for the folder; reading looks at every one
-                break
-            except (parts.DamagedError, FileNotFoundError):  # the latter: its writer merged it a moment ago
-                continue
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(store._refuse, store._named("trials")))
         return store
 
     @property
@@ -80,8 +76,7 @@ class Store:
         try:
             self.folder.clean()
             for kind in parts.KEYS:
-                self._small[kind] = len(self._small_parts(kind))
-                self._merge_if_many(kind)
+                self._count_small(kind, len(self._small_parts(kind)))
             yield self
         finally:
             release, self._release = self._release, None
@@ -174,8 +169,7 @@ class Store:
     def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         self._write_part(kind, pa.Table.from_pylist(rows, schema=parts.SCHEMAS[kind]), stamp)
-        self._small[kind] += 1
-        self._merge_if_many(kind)
+        self._count_small(kind, self._small[kind] + 1)
 
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
         data = parts.encode(table)
@@ -186,9 +180,18 @@ class Store:
 
         self.folder.write(parts.part_name(kind, stamp, data), data, check)
 
+    def _refuse(self, name: str) -> None:
+        """Refuse a part that is no business of ours; reading will say of one that cannot be read."""
+        with suppress(parts.DamagedError, FileNotFoundError):  # the latter: its writer merged it a moment ago
+            self._refuse_other_study(parts.origin(name, self.folder.read(name), self.path_of(name)))
+
     def _load(self, name: str) -> pa.Table:
         """One part, checked and with the columns of the present schema."""
         table = parts.decode(name, self.folder.read(name), self.path_of(name))
+        self._refuse_other_study(table)
+        return table
+
+    def _refuse_other_study(self, table: pa.Table) -> None:
         study = table.column("study")[0].as_py() if "study" in table.column_names and table.num_rows else ""
         if self._study and study and study != self._study:
             raise InputError(
@@ -198,35 +201,30 @@ class Store:
                 allowed=self._study,
                 hint="choose another folder with --results",
             )
-        return table
+
+    def _named(self, kind: str) -> list[str]:
+        return [name for name in self.folder.names(kind) if name.endswith(".parquet")]
 
     def _small_parts(self, kind: str) -> list[str]:
-        return [name for name in self.folder.names(kind) if name.endswith(".parquet") and _MERGED not in name]
+        return [name for name in self._named(kind) if _MERGED not in name]
 
-    def _parts(self, kind: str) -> dict[str, pa.Table]:
-        """Every readable part by name, in order."""
+    def _table(self, kind: str) -> pa.Table:
+        """Every row of the readable parts, in the order of their names."""
         for _ in range(5):
-            names = [name for name in self.folder.names(kind) if name.endswith(".parquet")]
             try:
-                return self._load_all(names)
+                return parts.joined(self._load_all(self._named(kind)).values(), kind)
             except FileNotFoundError:
                 continue  # the writer merged small parts between our listing and our reading; list again
         raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
-        def load(name: str) -> pa.Table | parts.DamagedError:
-            try:
-                return self._load(name)
-            except parts.DamagedError as error:
-                return error
-
         tables = {}
         with ThreadPoolExecutor(4) as pool:
-            for name, found in zip(names, pool.map(load, names), strict=True):
-                if isinstance(found, parts.DamagedError):
-                    self._set_aside(name, str(found))
-                else:
-                    tables[name] = found
+            for name, loading in [(name, pool.submit(self._load, name)) for name in names]:
+                try:
+                    tables[name] = loading.result()
+                except parts.DamagedError as error:
+                    self._set_aside(name, str(error))
         return tables
 
     def _set_aside(self, name: str, why: str) -> None:
@@ -237,23 +235,22 @@ class Store:
         if self._release is not None:  # only the writer may move files
             self.folder.move(name, f"set-aside/{name.replace('/', '-')}")
 
-    def _table(self, kind: str) -> pa.Table:
-        return parts.joined(self._parts(kind).values(), kind)
-
-    def _merge_if_many(self, kind: str) -> None:
-        """Merge small parts once there are so many that reading slows. They go only when the merged one is safe.
-
-        The merged part takes the time of its oldest member, so that the order of parts stays as it was.
-        """
-        if self._small[kind] > _MOST_PARTS:
-            self._merge(kind)
-
     def merge(self) -> None:
         """Merge all small parts into one a kind, for a folder that is done and is to be kept or sent."""
         for kind in parts.KEYS:
             self._merge(kind)
 
+    def _count_small(self, kind: str, count: int) -> None:
+        """Keep count of small parts; once there are so many that reading slows, they become one."""
+        self._small[kind] = count
+        if count > _MOST_PARTS:
+            self._merge(kind)
+
     def _merge(self, kind: str) -> None:
+        """Small parts go only when the merged one is safe.
+
+        It takes the time of its oldest member, so that the order of parts stays as it was.
+        """
         small = self._load_all(self._small_parts(kind))
         if small:
             stamp = min(small).partition("/")[2].removesuffix(".parquet").partition("-")[0]

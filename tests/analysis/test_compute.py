@@ -92,6 +92,14 @@ def test_gains_of_one_rule_over_another_at_transferred_and_at_tuned_values():
         rule_gains(judged.cells, "supar", "muon")
 
 
+def test_a_trainer_that_knows_no_cost_saves_nothing_and_breaks_nothing():
+    unknown = tuning_cost(costs().assign(flops_dense=[None] * 13), {"trials": 10, "flops": None})
+    assert math.isnan(unknown.saved)
+    assert math.isnan(tuning_cost(costs().assign(flops_dense=0.0)).saved)
+    proxy_unknown = costs().assign(flops_dense=[0.0] * 10 + [2.0, 50.0, 100.0])
+    assert math.isnan(tuning_cost(proxy_unknown).saved)
+
+
 def costs() -> pd.DataFrame:
     return pd.DataFrame({"phase": ["tune"] * 10 + ["grid"] * 3, "flops_dense": [1.0] * 10 + [2.0, 50.0, 100.0]})
 

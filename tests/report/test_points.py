@@ -10,7 +10,7 @@ import pytest
 from fake_results import grid_frame
 
 from hptransfer.analysis.results import results_of
-from hptransfer.report.points import cell_slices, line_views, points, prepared, swept_axes, transferred
+from hptransfer.report.points import cell_slices, line_views, places_in, points, prepared, swept_axes, transferred
 from hptransfer.study.base import BaseHPs, TunedBase
 
 
@@ -51,7 +51,7 @@ def test_the_transferred_value_is_the_base_files_or_the_only_one_there_is():
 
 
 def test_lines_run_along_each_axis_and_the_largest_sparsest_slice_comes_first():
-    views = line_views(points(prepared(grid_frame(widths=(64, 128), densities=(1, 0.25))), "lr"))
+    views = line_views(places_in(prepared(grid_frame(widths=(64, 128), densities=(1, 0.25)))))
     assert [(v.by, v.held_text()) for v in views] == [
         ("density", "width 128"),
         ("density", "width 64"),
@@ -63,12 +63,12 @@ def test_lines_run_along_each_axis_and_the_largest_sparsest_slice_comes_first():
 
 def test_width_and_density_that_move_together_are_lines_of_cells():
     wide, narrow = grid_frame(widths=(128,), densities=(0.5,)), grid_frame(widths=(64,), densities=(1,), start=10**6)
-    (view,) = line_views(points(prepared(pd.concat([wide, narrow])), "lr"))
+    (view,) = line_views(places_in(prepared(pd.concat([wide, narrow]))))
     assert (view.by, view.labels) == ("cell", ("64 · 1", "128 · 1/2"))
 
 
 def test_a_slice_of_cells_holds_the_other_axes(results):
-    slices = cell_slices(results.judgement.cells)
+    slices = cell_slices(results.cells)
     assert [(by, held) for by, held, _ in slices] == [("density", "width 256"), ("width", "density 1/16")]
     assert [len(part) for _, _, part in slices] == [9, 9]
 

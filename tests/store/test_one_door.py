@@ -19,7 +19,7 @@ import pytest
 from hptransfer.cli.main import main
 from hptransfer.store.columns import SCHEMA_VERSION
 from hptransfer.store.parts import digest_in, encode, part_name
-from hptransfer.store.results import read_study
+from hptransfer.store.results import diverged, read_study
 from hptransfer.store.store import Store
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "quickstart"
@@ -150,7 +150,7 @@ def test_a_newer_schema_is_refused_before_anything_is_printed(
     assert outputs(folder) == []
 
 
-@pytest.mark.parametrize("words", [*JUDGING, *COUNTING], ids=" ".join)
+@pytest.mark.parametrize("words", [*JUDGING, *COUNTING, *READING_BASE], ids=" ".join)
 def test_one_newer_part_among_others_is_refused_too(
     words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +172,23 @@ def test_rows_from_elsewhere_are_judged_and_said_to_be_unverified_and_what_is_br
     assert "nothing about them is verified" in err
     assert "torn.parquet cannot be read" in err
     assert len(read_study(str(folder)).frame) == 214
+
+
+def test_status_counts_the_rows_that_are_judged_also_where_they_are_from_elsewhere(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_part(folder).rename(folder / "theirs.parquet")
+    assert says(["status", "--json"], folder) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["stored"] == len(read_study(str(folder)).frame) == 214
+    assert "nothing about them is verified" in err
+
+
+def test_rows_without_a_status_diverged_where_their_loss_is_not_finite() -> None:
+    lost = diverged(pd.DataFrame({"loss": [2.0, None, float("inf")]}))
+    assert lost.tolist() == [False, True, True]
+    told = diverged(pd.DataFrame({"loss": [2.0, None, None], "status": ["diverged", "pruned", "diverged"]}))
+    assert told.tolist() == [True, False, True]
 
 
 def test_committed_rows_of_version_1_read_as_what_they_were(folder: Path) -> None:

@@ -91,18 +91,19 @@ class Line:
         """Whether it has no marks."""
         return "bare" in _FLAGS[self.drawn]
 
+    def _named(self) -> dict[str, Any]:
+        return {"name": self.name, **self.style.to_json()}
+
     def key_json(self) -> dict[str, Any]:
         """What the page's key says of it."""
-        style = self.style
-        known = {"light": style.light, "dark": style.dark, "dash": list(style.dash), "marker": style.marker}
-        return {"name": self.name, **known}
+        return self._named() | ({"dots": 1} if self.drawn == "dots" else {})
 
     def to_json(self) -> dict[str, Any]:
         """As the page's script takes it."""
         points = [point.to_json() for point in self.points]
         lost = [[_short(cross.x), cross.tip] for cross in self.lost]
         star = {"star": [_short(self.star.x), _short(self.star.y), self.star.tip]} if self.star else {}
-        return {**self.key_json(), "points": points, "lost": lost, **dict.fromkeys(_FLAGS[self.drawn], 1), **star}
+        return {**self._named(), "points": points, "lost": lost, **dict.fromkeys(_FLAGS[self.drawn], 1), **star}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,9 @@ class View:
 
     def to_json(self) -> dict[str, Any]:
         """As the page's script takes it."""
-        found: dict[str, Any] = {"name": self.name, "key": [line.key_json() for line in self.key]}
-        found |= {"direct": 1} if self.direct else {}
-        found |= {"dotted": self.dotted} if self.dotted is not None else {}
-        return found | {"panels": [panel.to_json() for panel in self.panels]}
+        told = ({"direct": 1} if self.direct else {}) | ({} if self.dotted is None else {"dotted": self.dotted})
+        key, panels = [line.key_json() for line in self.key], [panel.to_json() for panel in self.panels]
+        return {"name": self.name, "key": key, **told, "panels": panels}
 
 
 @dataclass(frozen=True, slots=True)

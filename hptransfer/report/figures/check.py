@@ -43,15 +43,9 @@ def check(results: Results) -> Chart | None:
             views.append(_view(f"{part} against {axis}", table[table["part"] == part], axis, pairs, shown))
     if not views:
         return None
+    lead = "The size of the activations over the first steps. Level lines pass: it depends on neither axis."
     said = "Geometric mean over seeds; the same batch at every step. Both axes logarithmic."
-    return Chart(
-        "check",
-        "Coordinate check",
-        "The size of the activations over the first steps. Level lines pass: it depends on neither axis.",
-        " ".join([*results.check_says, said]),
-        tuple(views),
-        "Of",
-    )
+    return Chart("check", "Coordinate check", lead, " ".join([*results.check_says, said]), tuple(views), "Of")
 
 
 def _view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, str, str]], file: str) -> View:
@@ -72,14 +66,10 @@ def _view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, 
 
 
 def _line(rows: pd.DataFrame, step: int, style: LineStyle, axis: str) -> Line:
-    marks = [
-        Point(
-            place(axis, r["x"]),
-            math.log2(r["activation"]),
-            f"step {step}, {axis} {axis_text(axis, r['x'])}\nmean |activation| {value_text(r['activation'])}",
-        )
-        for r in rows.to_dict("records")
-    ]
+    marks = []
+    for x, size in zip(rows["x"], rows["activation"], strict=True):
+        tip = f"step {step}, {axis} {axis_text(axis, x)}\nmean |activation| {value_text(size)}"
+        marks.append(Point(place(axis, x), math.log2(size), tip))
     return Line(f"step {step}", style, tuple(sorted(marks, key=lambda mark: mark.x)))
 
 
@@ -108,13 +98,8 @@ def _points(check: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 def _parts(table: pd.DataFrame) -> list[str]:
     """The parts, the most telling first: attention and FFN blocks, the model's output, then the rest as they come."""
-    parts = list(dict.fromkeys(table["part"]))
-
-    def rank(part: str) -> int:
-        last = part.rsplit(".", 1)[-1]
-        return _TELLING.index(last) if last in _TELLING else len(_TELLING)
-
-    return sorted(parts, key=rank)
+    rank = {last: place_of for place_of, last in enumerate(_TELLING)}
+    return sorted(dict.fromkeys(table["part"]), key=lambda part: rank.get(part.rpartition(".")[2], len(rank)))
 
 
 def _some(steps: Sequence[int], most: int = 6) -> list[int]:

@@ -12,31 +12,23 @@ from hptransfer.report.series_look import NEUTRAL, order_series, series_styles, 
 
 __all__ = ["cost", "cost_table"]
 
+_SUMS = ("flops_dense", "flops_nonzero", "wall_s")
 _PHASES = {"tune": "proxy search", "check": "coordinate check", "probe": "probes", "other budget": "other budgets"}
 
 
 def cost_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per phase, the grid split by series: part, series, trials, flops_dense, flops_nonzero, wall_s (sums)."""
     rows = prepared(frame)
-    for name in ("flops_dense", "flops_nonzero", "wall_s"):
+    for name in _SUMS:
         rows[name] = pd.to_numeric(rows[name], errors="coerce").fillna(0.0) if name in rows else 0.0
     grid = rows["phase"] == "grid"
     rows["part"] = rows["phase"].map(_PHASES).fillna("grid")
     rows["series"] = rows["series"].where(grid, "")
-    sums = rows.groupby(["part", "series"], as_index=False).agg(
-        trials=("loss", "size"),
-        flops_dense=("flops_dense", "sum"),
-        flops_nonzero=("flops_nonzero", "sum"),
-        wall_s=("wall_s", "sum"),
-    )
-    order = {name: i for i, name in enumerate(order_series(list(sums["series"])))}
-    rank = sums["part"].map({"proxy search": 0, "coordinate check": 1}).fillna(2)
-    return (
-        sums.assign(rank=rank, place=sums["series"].map(order))
-        .sort_values(["rank", "place"])
-        .drop(columns=["rank", "place"])
-        .reset_index(drop=True)
-    )
+    sums = rows.assign(trials=1).groupby(["part", "series"], as_index=False)[["trials", *_SUMS]].sum()
+    order = order_series(list(sums["series"]))
+    first = {"proxy search": 0, "coordinate check": 1}
+    rank = [(first.get(p, 2), order.index(s)) for p, s in zip(sums["part"], sums["series"], strict=True)]
+    return sums.iloc[sorted(range(len(sums)), key=rank.__getitem__)].reset_index(drop=True)
 
 
 def cost(results: Results) -> Bars | None:

@@ -11,18 +11,18 @@ from hptransfer.study.axes import swept_label
 
 __all__ = ["base_label", "file_name", "full_name", "interval_text", "loss_label"]
 
-UNITS = {"language": "nats per token"}
-"""What the built-in tasks measure their loss in. A results folder is read without the code of its task."""
-
 
 def loss_label(results: Results) -> str:
-    """`held-out loss (nats per token)`; without a unit where the task is not known."""
-    frame = results.frame
-    if results.study is not None:
-        task = str(results.study.get("task") or "language")
-    else:
-        task = str(frame["task"].iloc[0]) if "task" in frame and len(frame) else ""
-    return f"held-out loss ({UNITS[task]})" if task in UNITS else "held-out loss"
+    """`held-out loss (nats per token)`: in the unit that the run stored, for the code of a task is not here to ask.
+
+    Rows older than stored units are of the language task; without a unit where theirs is another.
+    """
+    unit = (results.tensors or {}).get("unit")
+    if unit is None:
+        said = list(results.frame["task"].dropna().unique()) if "task" in results.frame else []
+        tasks = said or [(results.study or {}).get("task") or "language"]
+        unit = "nats per token" if tasks == ["language"] else ""
+    return f"held-out loss ({unit})" if unit else "held-out loss"
 
 
 def full_name(axis: str) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
+from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, percent_text, regret_text
 from hptransfer.report.figures.chart import Grid, Map, Square
 from hptransfer.report.figures.labels import interval_text
-from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import order_series, series_text
 
 __all__ = ["regret", "regret_edges"]
@@ -28,18 +25,20 @@ def regret_edges(delta: float) -> list[float]:
 
 def regret(results: Results) -> Map | None:
     """A map per series (and depth). Bold: the interval's lower end is above delta."""
-    cells = judged_cells(results)
-    if cells["regret"].isna().all():
+    cells = results.cells
+    if all(math.isnan(cell.regret.value) for cell in cells):
         return None
     delta = results.settings.delta
     edges = regret_edges(delta)
-    depths = sorted(cells["depth"].unique())
-    grids = []
-    for name in order_series(list(cells["series"])):
-        for depth in depths:
-            mine = cells[(cells["series"] == name) & (cells["depth"] == depth)]
-            title = series_text(name) + (f", depth {depth:g}" if len(depths) > 1 else "")
-            grids += [_grid(mine, title, edges)] if len(mine) else []
+    maps: dict[tuple[str, int], list[CellVerdict]] = {}
+    for name in order_series([cell.key.series for cell in cells]):
+        for cell in sorted((c for c in cells if c.key.series == name), key=lambda c: c.key.depth):
+            maps.setdefault((name, cell.key.depth), []).append(cell)
+    deep = len({depth for _, depth in maps}) > 1
+    grids = [
+        _grid(part, series_text(name) + (f", depth {depth}" if deep else ""), edges)
+        for (name, depth), part in maps.items()
+    ]
     return Map(
         "regret",
         "What the transferred value costs",
@@ -52,19 +51,19 @@ def regret(results: Results) -> Map | None:
     )
 
 
-def _grid(cells: pd.DataFrame, title: str, edges: Sequence[float]) -> Grid:
-    widths = sorted(cells["width"].unique(), reverse=True)
-    densities = sorted(cells["density"].unique(), reverse=True)
-    known = {(row["width"], row["density"]): _square(row, edges) for row in cells.to_dict("records")}
+def _grid(cells: Sequence[CellVerdict], title: str, edges: Sequence[float]) -> Grid:
+    widths = sorted({cell.key.width for cell in cells}, reverse=True)
+    densities = sorted({cell.key.density for cell in cells}, reverse=True)
+    known = {(cell.key.width, cell.key.density): _square(cell, edges) for cell in cells}
     squares = tuple(tuple(known.get((w, d)) for d in densities) for w in widths)
-    return Grid(title, tuple(f"{w:g}" for w in widths), tuple(density_text(float(d)) for d in densities), squares)
+    return Grid(title, tuple(map(str, widths)), tuple(map(density_text, densities)), squares)
 
 
-def _square(row: Mapping[Any, Any], edges: Sequence[float]) -> Square:
-    value, low, high = (float(row[name]) for name in ("regret", "regret_low", "regret_high"))
-    settled = math.isfinite(value) and math.isfinite(low) and row["status"] != "INCONCLUSIVE"
+def _square(cell: CellVerdict, edges: Sequence[float]) -> Square:
+    value, low, high = cell.regret.value, cell.regret.low, cell.regret.high
+    settled = math.isfinite(value) and math.isfinite(low) and cell.word != "INCONCLUSIVE"
     text = "–" if math.isnan(value) else "div." if math.isinf(value) else regret_text(value, high, 1)
-    tip = f"width {row['width']:g}, density {density_text(float(row['density']))}\nregret {regret_text(value, high)}"
-    tip += interval_text(low, high, percent_text) + (f"\n{row['why']}" if row["why"] else "")
+    tip = f"width {cell.key.width}, density {density_text(cell.key.density)}\nregret {regret_text(value, high)}"
+    tip += interval_text(low, high, percent_text) + (f"\n{cell.why}" if cell.why else "")
     shade = None if math.isnan(value) else sum(value > edge for edge in edges)
     return Square(text + ("" if settled else " ?"), shade, low > edges[0], tip)

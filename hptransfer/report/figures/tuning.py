@@ -31,11 +31,8 @@ def tuning(results: Results) -> Chart | None:
         return None
     low, high = _limits(rows)
     y = linear_axis(loss_label(results), low, high)
-    climbs = tuple(
-        Point(r["number"], r["best"], f"after {r['number']} trials\nbest {r['best']:.4f}")
-        for r in rows.to_dict("records")
-        if math.isfinite(r["best"])
-    )
+    known = [(n, best) for n, best in zip(rows["number"], rows["best"], strict=True) if math.isfinite(best)]
+    climbs = tuple(Point(n, best, f"after {n} trials\nbest {best:.4f}") for n, best in known)
     trials = Line("trial", NEUTRAL, *_dots(rows, "number"), drawn="dots")
     history = (trials, Line("best so far", _BLUE, climbs, drawn="steps"))
     panels = [Panel("history", linear_axis("trial", 0, len(rows) + 1), y, history)]
@@ -44,14 +41,9 @@ def tuning(results: Results) -> Chart | None:
             line = Line("trial", _BLUE, *_dots(rows, axis), drawn="dots")
             chosen = (math.log2(getattr(results.base.hps, axis)),) if results.base else ()
             panels.append(Panel(full_name(axis), _octaves(rows, axis), y, (line,), chosen))
-    dotted = "chosen" if results.base else ""
-    return Chart(
-        "tuning",
-        "The proxy search",
-        "Every trial on the small dense model, in the order they finished, and as slices.",
-        _note(rows, high, results.base),
-        (View("", tuple(panels), dotted=dotted, file="tuning"),),
-    )
+    lead = "Every trial on the small dense model, in the order they finished, and as slices."
+    view = View("", tuple(panels), dotted="chosen" if results.base else "", file="tuning")
+    return Chart("tuning", "The proxy search", lead, _note(rows, high, results.base), (view,))
 
 
 def tuning_together(results: Results) -> Chart | None:
@@ -64,21 +56,17 @@ def tuning_together(results: Results) -> Chart | None:
     band = np.ceil(rank * len(BANDS)).astype(int) - 1
     lines = []
     for number, (name, style) in enumerate(zip(BANDS, axis_styles("width", len(BANDS))[::-1], strict=True)):
-        marks = [
-            Point(math.log2(r["lr"]), math.log2(r["init_std"]), f"{_head(r)}\nloss {r['loss']:.4f}")
-            for r in fine[band == number].to_dict("records")
-        ]
+        mine = fine[band == number].to_dict("records")
+        marks = [Point(math.log2(r["lr"]), math.log2(r["init_std"]), f"{_head(r)}\nloss {r['loss']:.4f}") for r in mine]
         lines.append(Line(name, style, tuple(marks), drawn="dots"))
     base = results.base
     at = ((math.log2(base.hps.lr),), (math.log2(base.hps.init_std),)) if base else ((), ())
-    panel = Panel("both", _octaves(rows, "lr"), _octaves(rows, "init_std"), tuple(lines), *at)
-    return Chart(
-        "tuning_together",
-        "Both searched values together",
-        "Each trial where its learning rate and its init std lie; the darker, the lower its loss.",
-        "Trials that finished, by their loss.",
-        (View("", (panel,), tuple(lines), "loss", dotted="chosen" if base else "", file="tuning-together"),),
-    )
+    x, y, best_on_top = _octaves(rows, "lr"), _octaves(rows, "init_std"), tuple(lines[::-1])
+    panel = Panel("learning rate and init std", x, y, best_on_top, *at)
+    lead = "Each trial where its learning rate and its init std lie; the darker, the lower its loss."
+    view = View("", (panel,), tuple(lines), "loss", dotted="chosen" if base else "", file="tuning-together")
+    note = "Trials that finished, by their loss."
+    return Chart("tuning_together", "Both searched values together", lead, note, (view,))
 
 
 def _rows(results: Results) -> pd.DataFrame:

@@ -12,9 +12,8 @@ from typing import Any
 
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, flops_text, value_text
-from hptransfer.report.page.elements import command_block, number, table
+from hptransfer.report.page.elements import command_block, number, section, table
 from hptransfer.report.page.markup import Markup, join, power, tag
-from hptransfer.report.points import grid_rows, prepared
 from hptransfer.report.series_look import series_text
 from hptransfer.store.file_names import STUDY_FILE, TENSORS_FILE
 from hptransfer.store.folders import is_local
@@ -68,14 +67,8 @@ def answer_section(results: Results) -> Markup | None:
         )
         for name, words in _HPS.items()
     ]
-    return tag(
-        "section",
-        tag("h2", "Use these base hyperparameters" if tuned else "The base hyperparameters"),
-        tag("p", _lead(results, tuned), class_="lead"),
-        tag("ul", *items, class_="base"),
-        _meaning(results),
-        id="answer",
-    )
+    title = "Use these base hyperparameters" if tuned else "The base hyperparameters"
+    return section("answer", title, tag("ul", *items, class_="base"), _meaning(results), lead=_lead(results, tuned))
 
 
 def _lead(results: Results, tuned: bool) -> Markup:
@@ -118,12 +111,9 @@ def _meaning(results: Results) -> Markup | None:
 
 
 def _corner(study: Study, results: Results) -> tuple[int, float]:
-    """The largest width and there the lowest density: of what ran, else of what is planned."""
-    rows = grid_rows(prepared(results.frame)) if len(results.frame) else results.frame
-    if len(rows) and (rows["width"] > 0).all():
-        cells = [(int(w), float(d)) for w, d in zip(rows["width"], rows["density"], strict=True)]
-    else:
-        cells = [(c.width, c.density) for c in study.grid.shapes(study.base.depth)]
+    """The largest width and there the lowest density: of what was judged, else of what is planned."""
+    cells = [(cell.key.width, cell.key.density) for cell in results.cells]
+    cells = cells or [(shape.width, shape.density) for shape in study.grid.shapes(study.base.depth)]
     return max(cells, key=lambda c: (c[0], -c[1]), default=(study.base.width, 1.0))
 
 

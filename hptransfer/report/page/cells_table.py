@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, exponent_text, percent_text, regret_text
-from hptransfer.report.page.elements import badge, number, sample
+from hptransfer.report.page.elements import badge, head_of, sample, section
 from hptransfer.report.page.markup import Markup, join, power, tag
-from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import order_series, series_text
 from hptransfer.study.axes import swept_label
 
@@ -20,39 +19,35 @@ _LEAD = (
     "One rule at one width and density. Intervals in parentheses, of the best value as exponents;"
     " runs are values × seeds, of which a bracket search leaves some out."
 )
-Row = Mapping[Any, Any]
 Entry = tuple[str, str, object, object]
 """Of one place in the table: its head, its class, the raw value that sorting reads, and what is shown."""
 
 
 def cells_section(results: Results) -> Markup | None:
     """Filters, a count and the table; rows carry the raw values that sorting and filtering read."""
-    rows: list[Row] = list(judged_cells(results).to_dict("records"))
-    if not rows:
+    if not results.cells:
         return None
-    names = order_series([str(r["series"]) for r in rows])
-    deep = len({r["depth"] for r in rows}) > 1
-    rows.sort(key=lambda r: (names.index(str(r["series"])), r["width"], -r["density"], r["depth"]))
-    entries = [_entries(row, names, deep) for row in rows]
-    head = [
-        tag("th", tag("button", name, type="button"), scope="col", class_=kind or None) for name, kind, *_ in entries[0]
-    ]
-    body = [_row(row, cells, deep) for row, cells in zip(rows, entries, strict=True)]
-    caption = tag("caption", "Cells", class_="sr")
-    table = tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body), id="cells")
-    filters = tag("div", *_filters(rows, names, deep), tag("span", id="count", role="status"), class_="filters")
-    box = tag("div", table, class_="scroll tall", tabindex=0, role="region", aria_label="Table of cells")
-    return tag("section", tag("h2", "Every cell"), tag("p", _LEAD, class_="lead"), filters, box, id="table")
+    names = order_series([cell.key.series for cell in results.cells])
+    deep = len({cell.key.depth for cell in results.cells}) > 1
+    cells = sorted(results.cells, key=lambda c: (names.index(c.key.series), c.key.width, -c.key.density, c.key.depth))
+    entries = [_entries(cell, names, deep) for cell in cells]
+    heads = [(tag("button", name, type="button"), kind) for name, kind, *_ in entries[0]]
+    body = [_row(cell, entry, deep) for cell, entry in zip(cells, entries, strict=True)]
+    whole = tag("table", tag("caption", "Cells", class_="sr"), head_of(heads), tag("tbody", *body), id="cells")
+    filters = tag("div", *_filters(cells, names, deep), tag("span", id="count", role="status"), class_="filters")
+    box = tag("div", whole, class_="scroll tall", tabindex=0, role="region", aria_label="Table of cells")
+    return section("table", "Every cell", filters, box, lead=_LEAD)
 
 
-def _filters(rows: Sequence[Row], names: Sequence[str], deep: bool) -> list[Markup]:
-    densities = sorted({r["density"] for r in rows}, reverse=True)
-    choices = [
+def _filters(cells: Sequence[CellVerdict], names: Sequence[str], deep: bool) -> list[Markup]:
+    densities = sorted({cell.key.density for cell in cells}, reverse=True)
+    widths, depths = (sorted({cell.key[axis] for cell in cells}) for axis in ("width", "depth"))
+    choices: list[tuple[str, str, list[tuple[str, str]]]] = [
         ("series", "Rule", [(name, series_text(name)) for name in names]),
-        ("width", "Width", [(f"{w:g}", f"{w:g}") for w in sorted({r["width"] for r in rows})]),
+        ("width", "Width", [(f"{w:g}", f"{w:g}") for w in widths]),
         ("density", "Density", [(f"{d:.9g}", density_text(d)) for d in densities]),
-        ("depth", "Depth", [(f"{d:g}", f"{d:g}") for d in sorted({r["depth"] for r in rows})] if deep else []),
-        ("state", "State", [(s, s) for s in sorted({str(r["status"]) for r in rows})]),
+        ("depth", "Depth", [(f"{d:g}", f"{d:g}") for d in depths] if deep else []),
+        ("state", "State", [(word, word) for word in sorted({cell.word for cell in cells})]),
     ]
     out = []
     for key, label, options in choices:
@@ -61,40 +56,38 @@ def _filters(rows: Sequence[Row], names: Sequence[str], deep: bool) -> list[Mark
     return out
 
 
-def _entries(row: Row, names: Sequence[str], deep: bool) -> list[Entry]:
-    series, state, axis = str(row["series"]), str(row["status"]), swept_label(str(row["axis_name"]))
-    best, low, high = (number(row[k]) for k in ("optimum", "optimum_low", "optimum_high"))
-    known = math.isfinite(low) and math.isfinite(high) and low > 0
-    span = f" ({exponent_text(low, 2)} to {exponent_text(high, 2)})" if known else None
-    regret, below, above = (number(row[k]) for k in ("regret", "regret_low", "regret_high"))
-    top = percent_text(above) if math.isfinite(above) else "∞"
-    unsure = f" ({percent_text(below)} to {top})" if math.isfinite(below) else ""
-    why = [tag("span", badge(state), data_tip=row["why"]), tag("span", row["why"], class_="sr")]
-    own, moved, diverged = number(row["min_loss"]), number(row["transferred_loss"]), int(row["n_diverged"])
+def _entries(cell: CellVerdict, names: Sequence[str], deep: bool) -> list[Entry]:
+    key, best, regret = cell.key, cell.optimum, cell.regret
+    known = math.isfinite(best.log2_low) and math.isfinite(best.log2_high)
+    span = f" ({exponent_text(best.low, 2)} to {exponent_text(best.high, 2)})" if known else None
+    top = percent_text(regret.high) if math.isfinite(regret.high) else "∞"
+    unsure = f" ({percent_text(regret.low)} to {top})" if math.isfinite(regret.low) else ""
+    why = [tag("span", badge(cell.word), data_tip=cell.why), tag("span", cell.why, class_="sr")]
+    costs = join([regret_text(regret.value, regret.high), tag("small", unsure)])
     return [
-        ("rule", "", series, join([sample(series, names), " ", series_text(series)])),
-        ("width", "num", row["width"], f"{row['width']:g}"),
-        ("density", "num", row["density"], density_text(float(row["density"]))),
-        *([("depth", "num", row["depth"], f"{row['depth']:g}")] if deep else []),
-        ("regret", "num", regret, join([regret_text(regret, above), tag("small", unsure)])),
-        ("state", "", state, join(why)),
-        (f"best {axis}", "num", best, join([power(best, 2), tag("small", span)])),
-        ("best loss", "num", own, _loss(own)),
-        ("transferred", "num", moved, _loss(moved)),
-        ("runs", "num", row["n_points"], f"{row['n_points']} × {row['n_seeds']}"),
-        ("diverged", "num", diverged, str(diverged) if diverged else "–"),
+        ("rule", "", key.series, join([sample(key.series, names), " ", series_text(key.series)])),
+        ("width", "num", key.width, f"{key.width}"),
+        ("density", "num", key.density, density_text(key.density)),
+        *([("depth", "num", key.depth, f"{key.depth}")] if deep else []),
+        ("regret", "num", regret.value, costs),
+        ("state", "", cell.word, join(why)),
+        (f"best {swept_label(cell.swept)}", "num", best.vertex, join([power(best.vertex, 2), tag("small", span)])),
+        ("best loss", "num", best.min_loss, _loss(best.min_loss)),
+        ("transferred", "num", regret.loss, _loss(regret.loss)),
+        ("runs", "num", best.n_points, f"{best.n_points} × {best.n_seeds}"),
+        ("diverged", "num", best.n_diverged, str(best.n_diverged or "–")),
     ]
 
 
-def _row(row: Row, entries: Sequence[Entry], deep: bool) -> Markup:
+def _row(cell: CellVerdict, entries: Sequence[Entry], deep: bool) -> Markup:
     return tag(
         "tr",
         *(tag("td", shown, class_=kind or None, data_v=_raw(value)) for _, kind, value, shown in entries),
-        data_series=row["series"],
-        data_width=f"{row['width']:g}",
-        data_density=f"{row['density']:.9g}",
-        data_depth=f"{row['depth']:g}" if deep else None,
-        data_state=row["status"],
+        data_series=cell.key.series,
+        data_width=cell.key.width,
+        data_density=f"{cell.key.density:.9g}",
+        data_depth=cell.key.depth if deep else None,
+        data_state=cell.word,
     )
 
 

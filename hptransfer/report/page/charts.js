@@ -46,7 +46,7 @@ const Charts = (() => {
   function sample(line) {
     const svg = coloured(el("svg", { class: "sample", viewBox: "0 0 30 12", "aria-hidden": "true" }), line);
     svg.style.color = "inherit";
-    el("path", { d: "M0 6H30", stroke: "var(--c)", "stroke-width": 2, "stroke-dasharray": (line.dash || []).join(" "), fill: "none" }, svg);
+    if (!line.dots) el("path", { d: "M0 6H30", stroke: "var(--c)", "stroke-width": 2, "stroke-dasharray": (line.dash || []).join(" "), fill: "none" }, svg);
     el("path", { d: shape(line.marker, 3.4), transform: "translate(15 6)", fill: "var(--c)" }, svg);
     return svg;
   }

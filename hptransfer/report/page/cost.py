@@ -8,10 +8,9 @@ from hptransfer.analysis.compute import CHINCHILLA, rule_gains, tuning_cost
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, flops_text, percent_text, seconds_text, value_text
 from hptransfer.report.figures.cost import cost, cost_table
-from hptransfer.report.page.elements import number, table
+from hptransfer.report.page.elements import number, section, table
 from hptransfer.report.page.markup import Markup, tag
 from hptransfer.report.page.picture_markup import bars_markup
-from hptransfer.report.points import judged_cells
 from hptransfer.report.series_look import order_series, series_text
 from hptransfer.study.series_name import split_series
 
@@ -29,14 +28,8 @@ def cost_section(results: Results) -> Markup | None:
     total += f", {flops_text(spent)} on non-zeros" if spent > 0 else ""
     total += f", {seconds_text(wall)} summed over trials" if wall > 0 else ""
     words = [f"{total}.", *_savings(results), *_gains(results)]
-    return tag(
-        "section",
-        tag("h2", "What it cost, and what it is worth"),
-        *(tag("p", sentence, class_="lead") for sentence in words),
-        bars_markup(bars),
-        _search(results),
-        id="cost",
-    )
+    said = [tag("p", sentence, class_="lead") for sentence in words]
+    return section("cost", "What it cost, and what it is worth", *said, bars_markup(bars), _search(results))
 
 
 def _search(results: Results) -> Markup | None:
@@ -76,14 +69,15 @@ def _savings(results: Results) -> list[str]:
 
 def _gains(results: Results) -> list[str]:
     """How much more compute the others need in the largest, sparsest cell for the loss of a rule expected to hold."""
-    cells = judged_cells(results)
-    names = order_series(list(cells["series"]))
+    names = order_series([cell.key.series for cell in results.cells])
     expected = [n for n in names if {n, split_series(n)[0]} & set(results.settings.expect_stable)]
-    if not expected or len(names) < 2:
+    if not expected or len(names) < 2 or results.judgement is None:
         return []
     said = []
     for other in (n for n in names if n != expected[-1]):
-        pairs = rule_gains(cells, expected[-1], other).sort_values(["width", "density"], ascending=[False, True])
+        pairs = rule_gains(results.judgement.cells, expected[-1], other).sort_values(
+            ["width", "density"], ascending=[False, True]
+        )
         if len(pairs) and math.isfinite(gain := float(pairs["gain_transferred"].iloc[0])):
             tuned = float(pairs["gain_tuned"].iloc[0])
             each = f" ({tuned:.2g} times with each tuned there)" if math.isfinite(tuned) else ""

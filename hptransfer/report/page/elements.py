@@ -9,9 +9,14 @@ from collections.abc import Sequence
 from hptransfer.report.page.markup import Markup, tag
 from hptransfer.report.series_look import LineStyle, series_styles
 
-__all__ = ["badge", "command_block", "number", "sample", "style_of", "table"]
+__all__ = ["badge", "command_block", "head_of", "number", "sample", "section", "style_of", "table"]
 
 _MARKS = {"STABLE": "✓", "DRIFT": "↗", "INCONCLUSIVE": "?"}
+
+
+def section(name: str, title: str, *content: object, lead: object = None) -> Markup:
+    """A part of the page that the menu leads to."""
+    return tag("section", tag("h2", title), tag("p", lead, class_="lead") if lead else None, *content, id=name)
 
 
 def badge(verdict: str) -> Markup:
@@ -22,9 +27,7 @@ def badge(verdict: str) -> Markup:
 
 def sample(name: str, names: Sequence[str]) -> Markup:
     """A place the script fills with the line and marker of a series."""
-    style = series_styles(names)[name]
-    given = {"light": style.light, "dark": style.dark, "dash": list(style.dash), "marker": style.marker}
-    return tag("span", data_sample=json.dumps(given))
+    return tag("span", data_sample=json.dumps(series_styles(names)[name].to_json()))
 
 
 def style_of(style: LineStyle) -> str:
@@ -39,13 +42,18 @@ def command_block(command: str, name: str | None = None) -> Markup:
 
 def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]], label: str | None = None) -> Markup:
     """A table in a box that scrolls sideways; a head is (text, class), and its class is that of its column."""
-    head = tag("tr", *(tag("th", text, scope="col", class_=kind or None) for text, kind in heads))
     body = [
         tag("tr", *(tag("td", cell, class_=kind or None) for cell, (_, kind) in zip(row, heads, strict=True)))
         for row in rows
     ]
-    whole = tag("table", tag("thead", head), tag("tbody", *body))
+    whole = tag("table", head_of(heads), tag("tbody", *body))
     return tag("div", whole, class_="scroll", tabindex=0, role="region" if label else None, aria_label=label)
+
+
+def head_of(heads: Sequence[tuple[str, str]]) -> Markup:
+    """The head of a table: texts with their classes."""
+    cells = (tag("th", text, scope="col", class_=kind or None) for text, kind in heads)
+    return tag("thead", tag("tr", *cells))
 
 
 def number(value: object) -> float:

@@ -19,7 +19,7 @@ from hptransfer.report.figures.pictures import KINDS, pictures
 from hptransfer.report.page.answer import answer_section
 from hptransfer.report.page.cells_table import cells_section
 from hptransfer.report.page.cost import cost_section
-from hptransfer.report.page.elements import number
+from hptransfer.report.page.elements import number, section
 from hptransfer.report.page.markup import Markup, join, tag, text
 from hptransfer.report.page.open_questions import open_section
 from hptransfer.report.page.picture_markup import picture_markup
@@ -86,8 +86,7 @@ def _evidence(results: Results) -> Markup | None:
         return None
     lead = "Point at a mark, or focus a panel and use the arrow keys, to read its values."
     hint = tag("p", "The charts need JavaScript; every number is in the table of cells.", class_="problem")
-    head = tag("h2", "The evidence"), tag("p", lead, class_="lead"), tag("noscript", hint)
-    return tag("section", *head, *drawn, id="pictures")
+    return section("pictures", "The evidence", tag("noscript", hint), *drawn, lead=lead)
 
 
 def _refresh(results: Results) -> Markup:
@@ -106,7 +105,7 @@ def _progress(results: Results) -> Markup | None:
         return None
     given = results.progress
     planned, stored = number(given.get("planned")), number(given.get("stored"))
-    share = min(1.0, stored / planned) if planned > 0 and stored >= 0 else 0.0
+    share = 100 * min(1.0, stored / planned) if planned > 0 and stored >= 0 else 0.0
     words = [f"Running: {stored:.0f} of {planned:.0f} trials" if planned > 0 else "Running"]
     if given.get("phase"):
         words.append(str(given["phase"]))
@@ -116,20 +115,8 @@ def _progress(results: Results) -> Markup | None:
     eta = number(given.get("eta_s"))
     if eta >= 0:
         words.append(f"about {seconds_text(eta)} left")
-    meter = tag(
-        "div",
-        Markup(f'<i style="width:{100 * share:.1f}%"></i>'),
-        class_="bar",
-        role="progressbar",
-        aria_label="trials done",
-        aria_valuemin=0,
-        aria_valuemax=100,
-        aria_valuenow=round(100 * share),
-    )
-    follow = tag(
-        "span",
-        tag("span", id="following"),
-        " ",
-        tag("button", "Stop following", type="button", class_="quiet", id="follow"),
-    )
+    said = {"role": "progressbar", "aria_label": "trials done", "aria_valuemin": 0, "aria_valuemax": 100}
+    meter = tag("div", tag("i", style=f"width:{share:.1f}%"), class_="bar", aria_valuenow=round(share), **said)
+    stop = tag("button", "Stop following", type="button", class_="quiet", id="follow")
+    follow = tag("span", tag("span", id="following"), " ", stop)
     return tag("div", tag("div", tag("span", ", ".join(words) + "."), follow, class_="words"), meter, class_="running")

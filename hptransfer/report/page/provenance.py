@@ -7,6 +7,7 @@ import json
 import pandas as pd
 
 from hptransfer.analysis.results import Results
+from hptransfer.report.page.elements import section
 from hptransfer.report.page.markup import Markup, tag
 
 __all__ = ["provenance_section"]
@@ -36,15 +37,12 @@ def provenance_section(results: Results) -> Markup:
         stamps = frame["finished_at"].dropna().astype(str)
         facts += [tag("dt", "ran"), tag("dd", f"{stamps.min()[:19]} to {stamps.max()[:19]}")]
     facts += [tag("dt", "results"), tag("dd", results.uri or "in memory")]
-    parts: list[object] = [
-        tag("h2", "Where this comes from"),
-        *(tag("p", problem, class_="problem") for problem in results.problems),
-        tag("dl", *facts, class_="facts"),
-    ]
+    parts = [tag("p", problem, class_="problem") for problem in results.problems]
+    parts.append(tag("dl", *facts, class_="facts"))
     if results.study is not None:
         dump = json.dumps(dict(results.study), indent=2, ensure_ascii=False, default=str)
         parts.append(tag("details", tag("summary", "The study as run"), tag("pre", tag("code", dump))))
-    return tag("section", *parts, id="provenance")
+    return section("provenance", "Where this comes from", *parts)
 
 
 def _versions(frame: pd.DataFrame) -> str:

@@ -25,6 +25,7 @@ def test_a_line_rounds_its_places_and_says_only_what_it_has() -> None:
     assert Line("best", STYLE, drawn="steps").to_json().keys() >= {"steps", "bare"}
     assert Line("trial", STYLE, drawn="dots").to_json()["dots"] == 1
     assert not Line("trial", STYLE, drawn="dots").bare
+    assert [Line("trial", STYLE, drawn=drawn).key_json().get("dots") for drawn in ("dots", "joined")] == [1, None]
 
 
 def test_a_panel_has_its_axes_and_its_dotted_lines() -> None:

@@ -31,12 +31,19 @@ def test_a_swept_axis_is_called(axis: str, full: str, base: str, file: str) -> N
         ({}, {"name": "x"}, "held-out loss (nats per token)"),
         ({}, {"task": "mine.tasks:Labels"}, "held-out loss"),
         ({"task": ["language"]}, None, "held-out loss (nats per token)"),
-        ({"loss": [1.0]}, None, "held-out loss"),
+        ({"task": ["mine.tasks:Labels"]}, {"name": "x"}, "held-out loss"),
+        ({"loss": [1.0]}, None, "held-out loss (nats per token)"),
     ],
-    ids=["a study without a task", "an outside task", "rows alone", "foreign rows"],
+    ids=["a study without a task", "an outside task", "rows alone", "rows of another task", "rows of version 1"],
 )
-def test_the_loss_has_its_tasks_unit(frame: dict, study: dict | None, label: str) -> None:
+def test_the_loss_of_language_is_in_nats_and_of_another_task_not(frame: dict, study: dict | None, label: str) -> None:
     assert loss_label(results_of(pd.DataFrame(frame), study=study)) == label
+
+
+@pytest.mark.parametrize(("unit", "label"), [("squared error", "held-out loss (squared error)"), ("", "held-out loss")])
+def test_the_loss_is_in_the_unit_that_the_run_stored(unit: str, label: str) -> None:
+    rows = pd.DataFrame({"task": ["mine.tasks:Sines"]})
+    assert loss_label(results_of(rows, tensors={"unit": unit, "rules": {}})) == label
 
 
 def test_intervals() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.analysis.results import Results
-from hptransfer.report.figures.tuning import tuning, tuning_together
+from hptransfer.report.figures.tuning import BANDS, tuning, tuning_together
 
 
 def test_history_and_a_slice_per_searched_value_with_and_without_a_base_file(results: Results) -> None:
@@ -46,7 +46,8 @@ def test_both_values_together_lie_in_five_bands_of_loss(results: Results) -> Non
     (view,) = tuning_together(results).views
     lines = view.panels[0].lines
     tops = [max(float(point.tip.rpartition(" ")[2]) for point in line.points) for line in lines]
-    assert tops == sorted(tops)
+    assert tops == sorted(tops, reverse=True)  # the best is drawn last, on top, and named first
+    assert [line.name for line in view.key] == [line.name for line in lines][::-1] == list(BANDS)
     finished = (results.frame["phase"] == "tune") & (results.frame["status"] == "ok")
     assert sum(len(line.points) for line in lines) == finished.sum()
     assert max(len(line.points) for line in lines) - min(len(line.points) for line in lines) <= 1

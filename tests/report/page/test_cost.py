@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from fake_results import grid_frame
+from fake_results import BASE, grid_frame
 
 from hptransfer.analysis.results import Results, results_of
 from hptransfer.report.page import render_report
@@ -15,6 +16,19 @@ def test_what_transfer_saves_and_what_a_rule_gains_is_said(results: Results) -> 
     text = re.sub(r"<[^>]+>", " ", cost_section(results))
     assert re.search(r"the same 32 trials at the costliest cell would take .* transfer saves \d+\.\d% of it", text)
     assert re.search(r"SP would need [\d.]+ times the compute", text)
+
+
+def test_a_trainer_that_knows_no_cost_has_a_page_without_flops(results: Results) -> None:
+    """What it came to is then null in base.json, and no FLOPs stand in the rows."""
+    unknown = {"fraction_of_target": None, "target_flops": None}
+    base = replace(BASE, flops=None, further={**BASE.further, **unknown})
+    for flops in (0.0, None):
+        frame = results.frame.assign(flops_dense=flops, flops_nonzero=flops)
+        page = render_report(replace(results, frame=frame, base=base))
+        text = re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL))
+        assert "transfer saves" not in text
+        assert "found in 32 trials." in text
+        assert not re.search(r"\b(nan|inf|None|null)\b", text)
 
 
 def test_the_page_says_where_a_bracket_search_spent_its_trials():

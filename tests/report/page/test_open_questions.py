@@ -21,8 +21,8 @@ def test_the_command_that_settles_an_open_cell_is_a_valid_study_change():
     frame = grid_frame(rules=("mup",), widths=(64,), octaves=(-10, -9, -8, -7, -6))
     study = {"name": "demo", "grid": {"lr_multiples": [0.5, 1, 2], "nonzeros_per_neuron": 8}}
     results = results_of(frame, uri="out/demo", study=study, base=BASE)
-    rows = [r for r in results.judgement.cells.to_dict("records") if r["density"] == 1 / 16]
-    words = shlex.split(add_command(results, rows).replace("\\\n", ""))
+    cells = [cell for cell in results.cells if cell.key.density == 1 / 16]
+    words = shlex.split(add_command(results, cells).replace("\\\n", ""))
     assert words[:3] == ["hptransfer", "fanout", "out/demo/study.yaml"]
     assert words[-2:] == ["--results", "out"]
     changed = validate_study(apply_overrides(study, words[4:-2:2]))
@@ -39,7 +39,24 @@ def test_init_is_advised_in_multiples_of_the_base_not_of_what_transferred():
     )
     study = {"name": "s", "base": {"lr": 2.0**-7, "init_std": 0.06}, "grid": {"init_multiples": [1, 2, 4, 8, 16]}}
     results = results_of(frame, study=study, uri="results/s")
-    row = next(r for r in results.judgement.cells.to_dict("records") if r["suggest_values"])
-    command = add_command(results, [row])
-    wanted = [float(f"{value / 0.06:.9g}") for value in row["suggest_values"]]
+    cell = next(cell for cell in results.cells if cell.suggest_values)
+    command = add_command(results, [cell])
+    wanted = [float(f"{value / 0.06:.9g}") for value in cell.suggest_values]
     assert f"grid.init_multiples={json.dumps(wanted)}" in command
+
+
+def test_of_another_swept_axis_its_own_values_are_advised():
+    """The best of the decays 0.06 to 0.96 is the lowest, so lower ones are wanted, as values of `grid.sweep`."""
+    frame = grid_frame(octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in range(5)), widths=(64,), rules=("supar",))
+    frame = frame.assign(weight_decay=frame["init_std"], init_std=0.06)
+    study = {
+        "name": "s",
+        "base": {"lr": 2.0**-7, "init_std": 0.06},
+        "grid": {"sweep": {"weight_decay": {"values": [1]}}},
+    }
+    results = results_of(frame, study=study, uri="results/s")
+    cell = next(cell for cell in results.cells if cell.suggest_values)
+    words = shlex.split(add_command(results, [cell]).replace("\\\n", ""))
+    changed = validate_study(apply_overrides(study, words[4:-2:2]))
+    assert changed.grid.sweep["weight_decay"].values == pytest.approx(cell.suggest_values)
+    assert "init_multiples" not in add_command(results, [cell])
