@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ __all__ = [
     "source_digest",
     "source_file",
     "version_of",
+    "versions_in",
 ]
 
 OUTSIDE_FORM = "package.module:name"
@@ -175,6 +177,12 @@ def identity_of(name: str) -> str:
         return ""
     version = version_of(name)
     return f"version {version}" if version else f"source {source_digest(name) or 'unknown'}"
+
+
+def versions_in(entries: str) -> dict[str, str]:
+    """Of a row's `entries` (a JSON object: name → identity) those that carry a version, as a trial's `versions`."""
+    told = json.loads(entries).items()
+    return {name: said.removeprefix("version ") for name, said in told if said.startswith("version ")}
 
 
 OPTIMIZERS = Seam(

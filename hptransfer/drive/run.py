@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -33,11 +32,11 @@ from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.study.file import dump_study, with_overrides
 from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Cell, Study
+from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
 from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.bracket.search import BracketResult, bracket_study, expected_trials
+from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.grid import grid_size, trials_of
 from hptransfer.trials.proxy.driver import tune
 from hptransfer.trials.proxy.proxy import refuse_vain_search
@@ -145,11 +144,12 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
     question = question_of(settled, trials)
     if _answered(store, question):  # asked again, a search would look a little further: its noise estimate has grown
         return
-    expected, _ = expected_trials(settled, tuned=base.tuned)
-    runner.expect(runner.counts.planned + round(expected))
-    found = bracket_study(settled, runner, tuned=base.tuned)
+    search = BracketSearch(settled, tuned=base.tuned)
+    runner.expect(runner.counts.planned + round(search.expected))
+    found = search.run(runner)
     if not runner.failed:
-        store.write_json(BRACKET_FILE, _bracket_document(found, question, len(trials)))
+        ran = {"trials": sum(cell.trials for cell in found.cells), "fixed_grid": len(trials)}
+        store.write_json(BRACKET_FILE, {"question": question, **ran, **asdict(found)})
 
 
 def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
@@ -166,23 +166,12 @@ def _answered(store: Store, question: str) -> bool:
     )
 
 
-def _bracket_document(found: BracketResult, question: str, fixed: int) -> dict[str, Any]:
-    return {
-        "question": question,
-        "trials": sum(cell.trials for cell in found.cells),
-        "fixed_grid": fixed,
-        "cells": [asdict(cell) for cell in found.cells],
-        "trial_ids": list(found.trial_ids),
-    }
-
-
 def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
     """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
     if is_outside(study.trainer):
         return "fp32"
-    widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
+    dense = max(study.cells, key=lambda cell: cell.width)._replace(density=1.0)
     exact = Settled(study, study.base.hps, "fp32", data_id)
-    dense = Cell(width=widest.width, depth=widest.depth)
     return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
 
 

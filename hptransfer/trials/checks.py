@@ -48,9 +48,9 @@ def refuse_misfits(study: Study) -> None:
 
 def study_warnings(study: Study) -> list[str]:
     """What will run but may not answer the question, each in a sentence or two that says why."""
-    shapes = study.grid.shapes(study.base.depth)
-    narrowest = min(shape.width for shape in shapes)
-    few = sorted({s.width * s.density for s in shapes if s.density < 1 and s.width * s.density < FEW_NONZEROS})
+    cells = study.cells
+    narrowest = min(cell.width for cell in cells)
+    few = sorted({c.width * c.density for c in cells if c.density < 1 and c.width * c.density < FEW_NONZEROS})
     points = max(len(sweep.around(1.0)) for sweep in study.grid.sweeps().values())
     found = []
     if study.base.width > narrowest:
@@ -126,7 +126,7 @@ def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
 
 
 def _check_shapes(study: Study) -> None:
-    if not study.grid.shapes(study.base.depth):
+    if not study.cells:
         raise InputError(
             "leaves no cell of the grid",
             where="grid.min_nonzeros",
@@ -215,7 +215,7 @@ def _check_model(study: Study) -> None:
 
 def _widths(study: Study) -> Iterator[tuple[str, int]]:
     yield "base.width", study.base.width
-    yield from (("grid.cells" if study.grid.cells else "grid.widths", s.width) for s in study.grid.shapes(1))
+    yield from (("grid.cells" if study.grid.cells else "grid.widths", cell.width) for cell in study.cells)
     yield from (("check.widths", width) for width in study.check.widths)
     if study.tune is not None and study.tune.strategy == "telescope":
         yield from (("tune.telescope_widths", width) for width in study.telescope_widths)
@@ -228,7 +228,7 @@ def _check_pattern(study: Study) -> None:
     n, m = (int(part) for part in study.sparsity.kind.split(":"))
     if n > m:
         raise InputError("keeps more than there is", where="sparsity.kind", found=study.sparsity.kind, allowed="n ≤ m")
-    densities = [("grid.densities", s.density) for s in study.grid.shapes(1)]
+    densities = [("grid.densities", cell.density) for cell in study.cells]
     densities += [("check.densities", density) for density in study.check.densities or ()]
     for where, density in densities:
         if density not in (1.0, n / m):

@@ -43,15 +43,14 @@ def grid_size(study: Study) -> int:
     """How many trials the fixed grid has, those asked for twice counted twice; nothing is multiplied out for it."""
     grid = study.grid
     swept = prod(len(sweep.around(1.0)) for sweep in grid.sweeps().values())
-    shapes = len(grid.shapes(study.base.depth))
-    return len(grid.rules) * max(1, len(grid.variants)) * shapes * swept * len(grid.seeds)
+    return len(grid.rules) * max(1, len(grid.variants)) * len(study.cells) * swept * len(grid.seeds)
 
 
 def trials_of(settled: Settled) -> list[Trial]:
     """Every trial of the fixed grid, each once, in a settled order."""
     found: dict[str, Trial] = {}
     for series in series_of(settled):
-        for cell in settled.study.grid.shapes(settled.study.base.depth):
+        for cell in settled.study.cells:
             for trial in _cell_trials(series, cell):
                 found.setdefault(trial.id, trial)
     return list(found.values())
@@ -69,5 +68,4 @@ def _cell_trials(series: Series, cell: Cell) -> Iterator[Trial]:
 
 def corner(study: Study) -> Cell:
     """The cell that a report explains: the largest width, there the lowest density, there the largest depth."""
-    shapes = study.grid.shapes(study.base.depth)
-    return max(shapes, key=lambda cell: (cell.width, -cell.density, cell.depth or study.base.depth))
+    return max(study.cells, key=lambda cell: (cell.width, -cell.density, cell.depth))

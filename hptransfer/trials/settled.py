@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pydantic import ValidationError
 
@@ -15,9 +16,9 @@ from hptransfer.study.file import with_overrides
 from hptransfer.study.pieces import Precision
 from hptransfer.study.refusals import first_refusal
 from hptransfer.study.study import Cell, Study
-from hptransfer.study.trial import Trial
+from hptransfer.study.trial import Trial, outside_entries
 
-__all__ = ["Settled", "rule_of", "with_value"]
+__all__ = ["Settled", "with_value"]
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,23 @@ class Settled:
         """The values of every swept axis by its name, in the order in which they are multiplied out."""
         return {name: self.values_of(name) for name in self.study.grid.sweeps()}
 
-    @property
-    def entries(self) -> tuple[str, ...]:
-        """Names of the entries from outside the package that every trial names."""
-        study = self.study
-        named = (study.task, study.trainer, study.training.optimizer, study.sparsity.method)
-        return tuple(name for name in named if is_outside(name))
-
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
-        """Versions of those that carry one."""
-        return {name: version for name in self.entries if (version := version_of(name))}
+        """Versions of the entries from outside the package that every trial names, for those that carry one."""
+        return {name: version for name in outside_entries(self.study) if (version := version_of(name))}
+
+    @cached_property
+    def own_rules(self) -> dict[str, Rule]:
+        """The rules that the study brings as tables of its own."""
+        return {name: rule_from_table(name, table) for name, table in self.study.rules.items()}
+
+    def rule(self, name: str) -> Rule:
+        """The rule of this name: one of the study's own, or a known one."""
+        return self.own_rules.get(name) or get_rule(name)
 
     def trial(self, cell: Cell, *, rule: str, seed: int, variant: str = "", steps: int | None = None) -> Trial:
         """One trial at the base HPs. `steps` in place of the study's own, as for a probe."""
-        study, known = self.study, rule_of(self.study, rule)
+        study, known = self.study, self.rule(rule)
         budget = {} if steps is None else {"steps": steps}
         return Trial(
             task=study.task,
@@ -101,7 +104,7 @@ class Settled:
             base_width=study.base.width,
             base_depth=study.base.depth,
             width=cell.width,
-            depth=cell.depth or study.base.depth,
+            depth=cell.depth,
             density=cell.density,
             base=self.hps,
             seed=seed,
@@ -120,8 +123,3 @@ def with_value(trial: Trial, name: str, value: float) -> Trial:
         return placed
     version = {name: found} if (found := version_of(name)) else {}
     return placed.model_copy(update={"axes": {**placed.axes, name: value}, "versions": {**placed.versions, **version}})
-
-
-def rule_of(study: Study, name: str) -> Rule:
-    """The rule of this name: one of the study's own tables, or a known one."""
-    return rule_from_table(name, study.rules[name]) if name in study.rules else get_rule(name)

@@ -10,9 +10,10 @@ from hptransfer.common.errors import InputError
 from hptransfer.study.base import BaseHPs, TunedBase
 from hptransfer.study.file import study_of
 from hptransfer.study.study import Cell
+from hptransfer.study.trial import outside_entries
 from hptransfer.trials.settled import Settled, with_value
 
-CELL = Cell(width=128, density=0.25)
+CELL = Cell(128, 0.25, 3)
 
 
 def settled(**changes: Any) -> Settled:
@@ -30,7 +31,7 @@ def test_a_trial_has_every_choice_made() -> None:
 
 
 def test_a_probe_has_a_budget_and_a_cell_may_have_a_depth_of_its_own() -> None:
-    trial = settled().trial(Cell(width=64, depth=8), rule="supar", seed=0, steps=3)
+    trial = settled().trial(Cell(64, 1.0, 8), rule="supar", seed=0, steps=3)
     assert (trial.training.steps, trial.depth) == (3, 8)
 
 
@@ -110,7 +111,7 @@ def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch)
         training={"optimizer": "my_entries:Lion"},
         sparsity={"method": "my_entries:Plain"},
     )
-    assert set(own.entries) == {"my_entries:Plain", "my_entries:Lion"}
+    assert set(outside_entries(own.study)) == {"my_entries:Plain", "my_entries:Lion"}
     trial = own.trial(CELL, rule="supar", seed=0)
     assert trial.versions == {"my_entries:Lion": "3"}
     assert (trial.task, trial.trainer) == ("my_entries:Plain", "my_entries:Plain")

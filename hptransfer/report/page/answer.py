@@ -123,7 +123,7 @@ def _corner(study: Study, results: Results) -> tuple[int, float]:
     if len(rows) and (rows["width"] > 0).all():
         cells = [(int(w), float(d)) for w, d in zip(rows["width"], rows["density"], strict=True)]
     else:
-        cells = [(c.width, c.density) for c in study.grid.shapes(study.base.depth)]
+        cells = [(c.width, c.density) for c in study.cells]
     return max(cells, key=lambda c: (c[0], -c[1]), default=(study.base.width, 1.0))
 
 

@@ -203,7 +203,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
 def _target_flops(settled: Settled) -> float:
     """FLOPs (dense count) of one run of the grid's most expensive cell."""
     study = settled.study
-    cells = {(cell.width, cell.depth): cell for cell in study.grid.shapes(study.base.depth)}
+    cells = {(cell.width, cell.depth): cell for cell in study.cells}
     trials = [settled.trial(cell, rule=study.grid.rules[0], seed=study.grid.seeds[0]) for cell in cells.values()]
     trainer = TRAINERS.get(study.trainer)
     return float(max(trainer.cost(trial).flops_dense for trial in trials))

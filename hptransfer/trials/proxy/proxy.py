@@ -86,7 +86,7 @@ class Proxy:
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
         """A dense trial of the proxy with `hps` in place of the study's own values."""
-        size = Cell(width=width or self.study.base.width, depth=self.study.base.depth)
+        size = Cell(width or self.study.base.width, 1.0, self.study.base.depth)
         return self.settled.with_hps(hps).trial(size, rule=self.tune.rule, seed=seed, steps=self.tune.steps)
 
 
@@ -117,8 +117,7 @@ def tune_warnings(study: Study) -> list[str]:
     if tune is None:
         return []
     found = []
-    shapes = study.grid.shapes(study.base.depth)
-    widest = max((cell.width for cell in shapes), default=study.base.width)
+    widest = max((cell.width for cell in study.cells), default=study.base.width)
     if study.base.width > widest:
         found.append(
             f"the proxy (width {study.base.width}) is wider than the widest target ({widest}): each search trial costs"
