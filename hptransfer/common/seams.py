@@ -95,7 +95,7 @@ class Seam:
         """What the name stands for, as it was written: a class is not called."""
         if not self.knows(name):
             raise self.refusal(name)
-        return import_entry(self.built_in.get(name, name), where=self.where, kind=self.kind)
+        return import_entry(self.built_in.get(name, name), where=self.where)
 
     def get(self, name: str) -> Any:
         """The entry of that name, made once a process."""
@@ -110,7 +110,7 @@ class Seam:
         """
         written = thing = self.find(name) if written is None else written
         if self.adapt:
-            thing = import_entry(self.adapt, where=self.where, kind=self.kind)(written, name)
+            thing = import_entry(self.adapt, where=self.where)(written, name)
         if isinstance(thing, type):
             try:
                 thing = thing()
@@ -124,7 +124,7 @@ class Seam:
         return thing
 
 
-def import_entry(path: str, *, where: str, kind: str = "entry") -> Any:
+def import_entry(path: str, *, where: str) -> Any:
     """What `package.module:name` names; the one place where such a name is resolved."""
     module_name, _, attribute = path.partition(":")
     try:
@@ -139,16 +139,17 @@ def import_entry(path: str, *, where: str, kind: str = "entry") -> Any:
         ) from error
     for part in attribute.split("."):
         if not hasattr(thing, part):
-            raise InputError(f"the module '{module_name}' has no {kind} '{attribute}'", where=where, found=path)
+            raise InputError(f"the module '{module_name}' has no '{attribute}'", where=where, found=path)
         thing = getattr(thing, part)
     return thing
 
 
-def version_of(name: str) -> str:
-    """The `version` that an outside entry carries, as text; empty for a built-in one and for one without."""
+def version_of(name: str, where: str = "") -> str:
+    """The `version` that an outside entry carries, as text; empty for a built-in one and for one without. `where`: the
+    key that names it, for a refusal."""
     if not is_outside(name):
         return ""
-    return str(getattr(import_entry(name, where=name), "version", "") or "")
+    return str(getattr(import_entry(name, where=where or name), "version", "") or "")
 
 
 def source_file(thing: object) -> str:

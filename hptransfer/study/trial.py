@@ -106,7 +106,7 @@ class Trial(Spec):
     @property
     def entries(self) -> tuple[str, ...]:
         """Names of the entries from outside the package that the trial names, each once."""
-        return outside_entries(self, *self.axes)
+        return tuple(outside_entries(self, *self.axes))
 
     @cached_property
     def shape_key(self) -> str:
@@ -129,10 +129,18 @@ class Trial(Spec):
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
 
-def outside_entries(said: Study | Trial, *axes: str) -> tuple[str, ...]:
-    """Names of the entries from outside the package that a study or a trial names, each once; and of swept `axes`."""
-    named = (said.task, said.trainer, said.model.factory, said.training.optimizer, said.sparsity.method, *axes)
-    return tuple(name for name in dict.fromkeys(named) if is_outside(name))
+def outside_entries(said: Study | Trial, *axes: str) -> dict[str, str]:
+    """The entries from outside the package that a study or a trial names, and of the swept `axes`; and the key that
+    names each."""
+    named = {
+        said.task: "task",
+        said.trainer: "trainer",
+        said.model.factory: "model.factory",
+        said.training.optimizer: "training.optimizer",
+        said.sparsity.method: "sparsity.method",
+        **dict.fromkeys(axes, "grid.sweep"),
+    }
+    return {name: where for name, where in named.items() if is_outside(name)}
 
 
 _SINCE: dict[str, Any] = {

@@ -75,7 +75,8 @@ class Settled:
     @cached_property
     def versions(self) -> dict[str, str]:
         """Versions of the entries from outside the package that every trial names, for those that carry one."""
-        return {name: version for name in outside_entries(self.study) if (version := version_of(name))}
+        entries = outside_entries(self.study).items()
+        return {name: version for name, where in entries if (version := version_of(name, where))}
 
     @cached_property
     def own_rules(self) -> dict[str, Rule]:

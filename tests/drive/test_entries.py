@@ -107,7 +107,7 @@ def test_an_empty_folder_has_nothing_to_compare(write: Write, tmp_path: Path) ->
 
 def test_a_changed_model_is_told_like_any_other_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    text = "from hptransfer.tasks.models.mlp import MLP\ndef build(width, vocab_size):\n    return MLP(width, {depth}, vocab_size)\n"
+    text = "def build(width, vocab_size):\n    raise ValueError({depth})\n"
     model, store = tmp_path / "changing_model.py", Store.open(str(tmp_path / "results"), "s")
     study = study_of({"name": "s", "model": {"factory": "changing_model:build"}, "grid": {"seeds": 1}})
     model.write_text(text.format(depth=2))
