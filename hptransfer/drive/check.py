@@ -168,9 +168,8 @@ def check_digest(settled: Settled, scope: Scope) -> str:
         settled.hps.model_dump(),
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
+        *filter(None, [settled.versions]),
     ]
-    if versions := settled.versions:
-        what.append(versions)
     return digest_of(json.dumps(what, sort_keys=True), 16)
 
 

@@ -18,7 +18,7 @@ __all__ = ["refuse_changed_sources"]
 def refuse_changed_sources(study: Study, store: Store) -> None:
     """Refuse to go on beside rows of an entry that the study names, carries no version and was written otherwise."""
     variants = Settled(study, study.base.hps, "fp32", "").variants().values()
-    own = {name: identity_of(name) for one in variants for name in outside_entries(one.study, *study.grid.sweeps())}
+    own = {name: identity_of(name) for one in variants for name in outside_entries(one.study, *study.grid.sweep)}
     if not own:
         return
     rows: Counter[tuple[str, str]] = Counter()

@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 
 from hptransfer.common.cache import cache_dir
-from hptransfer.common.errors import InputError
 from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OBSERVERS, is_outside
 from hptransfer.drive.check import coordinate_check_of, print_check
@@ -37,7 +36,7 @@ from hptransfer.study.trial import Trial
 from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.bracket.search import BracketSearch
-from hptransfer.trials.grid import grid_size, trials_of
+from hptransfer.trials.grid import refuse_large_grid, trials_of
 from hptransfer.trials.proxy.driver import tune
 from hptransfer.trials.proxy.proxy import refuse_vain_search
 from hptransfer.trials.settled import Settled
@@ -94,10 +93,10 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     study, data_id = request.study, request.data_id
     if not request.same_numbers:
         refuse_changed_sources(study, store)
-    if phases.grid:
-        _hold_cap(request)
-    else:
+    if not phases.grid:
         refuse_vain_search(study)
+    elif not request.yes:  # before anything is tuned for it
+        refuse_large_grid(study)
     precision = stored_precision(study, store) or _calibrated(study, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
@@ -120,19 +119,6 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         store_tensors(settled, store)
         _run_grid(settled, base, store, runner)
     return True
-
-
-def _hold_cap(request: Request) -> None:
-    """Refuse a grid above its cap before anything is tuned for it; what tuning finds changes no number of trials."""
-    grid, trials = request.study.grid, grid_size(request.study)
-    if trials > grid.max_trials and not request.yes:
-        raise InputError(
-            "the grid is larger than its cap",
-            where="grid",
-            found=f"{trials} trials",
-            allowed=f"at most {grid.max_trials} (grid.max_trials)",
-            hint="look at `hptransfer plan`, then add --yes",
-        )
 
 
 def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -> None:

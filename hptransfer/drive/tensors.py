@@ -12,7 +12,6 @@ from hptransfer.scaling.explain import explain_rows
 from hptransfer.store.file_names import TENSORS_FILE
 from hptransfer.store.store import Store
 from hptransfer.training.build import target_of
-from hptransfer.trials.grid import corner
 from hptransfer.trials.settled import Settled
 
 __all__ = ["store_tensors"]
@@ -21,7 +20,7 @@ __all__ = ["store_tensors"]
 def store_tensors(settled: Settled, store: Store) -> None:
     """Explain the corner of the grid under each rule and keep it. Where that cannot be done the reason is told."""
     study = settled.study
-    cell, unit = corner(study), TASKS.get(study.task).unit
+    cell, unit = study.corner, TASKS.get(study.task).unit
     explained = () if is_outside(study.trainer) else study.grid.rules  # what another trainer builds it alone knows
     trials = {rule: settled.trial(cell, rule=rule, seed=0) for rule in explained}
     made_of = [trial.id for trial in trials.values()]

@@ -319,6 +319,11 @@ class Study(Spec):
     rules: dict[str, Any] = Field(default_factory=dict, description="Rule tables of your own, by name.")
 
     @property
+    def corner(self) -> Cell:
+        """The cell that a report explains: the largest width, there the lowest density, there the largest depth."""
+        return max(self.cells, key=lambda cell: (cell.width, -cell.density, cell.depth))
+
+    @property
     def telescope_widths(self) -> tuple[int, ...]:
         """Widths a telescope goes through: those it names, else a quarter, a half and the whole of the proxy's."""
         named = self.tune.telescope_widths if self.tune is not None else ()

@@ -1,10 +1,14 @@
-"""A settled study: with base HPs, precision and data id, a study says every number of every trial."""
+"""A settled study: with base HPs, precision and data id, a study says every number of every trial.
+
+Its series are the lines of its grid: what a fixed grid multiplies out, and what a bracket search walks along.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 from pydantic import ValidationError
 
@@ -15,10 +19,11 @@ from hptransfer.study.base import TUNED_TRAINING, BaseHPs, TunedBase
 from hptransfer.study.file import with_overrides
 from hptransfer.study.pieces import Precision
 from hptransfer.study.refusals import first_refusal
+from hptransfer.study.series_name import series_name
 from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import Trial, outside_entries
 
-__all__ = ["Settled", "with_value"]
+__all__ = ["Series", "Settled", "with_values"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class Settled:
             except InputError as error:
                 raise error.at(f"grid.variants.{name}") from None
         return found
+
+    def series(self) -> list[Series]:
+        """Every rule × variant of the grid, in the order the study names them."""
+        variants = self.variants().items()
+        return [Series(rule, name, variant) for name, variant in variants for rule in self.study.grid.rules]
 
     def values_of(self, name: str) -> tuple[float, ...]:
         """The values that the grid gives a swept axis."""
@@ -114,13 +124,41 @@ class Settled:
         )
 
 
-def with_value(trial: Trial, name: str, value: float) -> Trial:
-    """The trial with the value of a swept axis; one that is no base HP is recorded in the trial, with its version."""
-    axis = AXES.get(name)
-    placed = axis.put(trial, value)
-    if not isinstance(placed, Trial):
-        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
-    if not is_outside(name):
-        return placed
-    version = {name: found} if (found := version_of(name)) else {}
-    return placed.model_copy(update={"axes": {**placed.axes, name: value}, "versions": {**placed.versions, **version}})
+@dataclass(frozen=True)
+class Series:
+    """One line of enquiry: a rule, and the study as one of its variants has it."""
+
+    rule: str
+    variant: str
+    settled: Settled
+
+    @property
+    def name(self) -> str:
+        """`rule`, or `rule · variant`."""
+        return series_name(self.rule, self.variant)
+
+    def trial(self, cell: Cell, seed: int, values: Mapping[str, float], steps: int | None = None) -> Trial:
+        """A trial of this series with these values of swept axes, at the base HPs otherwise."""
+        trial = self.settled.trial(cell, rule=self.rule, seed=seed, variant=self.variant, steps=steps)
+        return with_values(trial, values)
+
+    def trials(self, cell: Cell) -> Iterator[Trial]:
+        """Every trial of the fixed grid in this cell."""
+        swept, at_base = self.settled.swept(), self.trial(cell, 0, {})
+        for values in product(*swept.values()):
+            trial = with_values(at_base, dict(zip(swept, values, strict=True)))
+            yield from (trial.model_copy(update={"seed": seed}) for seed in self.settled.study.grid.seeds)
+
+
+def with_values(trial: Trial, values: Mapping[str, float]) -> Trial:
+    """The trial with values of swept axes; those that are no base HPs are recorded in it, with their versions."""
+    for name, value in values.items():
+        axis = AXES.get(name)
+        trial = axis.put(trial, value)
+        if not isinstance(trial, Trial):
+            raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {trial!r:.80}")
+        if is_outside(name):
+            version = {name: found} if (found := version_of(name)) else {}
+            update = {"axes": {**trial.axes, name: value}, "versions": {**trial.versions, **version}}
+            trial = trial.model_copy(update=update)
+    return trial

@@ -11,7 +11,7 @@ from hptransfer.study.base import BaseHPs, TunedBase
 from hptransfer.study.file import study_of
 from hptransfer.study.study import Cell
 from hptransfer.study.trial import outside_entries
-from hptransfer.trials.settled import Settled, with_value
+from hptransfer.trials.settled import Settled, with_values
 
 CELL = Cell(128, 0.25, 3)
 
@@ -83,14 +83,15 @@ def test_multiples_of_nothing_are_refused() -> None:
 
 def test_a_base_hp_goes_where_base_hps_are_and_leaves_no_other_trace() -> None:
     trial = settled().trial(CELL, rule="supar", seed=0)
-    assert with_value(trial, "alpha_input", 2.0) == trial.model_copy(
+    assert with_values(trial, {"alpha_input": 2.0}) == trial.model_copy(
         update={"base": trial.base.model_copy(update={"alpha_input": 2.0})}
     )
 
 
 def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> None:
     trial = settled().trial(CELL, rule="supar", seed=0)
-    plain, versioned = with_value(trial, "outside_axes:EPS", 1e-6), with_value(trial, "outside_axes:MOMENTUM", 0.5)
+    plain = with_values(trial, {"outside_axes:EPS": 1e-6})
+    versioned = with_values(trial, {"outside_axes:MOMENTUM": 0.5})
     assert (plain.training.eps, plain.axes, plain.versions) == (1e-6, {"outside_axes:EPS": 1e-6}, {})
     assert versioned.training.momentum == 0.5
     assert versioned.versions == {"outside_axes:MOMENTUM": "2"}
@@ -99,7 +100,7 @@ def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> Non
 
 def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
     with pytest.raises(InputError, match=r"BROKEN, from .*outside_axes\.py, breaks the contract.*`put`.*gave None"):
-        with_value(settled().trial(CELL, rule="supar", seed=0), "outside_axes:BROKEN", 1.0)
+        with_values(settled().trial(CELL, rule="supar", seed=0), {"outside_axes:BROKEN": 1.0})
 
 
 def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch) -> None:

@@ -25,8 +25,7 @@ from hptransfer.common.seams import AXES
 from hptransfer.study.study import BaseSpec, Cell
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
-from hptransfer.trials.grid import Series, series_of
-from hptransfer.trials.settled import Settled, with_value
+from hptransfer.trials.settled import Series, Settled
 
 __all__ = ["HORIZON_SHIFT", "BracketResult", "BracketSearch", "CellReport", "TrialRunner"]
 
@@ -182,10 +181,8 @@ class BracketSearch:
     def _trial(self, state: _State, ask: Ask, phase: Phase) -> Trial:
         series, steps = state.series, state.series.settled.study.training.steps
         short = max(1, round(steps * self.settings.probe_fraction)) if phase == "probe" else None
-        trial = series.trial(state.cell, ask.seed, short)
-        for name, values in series.settled.swept().items():
-            trial = with_value(trial, name, 2.0**ask.x if name == state.swept else values[0])
-        return trial
+        values = {name: values[0] for name, values in series.settled.swept().items()}
+        return series.trial(state.cell, ask.seed, values | {state.swept: 2.0**ask.x}, short)
 
     def _arrived(self, state: _State, row: Row) -> None:
         asked = state.waiting.pop(str(row["trial_id"]), None)
@@ -248,7 +245,7 @@ def _states(settled: Settled) -> list[_State]:
     """A state per cell, parents before children."""
     states: list[_State] = []
     cells = sorted(settled.study.cells, key=lambda cell: _distance(cell, settled.study.base))
-    for series in series_of(settled):
+    for series in settled.series():
         swept, values = _axis(series.settled)
         xs = tuple(math.log2(value) for value in values)
         base = AXES.get(swept).at_base(series.settled.hps)

@@ -78,10 +78,8 @@ class Proxy:
     def digest(self) -> str:
         """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
         parts = {"task", "trainer", "model", "training", "base", "tune", "rules"}
-        what = [drop_since(self.study.model_dump(mode="json", include=parts)), self.first_seed]
-        what += [self.settled.precision, self.settled.data_id]
-        if versions := self.settled.versions:
-            what.append(versions)
+        said, settled = drop_since(self.study.model_dump(mode="json", include=parts)), self.settled
+        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions])]
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
