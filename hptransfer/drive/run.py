@@ -15,12 +15,12 @@ import click
 
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.files import digest_of
-from hptransfer.common.seams import OBSERVERS, is_outside
+from hptransfer.common.seams import OBSERVERS
 from hptransfer.drive.check import coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.outputs import refresh_outputs
 from hptransfer.drive.request import Request
-from hptransfer.drive.settle import stored_base, stored_precision
+from hptransfer.drive.settle import settled_precision, stored_base
 from hptransfer.drive.tensors import store_tensors
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
@@ -30,10 +30,7 @@ from hptransfer.store.folders import is_local
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.study.file import dump_study, with_overrides
-from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
-from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.grid import refuse_large_grid, trials_of
@@ -97,7 +94,7 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         refuse_vain_search(study)
     elif not request.yes:  # before anything is tuned for it
         refuse_large_grid(study)
-    precision = stored_precision(study, store) or _calibrated(study, data_id, settings)
+    precision = settled_precision(study, store, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
         store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
@@ -150,15 +147,6 @@ def _answered(store: Store, question: str) -> bool:
     return (
         isinstance(stored, dict) and stored.get("question") == question and store.ids().issuperset(stored["trial_ids"])
     )
-
-
-def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
-    """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
-    if is_outside(study.trainer):
-        return "fp32"
-    dense = max(study.cells, key=lambda cell: cell.width)._replace(density=1.0)
-    exact = Settled(study, study.base.hps, "fp32", data_id)
-    return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
 
 
 def _settings_here(settings: WorkerSettings, store: Store) -> WorkerSettings:

@@ -12,9 +12,8 @@ Where a cell starts says nothing about where it ends: the verdict sees the rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,28 +21,19 @@ from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
 from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import AXES
+from hptransfer.execute.runner import Row, Runner
 from hptransfer.study.study import BaseSpec, Cell
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
 from hptransfer.trials.settled import Series, Settled
 
-__all__ = ["HORIZON_SHIFT", "BracketResult", "BracketSearch", "CellReport", "TrialRunner"]
+__all__ = ["HORIZON_SHIFT", "BracketResult", "BracketSearch", "CellReport"]
 
 HORIZON_SHIFT = 0.25
 """Octaves by which the best LR falls for each doubling of the steps. Only ever a starting point."""
 
 REACH = 10.0
 """Octaves either side of the base that a search may visit where the study names no axis."""
-
-Row = Mapping[str, Any]
-
-
-class TrialRunner(Protocol):
-    """The part of `execute.runner.Runner` that the search needs."""
-
-    def submit(self, trials: Sequence[Trial], phase: Phase) -> None: ...
-
-    def results(self) -> Iterator[Row]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +136,7 @@ class BracketSearch:
         probes = 0 if self.tuned else 5 * roots * self.settings.probe_fraction
         return a_cell * len(self.states) + probes
 
-    def run(self, runner: TrialRunner) -> BracketResult:
+    def run(self, runner: Runner) -> BracketResult:
         """Run the grid by bracket search."""
         self.runner = runner
         for state in self.states:
