@@ -8,7 +8,6 @@ The lines are text, so that this table loads nothing: an entry is imported when 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
@@ -18,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hptransfer.common.errors import BreachError, InputError
+from hptransfer.common.errors import BreachError, InputError, did_you_mean, nearest
 from hptransfer.common.files import digest_of
 
 __all__ = [
@@ -77,8 +76,7 @@ class Seam:
 
     def refusal(self, name: object, where: str = "") -> InputError:
         """The refusal of a name that is neither, with the nearest that is."""
-        close = next(iter(difflib.get_close_matches(str(name)[:100], self.built_in, n=1, cutoff=0.6)), "")
-        hint = f"did you mean '{close}'?" if close else ""
+        hint = did_you_mean(nearest(name, self.built_in))
         return InputError(
             f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
         )

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hptransfer.common.errors import InputError
+from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.common.seams import is_outside
 from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.tasks.models import resolve_factory
@@ -120,8 +119,7 @@ def _check_rule_names(study: Study) -> None:
 
 def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
     """The refusal of a rule that nobody named, with the nearest known one."""
-    close = nearest(name, known)
-    hint = f"did you mean '{close}'?" if close else "a rule of your own is a table under `rules`"
+    hint = did_you_mean(nearest(name, known), "a rule of your own is a table under `rules`")
     return InputError("unknown rule", where=where, found=name, allowed=", ".join(known), hint=hint)
 
 
@@ -138,13 +136,12 @@ def _check_shapes(study: Study) -> None:
         raise InputError("must rise", where="tune.telescope_widths", found=list(widths))
     for pattern, role in study.model.roles.items():
         if role not in ROLES:
-            close = nearest(role, ROLES)
             raise InputError(
                 "is not a role",
                 where=f"model.roles.{pattern}",
                 found=role,
                 allowed=", ".join(ROLES),
-                hint=f"did you mean '{close}'?" if close else "",
+                hint=did_you_mean(nearest(role, ROLES)),
             )
 
 
