@@ -51,10 +51,8 @@ def first_refusal(error: ValidationError, schema: type[BaseModel]) -> InputError
         return InputError(str(context["error"]), where=where)
     if kind == "literal_error":
         allowed = str(context["expected"])
-        close = nearest(found, [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")])
-        return InputError(
-            "is not one of the choices", where=where, found=found, allowed=allowed, hint=did_you_mean(close)
-        )
+        hint = did_you_mean(nearest(found, [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")]))
+        return InputError("is not one of the choices", where=where, found=found, allowed=allowed, hint=hint)
     if kind == "string_pattern_mismatch":
         described = _description(place, schema)
         return InputError("is not of the right form", where=where, found=found, allowed=described or context["pattern"])
@@ -83,14 +81,10 @@ def _unknown_key(place: Sequence[Any], schema: type[BaseModel]) -> InputError:
     *parents, key = place
     models = list(_models_at(parents, schema))
     known = [name for model in models for name in model.model_fields]
-    close = nearest(key, known)
-    if not close:
-        # A key one section off, such as `widths` beside `grid`.
-        elsewhere = [path for path in _all_paths(schema) if path.rpartition(".")[2] == key]
-        close = elsewhere[0] if elsewhere else ""
-    return InputError(
-        "unknown key", where=field_path(place), found=key, allowed=", ".join(known), hint=did_you_mean(close)
-    )
+    # Or a key one section off, such as `widths` beside `grid`.
+    elsewhere = (path for path in _all_paths(schema) if path.rpartition(".")[2] == key)
+    hint = did_you_mean(nearest(key, known) or next(elsewhere, ""))
+    return InputError("unknown key", where=field_path(place), found=key, allowed=", ".join(known), hint=hint)
 
 
 def _models_at(place: Sequence[Any], schema: type[BaseModel]) -> Iterator[type[BaseModel]]:
