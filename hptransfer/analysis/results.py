@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -18,6 +19,9 @@ __all__ = ["Results", "load_results", "results_of"]
 
 OTHER_BUDGET = "other budget"
 """Phase, in memory, of grid rows whose number of steps is not the study's."""
+
+OTHER_VERSION = "other version"
+"""Phase, in memory, of grid rows of another version of a user's own entry than the newest of their series."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ def load_results(uri: str) -> Results:
 
 def results_of(frame: pd.DataFrame, *, name: str = "", study: Mapping[str, Any] | None = None, **known: Any) -> Results:
     """Results from what is in memory, the further fields of a `StoredStudy` by name; judges the rows."""
-    frame = _of_this_budget(frame, study)
+    frame, apart = _of_newest_version(_of_this_budget(frame, study))
+    if apart:
+        known["problems"] = (*known.get("problems", ()), apart)
     names = frame["study"].dropna() if "study" in frame else pd.Series(dtype=str)
     name = name or (str(names.iloc[0]) if len(names) else "results")
     results = Results(frame, name=name, study=study, **known)
@@ -78,3 +84,27 @@ def _of_this_budget(frame: pd.DataFrame, study: Mapping[str, Any] | None) -> pd.
     known = labels[grid & fits].unique()
     other = grid & ~fits & labels.isin(known)
     return frame.assign(phase=frame["phase"].mask(other, OTHER_BUDGET)) if other.any() else frame
+
+
+def _of_newest_version(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows of the grid that another version of an entry came to get a phase of their own, and a word that says so: they
+    are runs of the same cells with other numbers. What counts in a series is its newest row."""
+    if frame.empty or not {"phase", "rule", "variant", "entries", "finished_at"} <= set(frame.columns):
+        return frame, ""
+    apart: list[object] = []
+    for _, rows in frame[frame["phase"] == "grid"].groupby(["rule", "variant"], dropna=False):
+        newest = rows.sort_values("finished_at", na_position="first")["entries"].iloc[-1]
+        others = [text for text in rows["entries"].unique() if _another_version(text, newest)]
+        apart += list(rows.index[rows["entries"].isin(others)])
+    if not apart:
+        return frame, ""
+    said = f"{len(apart)} rows of an earlier version of an entry of your own were left out of the verdict"
+    return frame.assign(phase=frame["phase"].mask(frame.index.isin(apart), OTHER_VERSION)), said
+
+
+def _another_version(entries: str, newest: str) -> bool:
+    """Whether an entry that both rows name has a version, and not the same one. A changed source is asked about when
+    the study runs."""
+    one, other = json.loads(entries), json.loads(newest)
+    told = ((one[name], other[name]) for name in one.keys() & other.keys())
+    return any(a != b and "version " in (a[:8], b[:8]) for a, b in told)

@@ -6,7 +6,10 @@ Work that ran and went wrong is a `WorkError` (exit 1). Nothing else may reach t
 
 from __future__ import annotations
 
-__all__ = ["BreachError", "HptransferError", "InputError", "OutOfMemoryError", "WorkError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["BreachError", "HptransferError", "InputError", "OutOfMemoryError", "WorkError", "did_you_mean", "nearest"]
 
 
 class HptransferError(Exception):
@@ -59,6 +62,16 @@ class WorkError(HptransferError):
 
 class OutOfMemoryError(WorkError):
     """A pack did not fit; the caller may halve it and try again."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The known word closest to `word`, or nothing when none is close."""
+    return next(iter(difflib.get_close_matches(str(word)[:100], known, n=1, cutoff=0.6)), "")
+
+
+def did_you_mean(close: str, otherwise: str = "") -> str:
+    """The hint that names a close word; `otherwise` where there is none."""
+    return f"did you mean '{close}'?" if close else otherwise
 
 
 def _short(value: object, most: int = 120) -> str:

@@ -8,8 +8,8 @@ The lines are text, so that this table loads nothing: an entry is imported when 
 
 from __future__ import annotations
 
-import difflib
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hptransfer.common.errors import BreachError, InputError
+from hptransfer.common.errors import BreachError, InputError, did_you_mean, nearest
 from hptransfer.common.files import digest_of
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "source_digest",
     "source_file",
     "version_of",
+    "versions_in",
 ]
 
 OUTSIDE_FORM = "package.module:name"
@@ -75,8 +76,7 @@ class Seam:
 
     def refusal(self, name: object, where: str = "") -> InputError:
         """The refusal of a name that is neither, with the nearest that is."""
-        close = next(iter(difflib.get_close_matches(str(name)[:100], self.built_in, n=1, cutoff=0.6)), "")
-        hint = f"did you mean '{close}'?" if close else ""
+        hint = did_you_mean(nearest(name, self.built_in))
         return InputError(
             f"no such {self.kind}", where=where or self.where, found=name, allowed=self.choices, hint=hint
         )
@@ -93,7 +93,7 @@ class Seam:
         """What the name stands for, as it was written: a class is not called."""
         if not self.knows(name):
             raise self.refusal(name)
-        return import_entry(self.built_in.get(name, name), where=self.where, kind=self.kind)
+        return import_entry(self.built_in.get(name, name), where=self.where)
 
     def get(self, name: str) -> Any:
         """The entry of that name, made once a process."""
@@ -108,7 +108,7 @@ class Seam:
         """
         written = thing = self.find(name) if written is None else written
         if self.adapt:
-            thing = import_entry(self.adapt, where=self.where, kind=self.kind)(written, name)
+            thing = import_entry(self.adapt, where=self.where)(written, name)
         if isinstance(thing, type):
             try:
                 thing = thing()
@@ -122,7 +122,7 @@ class Seam:
         return thing
 
 
-def import_entry(path: str, *, where: str, kind: str = "entry") -> Any:
+def import_entry(path: str, *, where: str) -> Any:
     """What `package.module:name` names; the one place where such a name is resolved."""
     module_name, _, attribute = path.partition(":")
     try:
@@ -137,16 +137,17 @@ def import_entry(path: str, *, where: str, kind: str = "entry") -> Any:
         ) from error
     for part in attribute.split("."):
         if not hasattr(thing, part):
-            raise InputError(f"the module '{module_name}' has no {kind} '{attribute}'", where=where, found=path)
+            raise InputError(f"the module '{module_name}' has no '{attribute}'", where=where, found=path)
         thing = getattr(thing, part)
     return thing
 
 
-def version_of(name: str) -> str:
-    """The `version` that an outside entry carries, as text; empty for a built-in one and for one without."""
+def version_of(name: str, where: str = "") -> str:
+    """The `version` that an outside entry carries, as text; empty for a built-in one and for one without. `where`: the
+    key that names it, for a refusal."""
     if not is_outside(name):
         return ""
-    return str(getattr(import_entry(name, where=name), "version", "") or "")
+    return str(getattr(import_entry(name, where=where or name), "version", "") or "")
 
 
 def source_file(thing: object) -> str:
@@ -175,6 +176,12 @@ def identity_of(name: str) -> str:
         return ""
     version = version_of(name)
     return f"version {version}" if version else f"source {source_digest(name) or 'unknown'}"
+
+
+def versions_in(entries: str) -> dict[str, str]:
+    """Of a row's `entries` (a JSON object: name → identity) those that carry a version, as a trial's `versions`."""
+    told = json.loads(entries).items()
+    return {name: said.removeprefix("version ") for name, said in told if said.startswith("version ")}
 
 
 OPTIMIZERS = Seam(

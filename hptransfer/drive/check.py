@@ -24,15 +24,15 @@ from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.judge import Axis, judge_check
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
+from hptransfer.scaling.rules import Rule
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
-from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.models.factory import resolve_factory
-from hptransfer.trials.settled import Settled, rule_of
+from hptransfer.trials.settled import Settled
 
 __all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
 
@@ -63,7 +63,7 @@ class Scope:
 
     widths: tuple[int, ...]
     densities: tuple[float, ...]
-    rules: tuple[str, ...]
+    rules: tuple[Rule, ...]
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -72,23 +72,15 @@ class Scope:
         return tuple(axis for axis, points in named if points > 1)
 
 
-def scope_of(study: Study) -> Scope:
+def scope_of(settled: Settled) -> Scope:
     """What the study's check covers: what it names, else what of its grid the theory speaks of."""
-    check, shapes = study.check, study.grid.shapes(study.base.depth)
-    widths = check.widths or tuple(sorted({c.width for c in shapes if c.width <= WIDEST}))
-    if not widths:
-        widths = tuple(study.base.width * k for k in (1, 2, 4))
-    least = min(widths)
-    densities = check.densities or tuple(
-        sorted({c.density for c in shapes if least * c.density >= FEW_NONZEROS}, reverse=True)
-    )
-    rules = check.rules or tuple(rule for rule in study.grid.rules if rule in _expected(study))
-    return Scope(tuple(sorted(widths)), densities or (1.0,), rules)
-
-
-def _expected(study: Study) -> set[str]:
-    """The rules of the series that are expected to be stable."""
-    return {split_series(name)[0] for name in study.verdict.expect_stable}
+    study, cells = settled.study, settled.study.cells
+    check, expected = study.check, study.verdict.stable_rules
+    widths = check.widths or {c.width for c in cells if c.width <= WIDEST} or [study.base.width * k for k in (1, 2, 4)]
+    sparse = {c.density for c in cells if min(widths) * c.density >= FEW_NONZEROS}
+    densities = check.densities or tuple(sorted(sparse, reverse=True)) or (1.0,)
+    rules = check.rules or [name for name in study.grid.rules if name in expected]
+    return Scope(tuple(sorted(widths)), densities, tuple(map(settled.rule, rules)))
 
 
 def check_study(request: Request) -> CheckReport:
@@ -101,7 +93,7 @@ def check_study(request: Request) -> CheckReport:
 
 def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
-    scope = scope_of(settled.study)
+    scope = scope_of(settled)
     digest = check_digest(settled, scope)
     stored = store.read_json(CHECK_FILE)
     if isinstance(stored, Mapping) and stored.get("digest") == digest:
@@ -134,7 +126,7 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
         task.batch(data, 0, 0, training.model_copy(update=small)),
         widths=scope.widths,
         densities=scope.densities,
-        rules=[rule_of(study, name) for name in scope.rules],
+        rules=scope.rules,
         settings=CheckSettings(
             base_width=study.base.width,
             depth=study.base.depth,
@@ -162,7 +154,7 @@ def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> Chec
         sentences.append(verdict.sentence)
         judged = verdict.slopes[verdict.slopes["tolerance"].notna()]
         slopes += [{"axis": axis, **row} for row in json.loads(judged.to_json(orient="records"))]
-        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in _expected(study))
+        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in study.verdict.stable_rules)
     return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
 
 
@@ -173,11 +165,10 @@ def check_digest(settled: Settled, scope: Scope) -> str:
     what = [
         drop_since(study.model_dump(mode="json", include=parts)),
         settled.hps.model_dump(),
-        [scope.widths, scope.densities, [rule_of(study, name).digest() for name in scope.rules]],
+        [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
+        *filter(None, [settled.versions]),
     ]
-    if versions := settled.versions:
-        what.append(versions)
     return digest_of(json.dumps(what, sort_keys=True), 16)
 
 

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import identity_of, import_entry, is_outside, source_file
+from hptransfer.common.seams import identity_of, import_entry, source_file
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
+from hptransfer.study.trial import outside_entries
 from hptransfer.trials.settled import Settled
 
 __all__ = ["refuse_changed_sources"]
@@ -17,8 +18,7 @@ __all__ = ["refuse_changed_sources"]
 def refuse_changed_sources(study: Study, store: Store) -> None:
     """Refuse to go on beside rows of an entry that the study names, carries no version and was written otherwise."""
     variants = Settled(study, study.base.hps, "fp32", "").variants().values()
-    named = dict.fromkeys(name for variant in variants for name in (*variant.entries, *study.grid.sweeps()))
-    own = {name: identity_of(name) for name in named if is_outside(name)}
+    own = {name: identity_of(name) for one in variants for name in outside_entries(one.study, *study.grid.sweep)}
     if not own:
         return
     rows: Counter[tuple[str, str]] = Counter()

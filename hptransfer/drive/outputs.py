@@ -15,7 +15,6 @@ from hptransfer.store.file_names import (
     STUDY_FILE,
     VERDICT_FILE,
 )
-from hptransfer.store.folders import open_folder
 from hptransfer.store.store import Store
 
 __all__ = ["refresh_outputs", "write_outputs"]
@@ -44,6 +43,6 @@ def write_outputs(store: Store) -> Results:
         store.write_text(VERDICT_FILE, results.judgement.to_json() + "\n")
     else:
         store.remove(VERDICT_FILE)  # of rows that can no longer be judged together
-    save_plots(results, open_folder(store.uri, create=False))
+    save_plots(results, store.folder)
     store.write_text(REPORT_FILE, render_report(results))
     return results

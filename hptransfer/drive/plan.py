@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
-from hptransfer.common.seams import TRAINERS
+from hptransfer.common.seams import TRAINERS, versions_in
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
@@ -26,7 +26,7 @@ from hptransfer.training.calibrate import seconds_per_step
 from hptransfer.training.flops import TrialCost
 from hptransfer.training.memory import micro_batches_for, room_for_a_trial
 from hptransfer.training.process import device_of, workers_here
-from hptransfer.trials.bracket.search import expected_trials
+from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.checks import study_warnings
 from hptransfer.trials.grid import trials_of
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
@@ -120,7 +120,7 @@ def plan_of(request: Request, *, calibrate: bool) -> Plan:
     settled, base, _ = settled_by(request, store)
     searched = request.base is None and settled.study.tune is not None
     works = planned_work(settled, tuned=searched or base.tuned, searched=searched)
-    rows = store.read()[["trial_id", "phase", "status"]].to_dict("records") if store else []
+    rows = store.read()[["trial_id", "phase", "status", "entries", *_KIND]].to_dict("records") if store else []
     return make_plan(
         settled.study,
         works,
@@ -141,9 +141,9 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
     grid = tuple(trials_of(settled))
     if study.grid.search == "fixed":
         return [*works, Work("grid", grid)]
-    expected, fixed = expected_trials(settled, tuned=tuned)
+    search = BracketSearch(settled, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
-    return [*works, Work("grid", tuple(shapes.values()), expected, instead_of=fixed)]
+    return [*works, Work("grid", tuple(shapes.values()), search.expected, instead_of=search.fixed)]
 
 
 def _search_work(settled: Settled) -> list[Work]:
@@ -171,7 +171,7 @@ def make_plan(
     room: int | None = None,
     warnings: Sequence[str] = (),
 ) -> Plan:
-    """Weigh `works` against the stored `rows` (of which trial_id, phase and status are read).
+    """Weigh `works` against the stored `rows` of the store.
 
     `room` is what a trial may take of a worker's memory in bytes; None: without limit.
 
@@ -179,7 +179,7 @@ def make_plan(
     for one that would take too long or does not fit into memory.
     """
     rows = list(rows)
-    lots = _lots(works, {str(row["trial_id"]): str(row["phase"]) for row in rows})
+    lots = _lots(works, rows)
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
     costs = {key: TRAINERS.get(trial.trainer).cost(trial) for key, trial in shapes.items()}
     timing = None
@@ -234,18 +234,40 @@ class _Lot:
         return (self.phase, self.trial.width, self.trial.density, self.trial.depth)
 
 
-def _lots(works: Sequence[Work], stored: Mapping[str, str]) -> list[_Lot]:
-    """Stored trials of the fixed grid are known by id; those of a search by their phase, and fill its parts in turn."""
+_KIND = (
+    *("task", "trainer", "model", "data_id", "width", "depth", "density", "sparsity_kind", "sparsity_method"),
+    *("optimizer", "steps", "batch_size", "sequence_length", "schedule", "precision"),
+)
+
+
+def _kind(trial: Trial) -> tuple[Any, ...]:
+    """What `_KIND` and the versions in a row say of a trial: what a search does not vary."""
+    sparsity, t = trial.sparsity, trial.training
+    model = (trial.task, trial.trainer, trial.model.factory, trial.data_id, trial.width, trial.depth, trial.density)
+    training = (t.optimizer, t.steps, t.batch_size, t.sequence_length, t.schedule, t.precision)
+    return (*model, sparsity.kind, sparsity.method, *training, *sorted(trial.versions.items()))
+
+
+def _lots(works: Sequence[Work], rows: Sequence[Mapping[Any, Any]]) -> list[_Lot]:
+    """Stored trials of the fixed grid are known by id; those of a search by their phase and kind, and they fill its
+    parts in turn: one that is asked anew, of another model or version, finds none of the old ones."""
+    stored = {str(row["trial_id"]) for row in rows}
     named = {trial.id for work in works if work.expected is None for trial in work.trials}
-    found = Counter("grid" if phase == "probe" else phase for i, phase in stored.items() if i not in named)
+    found = Counter(
+        (row["phase"], *(row[name] for name in _KIND), *sorted(versions_in(row["entries"]).items()))
+        for row in rows
+        if row["trial_id"] not in named
+    )
     lots = []
     for work in works:
         if work.expected is None:
             lots += [_Lot(work, trial, 1, 0 if trial.id in stored else 1) for trial in work.trials]
             continue
-        have = min(found[work.phase], work.expected)
-        found[work.phase] -= round(have)
-        share = 1 / len(work.trials)
+        have, share = 0.0, 1 / len(work.trials)
+        for kind in {(work.phase, *_kind(trial)) for trial in work.trials}:
+            taken = min(found[kind], round(work.expected - have))
+            found[kind] -= taken
+            have = min(have + taken, work.expected)
         lots += [_Lot(work, t, work.expected * share, (work.expected - have) * share) for t in work.trials]
     return lots
 

@@ -10,19 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hptransfer.common.cache import cache_dir
-from hptransfer.common.errors import InputError
 from hptransfer.common.files import digest_of
-from hptransfer.common.seams import OBSERVERS, is_outside
+from hptransfer.common.seams import OBSERVERS
 from hptransfer.drive.check import coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.outputs import refresh_outputs
 from hptransfer.drive.request import Request
-from hptransfer.drive.settle import stored_base, stored_precision
+from hptransfer.drive.settle import settled_precision, stored_base
 from hptransfer.drive.tensors import store_tensors
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
@@ -32,13 +30,10 @@ from hptransfer.store.folders import is_local
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.study.file import dump_study, with_overrides
-from hptransfer.study.pieces import Precision
-from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import Trial
-from hptransfer.training.calibrate import calibrate_precision
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.trials.bracket.search import BracketResult, bracket_study, expected_trials
-from hptransfer.trials.grid import grid_size, trials_of
+from hptransfer.trials.bracket.search import BracketSearch
+from hptransfer.trials.grid import refuse_large_grid, trials_of
 from hptransfer.trials.proxy.driver import tune
 from hptransfer.trials.proxy.proxy import refuse_vain_search
 from hptransfer.trials.settled import Settled
@@ -95,11 +90,11 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     study, data_id = request.study, request.data_id
     if not request.same_numbers:
         refuse_changed_sources(study, store)
-    if phases.grid:
-        _hold_cap(request)
-    else:
+    if not phases.grid:
         refuse_vain_search(study)
-    precision = stored_precision(study, store) or _calibrated(study, data_id, settings)
+    elif not request.yes:  # before anything is tuned for it
+        refuse_large_grid(study)
+    precision = settled_precision(study, store, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
         store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
@@ -123,19 +118,6 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     return True
 
 
-def _hold_cap(request: Request) -> None:
-    """Refuse a grid above its cap before anything is tuned for it; what tuning finds changes no number of trials."""
-    grid, trials = request.study.grid, grid_size(request.study)
-    if trials > grid.max_trials and not request.yes:
-        raise InputError(
-            "the grid is larger than its cap",
-            where="grid",
-            found=f"{trials} trials",
-            allowed=f"at most {grid.max_trials} (grid.max_trials)",
-            hint="look at `hptransfer plan`, then add --yes",
-        )
-
-
 def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -> None:
     trials = trials_of(settled)
     runner.expect(0)
@@ -145,11 +127,12 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
     question = question_of(settled, trials)
     if _answered(store, question):  # asked again, a search would look a little further: its noise estimate has grown
         return
-    expected, _ = expected_trials(settled, tuned=base.tuned)
-    runner.expect(runner.counts.planned + round(expected))
-    found = bracket_study(settled, runner, tuned=base.tuned)
+    search = BracketSearch(settled, tuned=base.tuned)
+    runner.expect(runner.counts.planned + round(search.expected))
+    found = search.run(runner)
     if not runner.failed:
-        store.write_json(BRACKET_FILE, _bracket_document(found, question, len(trials)))
+        ran = {"trials": sum(cell.trials for cell in found.cells), "fixed_grid": len(trials)}
+        store.write_json(BRACKET_FILE, {"question": question, **ran, **asdict(found)})
 
 
 def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
@@ -164,26 +147,6 @@ def _answered(store: Store, question: str) -> bool:
     return (
         isinstance(stored, dict) and stored.get("question") == question and store.ids().issuperset(stored["trial_ids"])
     )
-
-
-def _bracket_document(found: BracketResult, question: str, fixed: int) -> dict[str, Any]:
-    return {
-        "question": question,
-        "trials": sum(cell.trials for cell in found.cells),
-        "fixed_grid": fixed,
-        "cells": [asdict(cell) for cell in found.cells],
-        "trial_ids": list(found.trial_ids),
-    }
-
-
-def _calibrated(study: Study, data_id: str, settings: WorkerSettings) -> Precision:
-    """The precision in which the widest model of the grid trains faster, by a short calibration of our own trainer."""
-    if is_outside(study.trainer):
-        return "fp32"
-    widest = max(study.grid.shapes(study.base.depth), key=lambda cell: cell.width)
-    exact = Settled(study, study.base.hps, "fp32", data_id)
-    dense = Cell(width=widest.width, depth=widest.depth)
-    return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
 
 
 def _settings_here(settings: WorkerSettings, store: Store) -> WorkerSettings:

@@ -1,10 +1,11 @@
-"""What a results folder settles of a study: the base HPs that hold, and the precision of its trials. Reading only."""
+"""What a results folder settles of a study: its base HPs and the precision of its trials. Nothing is written."""
 
 from __future__ import annotations
 
 import yaml
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import is_outside
 from hptransfer.drive.request import Request
 from hptransfer.store.file_names import BASE_FILE, STUDY_FILE
 from hptransfer.store.folders import NoFolderError
@@ -12,9 +13,11 @@ from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 from hptransfer.study.pieces import Precision
 from hptransfer.study.study import Study
+from hptransfer.training.calibrate import calibrate_precision
+from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.settled import Settled
 
-__all__ = ["existing_store", "settled_by", "stored_base", "stored_precision"]
+__all__ = ["existing_store", "settled_by", "settled_precision", "stored_base", "stored_precision"]
 
 
 def existing_store(request: Request) -> Store | None:
@@ -42,6 +45,17 @@ def stored_base(request: Request, store: Store | None) -> tuple[TunedBase, str]:
         if base.tuned:  # otherwise the study has the last word on its own base
             return base, "base.json of the results folder"
     return TunedBase.untuned(request.study.base.hps), "base of the study file, not tuned"
+
+
+def settled_precision(study: Study, store: Store, data_id: str, settings: WorkerSettings) -> Precision:
+    """The stored precision, else that in which our own trainer trains the widest model of the grid faster."""
+    if stored := stored_precision(study, store):
+        return stored
+    if is_outside(study.trainer):
+        return "fp32"
+    dense = max(study.cells, key=lambda cell: cell.width)._replace(density=1.0)
+    exact = Settled(study, study.base.hps, "fp32", data_id)
+    return calibrate_precision(exact.trial(dense, rule=study.grid.rules[0], seed=0), settings)
 
 
 def stored_precision(study: Study, store: Store | None) -> Precision | None:

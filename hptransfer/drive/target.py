@@ -23,12 +23,11 @@ def target_trial(
     """
     settled, _, source = settled_by(request, existing_store(request))
     study = settled.study
-    shapes = study.grid.shapes(study.base.depth)
-    share = parse_number(density) if density is not None else min(cell.density for cell in shapes)
+    share = parse_number(density) if density is not None else min(cell.density for cell in study.cells)
     if not isinstance(share, float) or not 0 < share <= 1:
         raise InputError("a density is a share of weights", where="--density", found=density, allowed="(0, 1]")
     known = (*known_rules(), *study.rules)
     if rule not in known:
         raise unknown_rule(rule, "--rule", known)
-    cell = Cell(width=width or max(cell.width for cell in shapes), density=share, depth=depth or study.base.depth)
+    cell = Cell(width or max(cell.width for cell in study.cells), share, depth or study.base.depth)
     return settled.trial(cell, rule=rule, seed=0), source

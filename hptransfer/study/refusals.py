@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hptransfer.common.errors import InputError
+from hptransfer.common.errors import InputError, did_you_mean, nearest
 
-__all__ = ["field_path", "first_refusal", "nearest"]
+__all__ = ["field_path", "first_refusal"]
 
 _ALLOWED = {
     "int_type": "a whole number",
@@ -52,8 +51,8 @@ def first_refusal(error: ValidationError, schema: type[BaseModel]) -> InputError
         return InputError(str(context["error"]), where=where)
     if kind == "literal_error":
         allowed = str(context["expected"])
-        close = nearest(found, [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")])
-        return InputError("is not one of the choices", where=where, found=found, allowed=allowed, hint=_did_you(close))
+        hint = did_you_mean(nearest(found, [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")]))
+        return InputError("is not one of the choices", where=where, found=found, allowed=allowed, hint=hint)
     if kind == "string_pattern_mismatch":
         described = _description(place, schema)
         return InputError("is not of the right form", where=where, found=found, allowed=described or context["pattern"])
@@ -78,25 +77,14 @@ def field_path(place: Sequence[Any]) -> str:
     return text
 
 
-def nearest(word: object, known: Sequence[str]) -> str:
-    """The known word closest to `word`, or nothing when none is close."""
-    return next(iter(difflib.get_close_matches(str(word)[:100], known, n=1, cutoff=0.6)), "")
-
-
-def _did_you(close: str) -> str:
-    return f"did you mean '{close}'?" if close else ""
-
-
 def _unknown_key(place: Sequence[Any], schema: type[BaseModel]) -> InputError:
     *parents, key = place
     models = list(_models_at(parents, schema))
     known = [name for model in models for name in model.model_fields]
-    close = nearest(key, known)
-    if not close:
-        # A key one section off, such as `widths` beside `grid`.
-        elsewhere = [path for path in _all_paths(schema) if path.rpartition(".")[2] == key]
-        close = elsewhere[0] if elsewhere else ""
-    return InputError("unknown key", where=field_path(place), found=key, allowed=", ".join(known), hint=_did_you(close))
+    # Or a key one section off, such as `widths` beside `grid`.
+    elsewhere = (path for path in _all_paths(schema) if path.rpartition(".")[2] == key)
+    hint = did_you_mean(nearest(key, known) or next(elsewhere, ""))
+    return InputError("unknown key", where=field_path(place), found=key, allowed=", ".join(known), hint=hint)
 
 
 def _models_at(place: Sequence[Any], schema: type[BaseModel]) -> Iterator[type[BaseModel]]:

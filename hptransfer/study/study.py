@@ -7,7 +7,7 @@ The classes here are the file's schema; `docs/study-file.md` is generated from t
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
@@ -30,6 +30,7 @@ from hptransfer.study.pieces import (
     read_number,
     unique,
 )
+from hptransfer.study.series_name import split_series
 
 __all__ = [
     "BaseSpec",
@@ -147,7 +148,15 @@ class TuneSpec(Spec):
         return value
 
 
-class Cell(Spec):
+class Cell(NamedTuple):
+    """One place of a grid: the size of a model and its density."""
+
+    width: int
+    density: float
+    depth: int
+
+
+class CellSpec(Spec):
     """One (width, density, depth) named outright, for joint axes."""
 
     width: int = Field(ge=1, description="Width.")
@@ -196,7 +205,7 @@ class GridSpec(Spec):
     widths: Widths = Field(default=(64,), min_length=1, description="Widths.")
     densities: Densities = Field(default=(1.0,), description="Densities of the sparse layers, in (0, 1].")
     depths: Widths = Field(default=(), description="Depths; empty: the base depth.")
-    cells: Annotated[tuple[Cell, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
+    cells: Annotated[tuple[CellSpec, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
         default=(), description="Joint axis: (width, density) pairs instead of widths × densities."
     )
     nonzeros_per_neuron: int | None = Field(
@@ -246,18 +255,6 @@ class GridSpec(Spec):
         named = {"lr": lr, "init_std": Sweep(multiples=self.init_multiples)}
         return {**named, **self.sweep}
 
-    def shapes(self, base_depth: int) -> list[Cell]:
-        """Every (width, density, depth) of the grid, without those below `min_nonzeros`."""
-        depths = self.depths or (base_depth,)
-        if self.cells:
-            chosen = [Cell(width=c.width, density=c.density, depth=c.depth or d) for c in self.cells for d in depths]
-        elif self.nonzeros_per_neuron:
-            n = self.nonzeros_per_neuron
-            chosen = [Cell(width=w, density=min(1.0, n / w), depth=d) for w, d in product(self.widths, depths)]
-        else:
-            chosen = [Cell(width=w, density=p, depth=d) for w, p, d in product(self.widths, self.densities, depths)]
-        return [c for c in chosen if c.width * c.density >= self.min_nonzeros]
-
 
 class CheckSpec(Spec):
     """The coordinate check that guards a sweep."""
@@ -289,6 +286,11 @@ class VerdictSpec(Spec):
         default=0.95, gt=0.5, lt=1, description="Confidence of every interval."
     )
 
+    @property
+    def stable_rules(self) -> tuple[str, ...]:
+        """The rules of the series that must be stable, in that order."""
+        return tuple(dict.fromkeys(split_series(name)[0] for name in self.expect_stable))
+
 
 class Study(Spec):
     """One question, fully said: what to train, what the proxy search tunes, the grid, what counts as stable."""
@@ -314,6 +316,12 @@ class Study(Spec):
     grid: GridSpec = Field(default=GridSpec(), description="The fan-out.")
     check: CheckSpec = Field(default=CheckSpec(), description="The coordinate check before the sweep.")
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="What counts as stable.")
+    rules: dict[str, Any] = Field(default_factory=dict, description="Rule tables of your own, by name.")
+
+    @property
+    def corner(self) -> Cell:
+        """The cell that a report explains: the largest width, there the lowest density, there the largest depth."""
+        return max(self.cells, key=lambda cell: (cell.width, -cell.density, cell.depth))
 
     @property
     def telescope_widths(self) -> tuple[int, ...]:
@@ -321,4 +329,14 @@ class Study(Spec):
         named = self.tune.telescope_widths if self.tune is not None else ()
         return named or tuple(sorted({max(1, self.base.width // part) for part in (4, 2, 1)}))
 
-    rules: dict[str, Any] = Field(default_factory=dict, description="Rule tables of your own, by name.")
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell of the grid, without those below `min_nonzeros`."""
+        grid, depths = self.grid, self.grid.depths or (self.base.depth,)
+        if grid.cells:
+            chosen = [Cell(c.width, c.density, c.depth or depth) for c in grid.cells for depth in depths]
+        elif n := grid.nonzeros_per_neuron:
+            chosen = [Cell(width, min(1.0, n / width), depth) for width, depth in product(grid.widths, depths)]
+        else:
+            chosen = [Cell(*place) for place in product(grid.widths, grid.densities, depths)]
+        return [cell for cell in chosen if cell.width * cell.density >= grid.min_nonzeros]

@@ -27,8 +27,9 @@ from hptransfer.study.pieces import (
     TrainingSpec,
     named_by,
 )
+from hptransfer.study.study import Study
 
-__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since"]
+__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since", "outside_entries"]
 
 NUMERICS_VERSION = 1
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
@@ -105,8 +106,7 @@ class Trial(Spec):
     @property
     def entries(self) -> tuple[str, ...]:
         """Names of the entries from outside the package that the trial names, each once."""
-        named = (self.task, self.trainer, self.training.optimizer, self.sparsity.method, *self.axes)
-        return tuple(name for name in dict.fromkeys(named) if is_outside(name))
+        return tuple(outside_entries(self, *self.axes))
 
     @cached_property
     def shape_key(self) -> str:
@@ -127,6 +127,20 @@ class Trial(Spec):
             [t.steps, t.batch_size, t.sequence_length, t.optimizer, t.precision, t.eval_tokens, t.schedule],
         ]
         return digest_of(json.dumps(what, sort_keys=True), 12)
+
+
+def outside_entries(said: Study | Trial, *axes: str) -> dict[str, str]:
+    """The entries from outside the package that a study or a trial names, and of the swept `axes`; and the key that
+    names each."""
+    named = {
+        said.task: "task",
+        said.trainer: "trainer",
+        said.model.factory: "model.factory",
+        said.training.optimizer: "training.optimizer",
+        said.sparsity.method: "sparsity.method",
+        **dict.fromkeys(axes, "grid.sweep"),
+    }
+    return {name: where for name, where in named.items() if is_outside(name)}
 
 
 _SINCE: dict[str, Any] = {

@@ -81,7 +81,7 @@ RULES = (
 
 def a_scaled_axis_has_a_name_and_a_label(axis: ScaledAxis) -> None:
     """`name` is a field of a trial and of a cell, `label` a text."""
-    expect(axis.name in Trial.model_fields and axis.name in Cell.model_fields, f"name = {axis.name!r}")
+    expect(axis.name in Trial.model_fields and axis.name in Cell._fields, f"name = {axis.name!r}")
     expect(isinstance(axis.label, str) and axis.label.strip(), f"label = {axis.label!r}")
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hptransfer.common.errors import InputError
+from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.common.seams import is_outside
 from hptransfer.scaling.factory import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.refusals import nearest
 from hptransfer.study.series_name import split_series
 from hptransfer.study.study import Study
 from hptransfer.tasks.models.factory import resolve_factory
@@ -48,9 +47,9 @@ def refuse_misfits(study: Study) -> None:
 
 def study_warnings(study: Study) -> list[str]:
     """What will run but may not answer the question, each in a sentence or two that says why."""
-    shapes = study.grid.shapes(study.base.depth)
-    narrowest = min(shape.width for shape in shapes)
-    few = sorted({s.width * s.density for s in shapes if s.density < 1 and s.width * s.density < FEW_NONZEROS})
+    cells = study.cells
+    narrowest = min(cell.width for cell in cells)
+    few = sorted({c.width * c.density for c in cells if c.density < 1 and c.width * c.density < FEW_NONZEROS})
     points = max(len(sweep.around(1.0)) for sweep in study.grid.sweeps().values())
     found = []
     if study.base.width > narrowest:
@@ -120,13 +119,12 @@ def _check_rule_names(study: Study) -> None:
 
 def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
     """The refusal of a rule that nobody named, with the nearest known one."""
-    close = nearest(name, known)
-    hint = f"did you mean '{close}'?" if close else "a rule of your own is a table under `rules`"
+    hint = did_you_mean(nearest(name, known), "a rule of your own is a table under `rules`")
     return InputError("unknown rule", where=where, found=name, allowed=", ".join(known), hint=hint)
 
 
 def _check_shapes(study: Study) -> None:
-    if not study.grid.shapes(study.base.depth):
+    if not study.cells:
         raise InputError(
             "leaves no cell of the grid",
             where="grid.min_nonzeros",
@@ -138,13 +136,12 @@ def _check_shapes(study: Study) -> None:
         raise InputError("must rise", where="tune.telescope_widths", found=list(widths))
     for pattern, role in study.model.roles.items():
         if role not in ROLES:
-            close = nearest(role, ROLES)
             raise InputError(
                 "is not a role",
                 where=f"model.roles.{pattern}",
                 found=role,
                 allowed=", ".join(ROLES),
-                hint=f"did you mean '{close}'?" if close else "",
+                hint=did_you_mean(nearest(role, ROLES)),
             )
 
 
@@ -215,7 +212,7 @@ def _check_model(study: Study) -> None:
 
 def _widths(study: Study) -> Iterator[tuple[str, int]]:
     yield "base.width", study.base.width
-    yield from (("grid.cells" if study.grid.cells else "grid.widths", s.width) for s in study.grid.shapes(1))
+    yield from (("grid.cells" if study.grid.cells else "grid.widths", cell.width) for cell in study.cells)
     yield from (("check.widths", width) for width in study.check.widths)
     if study.tune is not None and study.tune.strategy == "telescope":
         yield from (("tune.telescope_widths", width) for width in study.telescope_widths)
@@ -228,7 +225,7 @@ def _check_pattern(study: Study) -> None:
     n, m = (int(part) for part in study.sparsity.kind.split(":"))
     if n > m:
         raise InputError("keeps more than there is", where="sparsity.kind", found=study.sparsity.kind, allowed="n ≤ m")
-    densities = [("grid.densities", s.density) for s in study.grid.shapes(1)]
+    densities = [("grid.densities", cell.density) for cell in study.cells]
     densities += [("check.densities", density) for density in study.check.densities or ()]
     for where, density in densities:
         if density not in (1.0, n / m):

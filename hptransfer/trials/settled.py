@@ -1,9 +1,14 @@
-"""A settled study: with base HPs, precision and data id, a study says every number of every trial."""
+"""A settled study: with base HPs, precision and data id, a study says every number of every trial.
+
+Its series are the lines of its grid: what a fixed grid multiplies out, and what a bracket search walks along.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 
 from pydantic import ValidationError
 
@@ -14,10 +19,11 @@ from hptransfer.study.base import TUNED_TRAINING, BaseHPs, TunedBase
 from hptransfer.study.file import with_overrides
 from hptransfer.study.pieces import Precision
 from hptransfer.study.refusals import first_refusal
+from hptransfer.study.series_name import series_name
 from hptransfer.study.study import Cell, Study
-from hptransfer.study.trial import Trial
+from hptransfer.study.trial import Trial, outside_entries
 
-__all__ = ["Settled", "rule_of", "with_value"]
+__all__ = ["Series", "Settled", "with_values"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,11 @@ class Settled:
                 raise error.at(f"grid.variants.{name}") from None
         return found
 
+    def series(self) -> list[Series]:
+        """Every rule × variant of the grid, in the order the study names them."""
+        variants = self.variants().items()
+        return [Series(rule, name, variant) for name, variant in variants for rule in self.study.grid.rules]
+
     def values_of(self, name: str) -> tuple[float, ...]:
         """The values that the grid gives a swept axis."""
         values = self.study.grid.sweeps()[name].around(AXES.get(name).at_base(self.hps))
@@ -71,21 +82,24 @@ class Settled:
         """The values of every swept axis by its name, in the order in which they are multiplied out."""
         return {name: self.values_of(name) for name in self.study.grid.sweeps()}
 
-    @property
-    def entries(self) -> tuple[str, ...]:
-        """Names of the entries from outside the package that every trial names."""
-        study = self.study
-        named = (study.task, study.trainer, study.training.optimizer, study.sparsity.method)
-        return tuple(name for name in named if is_outside(name))
-
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
-        """Versions of those that carry one."""
-        return {name: version for name in self.entries if (version := version_of(name))}
+        """Versions of the entries from outside the package that every trial names, for those that carry one."""
+        entries = outside_entries(self.study).items()
+        return {name: version for name, where in entries if (version := version_of(name, where))}
+
+    @cached_property
+    def own_rules(self) -> dict[str, Rule]:
+        """The rules that the study brings as tables of its own."""
+        return {name: rule_from_table(name, table) for name, table in self.study.rules.items()}
+
+    def rule(self, name: str) -> Rule:
+        """The rule of this name: one of the study's own, or a known one."""
+        return self.own_rules.get(name) or get_rule(name)
 
     def trial(self, cell: Cell, *, rule: str, seed: int, variant: str = "", steps: int | None = None) -> Trial:
         """One trial at the base HPs. `steps` in place of the study's own, as for a probe."""
-        study, known = self.study, rule_of(self.study, rule)
+        study, known = self.study, self.rule(rule)
         budget = {} if steps is None else {"steps": steps}
         return Trial(
             task=study.task,
@@ -101,7 +115,7 @@ class Settled:
             base_width=study.base.width,
             base_depth=study.base.depth,
             width=cell.width,
-            depth=cell.depth or study.base.depth,
+            depth=cell.depth,
             density=cell.density,
             base=self.hps,
             seed=seed,
@@ -110,18 +124,41 @@ class Settled:
         )
 
 
-def with_value(trial: Trial, name: str, value: float) -> Trial:
-    """The trial with the value of a swept axis; one that is no base HP is recorded in the trial, with its version."""
-    axis = AXES.get(name)
-    placed = axis.put(trial, value)
-    if not isinstance(placed, Trial):
-        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
-    if not is_outside(name):
-        return placed
-    version = {name: found} if (found := version_of(name)) else {}
-    return placed.model_copy(update={"axes": {**placed.axes, name: value}, "versions": {**placed.versions, **version}})
+@dataclass(frozen=True)
+class Series:
+    """One line of enquiry: a rule, and the study as one of its variants has it."""
+
+    rule: str
+    variant: str
+    settled: Settled
+
+    @property
+    def name(self) -> str:
+        """`rule`, or `rule · variant`."""
+        return series_name(self.rule, self.variant)
+
+    def trial(self, cell: Cell, seed: int, values: Mapping[str, float], steps: int | None = None) -> Trial:
+        """A trial of this series with these values of swept axes, at the base HPs otherwise."""
+        trial = self.settled.trial(cell, rule=self.rule, seed=seed, variant=self.variant, steps=steps)
+        return with_values(trial, values)
+
+    def trials(self, cell: Cell) -> Iterator[Trial]:
+        """Every trial of the fixed grid in this cell."""
+        swept, at_base = self.settled.swept(), self.trial(cell, 0, {})
+        for values in product(*swept.values()):
+            trial = with_values(at_base, dict(zip(swept, values, strict=True)))
+            yield from (trial.model_copy(update={"seed": seed}) for seed in self.settled.study.grid.seeds)
 
 
-def rule_of(study: Study, name: str) -> Rule:
-    """The rule of this name: one of the study's own tables, or a known one."""
-    return rule_from_table(name, study.rules[name]) if name in study.rules else get_rule(name)
+def with_values(trial: Trial, values: Mapping[str, float]) -> Trial:
+    """The trial with values of swept axes; those that are no base HPs are recorded in it, with their versions."""
+    for name, value in values.items():
+        axis = AXES.get(name)
+        trial = axis.put(trial, value)
+        if not isinstance(trial, Trial):
+            raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {trial!r:.80}")
+        if is_outside(name):
+            version = {name: found} if (found := version_of(name)) else {}
+            update = {"axes": {**trial.axes, name: value}, "versions": {**trial.versions, **version}}
+            trial = trial.model_copy(update=update)
+    return trial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -89,3 +90,38 @@ def test_each_series_is_judged_on_its_own_budget() -> None:
     judged = results_of(pd.concat([short, long.query("seed < 2")], ignore_index=True)).judgement
     assert judged is not None
     assert set(judged.cells["variant"]) == {"short", "long"}
+
+
+def version(told: str, day: int, **changes: object) -> pd.DataFrame:
+    """The rows of a study whose optimizer was that version then."""
+    rows = frame(variant="", entries=json.dumps({"lab:Lion": told}), finished_at=pd.Timestamp(2026, 1, day), **changes)
+    return rows.assign(trial_id=rows["trial_id"] + told)
+
+
+def test_rows_of_an_earlier_version_of_an_entry_are_set_apart_and_told() -> None:
+    """Their ids differ, so they would count as further runs of the same cells."""
+    old, new = version("version 1", 1), version("version 2", 2).query("lr > 0.004")
+    found = results_of(pd.concat([old, new], ignore_index=True))
+    assert found.frame["phase"].value_counts().to_dict() == {"other version": len(old), "grid": len(new)}
+    assert found.problems == (
+        f"{len(old)} rows of an earlier version of an entry of your own were left out of the verdict",
+    )
+    assert found.judgement is not None
+    assert set(found.judgement.cells["n_points"]) == {new["lr"].nunique()}
+
+
+@pytest.mark.parametrize("told", ["source 1", "source 2"])
+def test_rows_of_another_source_stay_for_the_run_has_asked_about_them(told: str) -> None:
+    both = pd.concat([version(told, 1), version("source 2", 2, seed=5)], ignore_index=True)
+    assert set(results_of(both).frame["phase"]) == {"grid"}
+
+
+def test_a_row_from_before_entries_were_named_is_of_no_other_version() -> None:
+    old = version("version 2", 1).assign(entries="{}")
+    found = results_of(pd.concat([old, version("version 2", 2, seed=5)], ignore_index=True))
+    assert (set(found.frame["phase"]), found.problems) == ({"grid"}, ())
+
+
+def test_each_series_has_a_newest_version_of_its_own() -> None:
+    both = pd.concat([version("version 1", 1), version("version 2", 2, rule="sp")], ignore_index=True)
+    assert set(results_of(both).frame["phase"]) == {"grid"}

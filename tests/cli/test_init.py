@@ -16,7 +16,10 @@ from hptransfer.trials.settled import Settled
 
 
 @pytest.mark.parametrize("factory", ["gpt", "mlp", "mine:build"])
-def test_a_starter_loads_and_plans(factory: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_starter_loads_and_plans(
+    factory: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(here)
     (here / "mine.py").write_text(
         "from hptransfer.tasks.models.mlp import MLP\ndef build(width):\n    return MLP(width=width)\n"
     )

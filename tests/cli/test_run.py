@@ -190,7 +190,7 @@ FAULTS = [
     (("run", "tiny.yaml", "--executor", "gone:Mine"), "--executor: cannot import the module 'gone'"),
     (("run", "tiny.yaml", "--executor", "mine:Notes"), "an executor is a subclass of hptransfer.execute.base.Executor"),
     (("run", "tiny.yaml", "--observe", "nope"), "no such observer; found 'nope'; allowed: terminal, page or package"),
-    (("run", "tiny.yaml", "--observe", "mine:Gone"), "--observe: the module 'mine' has no observer 'Gone'"),
+    (("run", "tiny.yaml", "--observe", "mine:Gone"), "--observe: the module 'mine' has no 'Gone'"),
     (("run", "tiny.yaml", "--observe", "mine:Half"), "message, finished, lacks counted, stored, message, finished"),
     (("run", "tiny.yaml", "--workers", "0"), "Invalid value for '--workers'"),
     (("run", "tiny.yaml", "--results", "prose.txt", "--executor", "local"), "cannot be created; Not a directory"),

@@ -6,7 +6,15 @@ import pickle
 
 import pytest
 
-from hptransfer.common.errors import BreachError, HptransferError, InputError, OutOfMemoryError, WorkError
+from hptransfer.common.errors import (
+    BreachError,
+    HptransferError,
+    InputError,
+    OutOfMemoryError,
+    WorkError,
+    did_you_mean,
+    nearest,
+)
 
 
 def test_a_refusal_in_full_and_in_short() -> None:
@@ -36,3 +44,10 @@ def test_it_is_the_same_after_a_way_between_processes(kind: type[InputError]) ->
 def test_each_kind_has_its_exit_status() -> None:
     kinds = (HptransferError, WorkError, OutOfMemoryError, InputError, BreachError)
     assert [kind.exit_status for kind in kinds] == [1, 1, 1, 2, 2]
+
+
+def test_only_what_is_close_is_suggested() -> None:
+    assert nearest("widhts", ["widths", "depths"]) == "widths"
+    assert nearest("colour", ["widths", "depths"]) == ""
+    assert did_you_mean("widths") == "did you mean 'widths'?"
+    assert did_you_mean("", "see the manual") == "see the manual"

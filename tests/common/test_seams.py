@@ -91,7 +91,7 @@ def test_a_breach_says_which_rule_which_entry_and_from_which_file(
 def test_a_module_or_a_name_that_is_not_there_is_told_apart(seam: Seam) -> None:
     with pytest.raises(InputError, match="cannot import the module 'no_such_lab'"):
         seam.get("no_such_lab:Whole")
-    with pytest.raises(InputError, match="the module 'a_lab' has no gadget 'Missing'"):
+    with pytest.raises(InputError, match="the module 'a_lab' has no 'Missing'"):
         seam.get("a_lab:Missing")
 
 

@@ -155,7 +155,7 @@ SEAMS = [seam for seam in vars(seams).values() if isinstance(seam, Seam)]
     ids=lambda value: value.kind if isinstance(value, Seam) else value,
 )
 def test_every_line_of_the_table_of_seams_leads_to_an_entry(seam: Seam, name: str) -> None:
-    found = import_entry(seam.built_in[name], where=seam.where, kind=seam.kind)
+    found = import_entry(seam.built_in[name], where=seam.where)
     if seam.promises:
         entry = seam.get(name)
         assert all(hasattr(entry, promise) for promise in seam.promises)

@@ -42,4 +42,4 @@ def test_every_figure_has_a_full_twin_that_asks_the_same() -> None:
         assert full.question == small.question
         assert full.grid.rules == small.grid.rules
         assert set(full.grid.variants) == set(small.grid.variants)
-        assert max(c.width for c in full.grid.shapes(2)) > max(c.width for c in small.grid.shapes(2))
+        assert max(c.width for c in full.cells) > max(c.width for c in small.cells)

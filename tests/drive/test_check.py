@@ -9,6 +9,7 @@ import pytest
 
 from hptransfer.drive.check import check_digest, coordinate_check_of, scope_of
 from hptransfer.drive.load_study import validate_study
+from hptransfer.scaling.rules import get_rule
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data.sources import open_corpus
@@ -33,15 +34,17 @@ def settled(found: Study) -> Settled:
 
 
 def test_the_grid_is_looked_at_where_the_theory_speaks_of_it() -> None:
-    scope = scope_of(study(grid={"rules": ["sp", "supar"], "widths": [2048, 32, 64], "densities": [1, 1 / 4, 1 / 16]}))
-    assert (scope.widths, scope.densities, scope.rules) == ((32, 64), (1.0, 0.25), ("supar",))
+    grid = {"rules": ["sp", "supar"], "widths": [2048, 32, 64], "densities": [1, 1 / 4, 1 / 16]}
+    scope = scope_of(settled(study(grid=grid)))
+    assert (scope.widths, scope.densities, scope.rules) == ((32, 64), (1.0, 0.25), (get_rule("supar"),))
     assert scope.axes == ("density", "width")
 
 
 def test_what_the_study_names_comes_first() -> None:
     named = {"widths": [48, 16], "densities": [0.5], "rules": ["sp"]}
-    scope = scope_of(study(check=named))
-    assert (scope.widths, scope.densities, scope.rules, scope.axes) == ((16, 48), (0.5,), ("sp",), ("width",))
+    scope = scope_of(settled(study(check=named)))
+    assert (scope.widths, scope.densities, scope.axes) == ((16, 48), (0.5,), ("width",))
+    assert scope.rules == (get_rule("sp"),)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_it_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_decides_a_check_decides_its_digest() -> None:
     def digest(found: Settled) -> str:
-        return check_digest(found, scope_of(found.study))
+        return check_digest(found, scope_of(found))
 
     plain = digest(settled(study()))
     assert digest(settled(study(question="why?"))) == plain

@@ -103,3 +103,27 @@ def test_an_entry_that_the_study_no_longer_names_may_change(write: Write, tmp_pa
 def test_an_empty_folder_has_nothing_to_compare(write: Write, tmp_path: Path) -> None:
     write()
     refuse_changed_sources(STUDY, Store.open(str(tmp_path / "results"), "s"))
+
+
+def test_a_changed_model_is_told_like_any_other_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "def build(width, vocab_size):\n    raise ValueError({depth})\n"
+    model, store = tmp_path / "changing_model.py", Store.open(str(tmp_path / "results"), "s")
+    study = study_of({"name": "s", "model": {"factory": "changing_model:build"}, "grid": {"seeds": 1}})
+    model.write_text(text.format(depth=2))
+    store_rows(store, study)
+    refuse_changed_sources(study, store)
+    model.write_text(text.format(depth=3))
+    seams.source_digest.cache_clear()
+    with pytest.raises(InputError, match="changing_model:build has changed since 3 stored trials were run with it"):
+        refuse_changed_sources(study, store)
+    sys.modules.pop("changing_model")
+
+
+def test_rows_from_before_models_were_entries_raise_no_alarm(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
+    study = study_of({"name": "s", "model": {"factory": "hptransfer.tasks.models.mlp:MLP"}, "grid": {"seeds": 1}})
+    trial = trials_of(Settled(study, study.base.hps, "fp32", "d"))[0]
+    with store.lock():
+        store.append([row_of("s", "grid", trial, outcome(trial)) | {"entries": "{}"}])
+    refuse_changed_sources(study, store)

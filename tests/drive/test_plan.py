@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from hptransfer.common.errors import InputError, OutOfMemoryError
 from hptransfer.common.number_text import quantity
 from hptransfer.drive.load_study import load_study, validate_study
 from hptransfer.drive.plan import Plan, Work, make_plan, planned_work
+from hptransfer.store.columns import row_of
 from hptransfer.study.study import Study
-from hptransfer.study.trial import Trial
+from hptransfer.study.trial import Outcome, Phase, Status, Trial
 from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.training.flops import cost_of
 from hptransfer.trials.grid import trials_of
@@ -53,8 +55,10 @@ def plan_of(study: Study, rows: Sequence[dict[str, Any]] = (), **options: Any) -
     return make_plan(study, work_of(study), rows, **options)
 
 
-def row(trial: Trial, phase: str = "grid", status: str = "ok") -> dict[str, Any]:
-    return {"trial_id": trial.id, "phase": phase, "status": status}
+def row(trial: Trial, phase: Phase = "grid", status: Status = "ok") -> dict[str, Any]:
+    cost: dict[str, Any] = {"params": 1, "params_nonzero": 1, "flops_dense": 1.0, "flops_nonzero": 1.0}
+    outcome = Outcome(trial.id, status, 2.0, 2.0, None, **cost, tokens=1, wall_s=1.0, peak_memory_bytes=0, device="cpu")
+    return row_of("small", phase, trial, outcome)
 
 
 def test_a_grid_is_rules_by_widths_by_densities_by_lrs_by_seeds() -> None:
@@ -113,12 +117,35 @@ def test_what_is_stored_is_not_run_again() -> None:
     assert (everything.stored, everything.packs, everything.est_seconds) == (48, 0, 0)
 
 
+TUNED = {"trials": 4, "finalists": 1, "finalist_seeds": 2}
+
+
 def test_stored_trials_of_a_search_count_by_phase_and_never_beyond_the_plan() -> None:
-    study = small(tune={"trials": 4, "finalists": 1, "finalist_seeds": 2})
-    others = [Trial(seed=seed) for seed in range(9)]
-    assert plan_of(study, [row(t, "tune") for t in others[:5]]).phases[0].stored == 5
-    assert plan_of(study, [row(t, "tune") for t in others]).phases[0].stored == 6
-    assert plan_of(study, [row(t, "grid") for t in others]).stored == 0
+    study = small(tune=TUNED)
+    found = [work_of(study)[0].trials[0].model_copy(update={"seed": seed}) for seed in range(1000, 1009)]
+    assert plan_of(study, [row(t, "tune") for t in found[:5]]).phases[0].stored == 5
+    assert plan_of(study, [row(t, "tune") for t in found]).phases[0].stored == 6
+    assert plan_of(study, [row(t, "grid") for t in found]).stored == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"training": {"steps": 11}}, {"data": {"max_bytes": 10_000}}, {"base": {"width": 32, "depth": 1}}]
+)
+def test_trials_of_a_search_that_was_asked_otherwise_do_not_count(change: dict[str, Any]) -> None:
+    trial = work_of(small(tune=TUNED))[0].trials[0]
+    assert plan_of(small(tune=TUNED | {"space": {"lr": {"low": 1e-3, "high": 1}}}), [row(trial, "tune")]).stored == 1
+    assert plan_of(small(tune=TUNED, **change), [row(trial, "tune")]).stored == 0
+
+
+def test_trials_of_another_version_of_an_entry_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from hptransfer.tasks.models.mlp import MLP\nclass Model(MLP):\n    version = 1\n"
+    (tmp_path / "versioned_model.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    study = small(tune=TUNED, model={"factory": "versioned_model:Model"})
+    stored = [row(work_of(study)[0].trials[0], "tune")]
+    assert plan_of(study, stored).stored == 1
+    monkeypatch.setattr("versioned_model.Model.version", 2)
+    assert plan_of(study, stored).stored == 0
 
 
 def test_flops_parameters_and_memory_are_those_of_the_trials() -> None:

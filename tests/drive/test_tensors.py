@@ -84,4 +84,14 @@ def test_a_model_that_cannot_be_built_is_told_and_skipped(
 
 def test_a_trainer_of_ones_own_builds_what_it_alone_knows(store: Store) -> None:
     store_tensors(settled(trainer="no_such_package:train"), store)
-    assert store.read_json(TENSORS_FILE) is None
+    found = store.read_json(TENSORS_FILE)
+    assert (found["unit"], found["rules"]) == ("nats per token", {})
+
+
+def test_the_unit_is_the_tasks_own_and_is_added_to_a_table_that_lacks_it(store: Store) -> None:
+    store_tensors(settled(), store)
+    found = store.read_json(TENSORS_FILE)
+    assert found.pop("unit") == "nats per token"
+    store.write_json(TENSORS_FILE, found)
+    store_tensors(settled(), store)
+    assert store.read_json(TENSORS_FILE) == {"unit": "nats per token", **found}

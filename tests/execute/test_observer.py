@@ -58,6 +58,13 @@ class Raises(Observer):
         raise ValueError("no such tracker")
 
 
+class Leaves(Observer):
+    """Ends the process when it is told of a row, as command-line code does that lacks its settings."""
+
+    def stored(self, row: Mapping[str, Any], curve: Sequence[CurvePoint]) -> None:
+        raise SystemExit(3)
+
+
 class Scribbles(Observer):
     """Writes into what it is told."""
 
@@ -126,6 +133,15 @@ def test_an_observer_that_raises_is_named_once_and_the_others_and_the_study_go_o
     assert "(in stored)" in said
     assert len(notes.all("stored")) == 3
     assert len(store.ids()) == 3
+
+
+def test_an_observer_that_leaves_does_not_take_the_study_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = observed(tmp_path, [a_trial(0), a_trial(1)], Leaves())
+    assert "Leaves" in (said := capsys.readouterr().err)
+    assert "raised SystemExit: 3 (in stored)" in said
+    assert len(store.ids()) == 2
 
 
 def test_an_observer_cannot_write_into_a_row(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_search_is_known_again(name: str) -> None:
 @pytest.mark.parametrize("name", stored("check.json"))
 def test_a_check_is_known_again(name: str) -> None:
     found = settled(name)
-    assert check_digest(found, scope_of(found.study)) == document(name, "check.json")["digest"]
+    assert check_digest(found, scope_of(found)) == document(name, "check.json")["digest"]
 
 
 @pytest.mark.parametrize("name", stored("bracket.json"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hptransfer.study.refusals import field_path, first_refusal, nearest
+from hptransfer.study.refusals import field_path, first_refusal
 from hptransfer.study.study import Study
 
 
@@ -44,8 +44,3 @@ def test_an_unknown_key_goes_before_what_follows_from_it() -> None:
 
 def test_places_are_written_as_in_a_study() -> None:
     assert field_path(("grid", "cells", 2, "width")) == "grid.cells[2].width"
-
-
-def test_only_what_is_close_is_suggested() -> None:
-    assert nearest("widhts", ["widths", "depths"]) == "widths"
-    assert nearest("colour", ["widths", "depths"]) == ""

@@ -1,4 +1,4 @@
-"""The schema's own arithmetic: the shapes of a grid and the axes that it sweeps."""
+"""The schema's own arithmetic: the cells of a grid and the axes that it sweeps."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ def grid(**settings: Any) -> GridSpec:
     return study_of({"name": "s", "grid": settings}).grid
 
 
-def shapes(**settings: Any) -> list[tuple[int, float, int | None]]:
-    return [(cell.width, cell.density, cell.depth) for cell in grid(**settings).shapes(3)]
+def cells(**settings: Any) -> list[tuple[int, float, int]]:
+    return list(study_of({"name": "s", "base": {"depth": 3}, "grid": settings}).cells)
 
 
-def test_shapes_are_widths_by_densities_by_depths() -> None:
-    assert shapes(widths=[32, 64], densities=[1, 0.5]) == [(32, 1, 3), (32, 0.5, 3), (64, 1, 3), (64, 0.5, 3)]
-    assert shapes(widths=[32], depths=[2, 4]) == [(32, 1, 2), (32, 1, 4)]
+def test_cells_are_widths_by_densities_by_depths() -> None:
+    assert cells(widths=[32, 64], densities=[1, 0.5]) == [(32, 1, 3), (32, 0.5, 3), (64, 1, 3), (64, 0.5, 3)]
+    assert cells(widths=[32], depths=[2, 4]) == [(32, 1, 2), (32, 1, 4)]
 
 
 def test_joint_axes_are_cells_or_weights_per_neuron() -> None:
-    assert shapes(cells=[{"width": 32}, {"width": 64, "density": 0.5, "depth": 9}]) == [(32, 1, 3), (64, 0.5, 9)]
-    assert shapes(widths=[32, 128], nonzeros_per_neuron=64) == [(32, 1, 3), (128, 0.5, 3)]
+    assert cells(cells=[{"width": 32}, {"width": 64, "density": 0.5, "depth": 9}]) == [(32, 1, 3), (64, 0.5, 9)]
+    assert cells(widths=[32, 128], nonzeros_per_neuron=64) == [(32, 1, 3), (128, 0.5, 3)]
 
 
 def test_cells_with_too_few_weights_are_left_out() -> None:
-    assert shapes(widths=[32, 64], densities=[1, 0.25], min_nonzeros=16) == [(32, 1, 3), (64, 1, 3), (64, 0.25, 3)]
+    assert cells(widths=[32, 64], densities=[1, 0.25], min_nonzeros=16) == [(32, 1, 3), (64, 1, 3), (64, 0.25, 3)]
 
 
 def test_sweeps_are_the_lr_the_init_std_and_the_others_as_written() -> None:

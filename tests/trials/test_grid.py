@@ -9,7 +9,7 @@ import pytest
 from hptransfer.drive.load_study import validate_study
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
-from hptransfer.trials.grid import corner, grid_size, series_of, trials_of
+from hptransfer.trials.grid import grid_size, trials_of
 from hptransfer.trials.settled import Settled
 
 BASE = {"width": 16, "depth": 1, "lr": 0.25, "init_std": 0.5, "weight_decay": 0.125}
@@ -76,7 +76,7 @@ def test_the_lr_said_either_way_gives_the_same_trials() -> None:
 
 def test_every_variant_is_a_series_under_every_rule() -> None:
     asked = study(rules=["sp", "supar"], variants={"a": {}, "b": {"training.steps": 5}})
-    names = [series.name for series in series_of(Settled(asked, asked.base.hps, "fp32", ""))]
+    names = [series.name for series in Settled(asked, asked.base.hps, "fp32", "").series()]
     assert names == ["sp · a", "supar · a", "sp · b", "supar · b"]
 
 
@@ -94,7 +94,7 @@ def test_the_size_is_known_before_the_trials_are_made(grid: dict[str, Any]) -> N
 
 
 def test_the_corner_is_the_largest_width_there_the_sparsest_there_the_deepest() -> None:
-    cell = corner(study(widths=[32, 64], densities=[1, 0.25], depths=[2, 1]))
+    cell = study(widths=[32, 64], densities=[1, 0.25], depths=[2, 1]).corner
     assert (cell.width, cell.density, cell.depth) == (64, 0.25, 2)
-    joint = corner(study(cells=[{"width": 64, "density": 0.5}, {"width": 32, "density": 0.125}]))
+    joint = study(cells=[{"width": 64, "density": 0.5}, {"width": 32, "density": 0.125}]).corner
     assert (joint.width, joint.density, joint.depth) == (64, 0.5, 1)

@@ -10,9 +10,10 @@ from hptransfer.common.errors import InputError
 from hptransfer.study.base import BaseHPs, TunedBase
 from hptransfer.study.file import study_of
 from hptransfer.study.study import Cell
-from hptransfer.trials.settled import Settled, with_value
+from hptransfer.study.trial import outside_entries
+from hptransfer.trials.settled import Settled, with_values
 
-CELL = Cell(width=128, density=0.25)
+CELL = Cell(128, 0.25, 3)
 
 
 def settled(**changes: Any) -> Settled:
@@ -30,7 +31,7 @@ def test_a_trial_has_every_choice_made() -> None:
 
 
 def test_a_probe_has_a_budget_and_a_cell_may_have_a_depth_of_its_own() -> None:
-    trial = settled().trial(Cell(width=64, depth=8), rule="supar", seed=0, steps=3)
+    trial = settled().trial(Cell(64, 1.0, 8), rule="supar", seed=0, steps=3)
     assert (trial.training.steps, trial.depth) == (3, 8)
 
 
@@ -82,14 +83,15 @@ def test_multiples_of_nothing_are_refused() -> None:
 
 def test_a_base_hp_goes_where_base_hps_are_and_leaves_no_other_trace() -> None:
     trial = settled().trial(CELL, rule="supar", seed=0)
-    assert with_value(trial, "alpha_input", 2.0) == trial.model_copy(
+    assert with_values(trial, {"alpha_input": 2.0}) == trial.model_copy(
         update={"base": trial.base.model_copy(update={"alpha_input": 2.0})}
     )
 
 
 def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> None:
     trial = settled().trial(CELL, rule="supar", seed=0)
-    plain, versioned = with_value(trial, "outside_axes:EPS", 1e-6), with_value(trial, "outside_axes:MOMENTUM", 0.5)
+    plain = with_values(trial, {"outside_axes:EPS": 1e-6})
+    versioned = with_values(trial, {"outside_axes:MOMENTUM": 0.5})
     assert (plain.training.eps, plain.axes, plain.versions) == (1e-6, {"outside_axes:EPS": 1e-6}, {})
     assert versioned.training.momentum == 0.5
     assert versioned.versions == {"outside_axes:MOMENTUM": "2"}
@@ -98,7 +100,7 @@ def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> Non
 
 def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
     with pytest.raises(InputError, match=r"BROKEN, from .*outside_axes\.py, breaks the contract.*`put`.*gave None"):
-        with_value(settled().trial(CELL, rule="supar", seed=0), "outside_axes:BROKEN", 1.0)
+        with_values(settled().trial(CELL, rule="supar", seed=0), {"outside_axes:BROKEN": 1.0})
 
 
 def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch) -> None:
@@ -110,7 +112,7 @@ def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch)
         training={"optimizer": "my_entries:Lion"},
         sparsity={"method": "my_entries:Plain"},
     )
-    assert set(own.entries) == {"my_entries:Plain", "my_entries:Lion"}
+    assert set(outside_entries(own.study)) == {"my_entries:Plain", "my_entries:Lion"}
     trial = own.trial(CELL, rule="supar", seed=0)
     assert trial.versions == {"my_entries:Lion": "3"}
     assert (trial.task, trial.trainer) == ("my_entries:Plain", "my_entries:Plain")

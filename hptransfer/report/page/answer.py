@@ -113,7 +113,7 @@ def _meaning(results: Results) -> Markup | None:
 def _corner(study: Study, results: Results) -> tuple[int, float]:
     """The largest width and there the lowest density: of what was judged, else of what is planned."""
     cells = [(cell.key.width, cell.key.density) for cell in results.cells]
-    cells = cells or [(shape.width, shape.density) for shape in study.grid.shapes(study.base.depth)]
+    cells = cells or [(cell.width, cell.density) for cell in study.cells]
     return max(cells, key=lambda c: (c[0], -c[1]), default=(study.base.width, 1.0))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import MODELS, import_entry
+from hptransfer.common.seams import MODELS
 from hptransfer.study.pieces import ModelSpec
 
 __all__ = ["parameters_of", "resolve_factory"]
@@ -35,9 +35,7 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
     The spec's options are handed on; `depth` and the task's `arguments` (see `Task.model_arguments`) only where the
     factory's signature takes them. An option that the factory does not take is refused here, before anything is built.
     """
-    factory: Factory = import_entry(
-        MODELS.built_in.get(spec.factory, spec.factory), where=MODELS.where, kind="function"
-    )
+    factory: Factory = MODELS.find(spec.factory)
     if not callable(factory):
         raise InputError("is no function", where=MODELS.where, found=spec.factory, allowed=MODELS.choices)
     accepted, takes_any = parameters_of(factory, MODELS.where)

@@ -12,9 +12,8 @@ Where a cell starts says nothing about where it ends: the verdict sees the rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,29 +21,19 @@ from hptransfer.analysis.optimum import CellPoints, Noise, Optimum, own_noise
 from hptransfer.analysis.quadratic import local_quadratic
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import AXES
-from hptransfer.study.study import Cell, Study
+from hptransfer.execute.runner import Row, Runner
+from hptransfer.study.study import BaseSpec, Cell
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
-from hptransfer.trials.grid import Series, series_of
-from hptransfer.trials.settled import Settled, with_value
+from hptransfer.trials.settled import Series, Settled
 
-__all__ = ["HORIZON_SHIFT", "BracketResult", "CellReport", "TrialRunner", "bracket_study", "expected_trials"]
+__all__ = ["HORIZON_SHIFT", "BracketResult", "BracketSearch", "CellReport"]
 
 HORIZON_SHIFT = 0.25
 """Octaves by which the best LR falls for each doubling of the steps. Only ever a starting point."""
 
 REACH = 10.0
 """Octaves either side of the base that a search may visit where the study names no axis."""
-
-Row = Mapping[str, Any]
-
-
-class TrialRunner(Protocol):
-    """The part of `execute.runner.Runner` that the search needs."""
-
-    def submit(self, trials: Sequence[Trial], phase: Phase) -> None: ...
-
-    def results(self) -> Iterator[Row]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +95,7 @@ class _State:
             self.series.name,
             self.cell.width,
             self.cell.density,
-            self.cell.depth or self.series.settled.study.base.depth,
+            self.cell.depth,
             len(self.points),
             len(self.probes),
             found.log2 if found else math.nan,
@@ -116,16 +105,40 @@ class _State:
         )
 
 
-class _Search:
-    """All cells of a study at once: what comes back from one decides what is asked next, so no worker waits."""
+class BracketSearch:
+    """All cells of a study at once: what comes back from one decides what is asked next, so no worker waits.
 
-    def __init__(self, settled: Settled, runner: TrialRunner, tuned: bool) -> None:
+    `tuned`: a search chose the study's base HPs, so that a root needs no probe.
+    """
+
+    def __init__(self, settled: Settled, *, tuned: bool) -> None:
         grid = settled.study.grid
-        self.settings, self.seeds, self.runner, self.tuned = grid.bracket, grid.seeds, runner, tuned
+        self.settings, self.seeds, self.tuned = grid.bracket, grid.seeds, tuned
         self.states = _states(settled)
         self.by_id: dict[str, list[_State]] = {}
 
-    def run(self) -> BracketResult:
+    @property
+    def fixed(self) -> int:
+        """How many trials the fixed grid has."""
+        return sum(len(state.axis) for state in self.states) * len(self.seeds)
+
+    @property
+    def expected(self) -> float:
+        """Full-budget trials to be expected of the search.
+
+        Half-way between the least a cell can take (six runs of two seeds, four for each further seed that it must
+        have) and its cap: the flatter the basins and the noisier the runs, the nearer to the cap. A root that was not
+        tuned takes a probe besides.
+        """
+        least = 6 + SET * max(0, min(self.settings.min_seeds, len(self.seeds)) - 2)
+        a_cell = (least + max(least, self.settings.max_trials)) / 2
+        roots = sum(state.parent is None for state in self.states)
+        probes = 0 if self.tuned else 5 * roots * self.settings.probe_fraction
+        return a_cell * len(self.states) + probes
+
+    def run(self, runner: Runner) -> BracketResult:
+        """Run the grid by bracket search."""
+        self.runner = runner
         for state in self.states:
             if state.parent is None:
                 self._start(state)
@@ -158,10 +171,8 @@ class _Search:
     def _trial(self, state: _State, ask: Ask, phase: Phase) -> Trial:
         series, steps = state.series, state.series.settled.study.training.steps
         short = max(1, round(steps * self.settings.probe_fraction)) if phase == "probe" else None
-        trial = series.trial(state.cell, ask.seed, short)
-        for name, values in series.settled.swept().items():
-            trial = with_value(trial, name, 2.0**ask.x if name == state.swept else values[0])
-        return trial
+        values = {name: values[0] for name, values in series.settled.swept().items()}
+        return series.trial(state.cell, ask.seed, values | {state.swept: 2.0**ask.x}, short)
 
     def _arrived(self, state: _State, row: Row) -> None:
         asked = state.waiting.pop(str(row["trial_id"]), None)
@@ -220,33 +231,11 @@ class _Search:
         return Noise(sum(noise.variance * noise.df for noise in known) / df, df) if df else None
 
 
-def bracket_study(settled: Settled, runner: TrialRunner, *, tuned: bool) -> BracketResult:
-    """Run the grid of a study by bracket search. `tuned`: a search chose its base HPs, so no probe is needed."""
-    return _Search(settled, runner, tuned).run()
-
-
-def expected_trials(settled: Settled, *, tuned: bool) -> tuple[float, int]:
-    """(Full-budget trials expected of the search, trials of the fixed grid), for `plan`.
-
-    Half-way between the least a cell can take (six runs of two seeds, four for each further seed that it must have)
-    and its cap: the flatter the basins and the noisier the runs, the nearer to the cap. A root that was not tuned
-    takes a probe besides.
-    """
-    grid = settled.study.grid
-    states, bracket = _states(settled), grid.bracket
-    least = 6 + SET * max(0, min(bracket.min_seeds, len(grid.seeds)) - 2)
-    a_cell = (least + max(least, bracket.max_trials)) / 2
-    roots = sum(state.parent is None for state in states)
-    probes = 0 if tuned else 5 * roots * bracket.probe_fraction
-    return a_cell * len(states) + probes, sum(len(state.axis) for state in states) * len(grid.seeds)
-
-
 def _states(settled: Settled) -> list[_State]:
     """A state per cell, parents before children."""
     states: list[_State] = []
-    study = settled.study
-    cells = sorted(study.grid.shapes(study.base.depth), key=lambda cell: _distance(cell, study))
-    for series in series_of(settled):
+    cells = sorted(settled.study.cells, key=lambda cell: _distance(cell, settled.study.base))
+    for series in settled.series():
         swept, values = _axis(series.settled)
         xs = tuple(math.log2(value) for value in values)
         base = AXES.get(swept).at_base(series.settled.hps)
@@ -284,10 +273,9 @@ def _axis(settled: Settled) -> tuple[str, tuple[float, ...]]:
     return name, swept[name]
 
 
-def _distance(cell: Cell, study: Study) -> tuple[float, float, float]:
+def _distance(cell: Cell, base: BaseSpec) -> tuple[float, float, float]:
     """How far a cell lies from the base: the root of a series is the nearest."""
-    depth = math.log2((cell.depth or study.base.depth) / study.base.depth)
-    width = math.log2(cell.width / study.base.width)
+    depth, width = math.log2(cell.depth / base.depth), math.log2(cell.width / base.width)
     return (abs(width) - math.log2(cell.density) + abs(depth), abs(width), -cell.density)
 
 

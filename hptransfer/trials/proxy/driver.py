@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import Any
 
 from hptransfer.common.seams import TRAINERS
 from hptransfer.common.version import __version__
 from hptransfer.execute.pruning import PastRun
+from hptransfer.execute.runner import Runner
 from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
+from hptransfer.store.store import Store
 from hptransfer.study.base import TUNED_TRAINING, TunedBase
 from hptransfer.study.study import Range
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
@@ -26,37 +26,10 @@ from hptransfer.trials.proxy.samplers import Search
 from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, history
 from hptransfer.trials.proxy.telescope import Level, telescope
-from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
+from hptransfer.trials.proxy.tried import Tried, diverged_everywhere, run_points, spent_flops
 from hptransfer.trials.settled import Settled
 
-__all__ = ["TuneRunner", "tune"]
-
-
-class KeepsFiles(Protocol):
-    """What the search needs of a store."""
-
-    def ids(self) -> set[str]:
-        """Ids of the stored trials."""
-
-    def read_json(self, name: str) -> Any:
-        """A JSON document, or None when there is none."""
-
-    def read_curves(self) -> pd.DataFrame:
-        """Every stored point of every learning curve."""
-
-    def write_json(self, name: str, value: object) -> None:
-        """Write a JSON document, whole or not at all."""
-
-
-class TuneRunner(RunsTrials, Protocol):
-    """What the search needs of a runner."""
-
-    @property
-    def store(self) -> KeepsFiles:
-        """Where base.json goes."""
-
-    def expect(self, planned: int) -> None:
-        """Hear how many trials there will be."""
+__all__ = ["tune"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +58,7 @@ class SearchResult:
         return list({tuple(hps.values()): hps for hps in points}.values()), fitted
 
 
-def tune(settled: Settled, runner: TuneRunner, *, storage_url: str | None = None) -> TunedBase:
+def tune(settled: Settled, runner: Runner, *, storage_url: str | None = None) -> TunedBase:
     """Search, choose the winner on fresh seeds, write base.json (and tune.json, every run in order).
 
     A search that base.json already holds, all its runs stored, is not replayed (a GP replay takes seconds per trial).
@@ -113,7 +86,7 @@ def tune(settled: Settled, runner: TuneRunner, *, storage_url: str | None = None
     return base
 
 
-def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
+def _finished(store: Store, digest: str) -> TunedBase | None:
     """The base.json of this very search, written by this version, with every run it names still stored."""
     base, runs = store.read_json(BASE_FILE), store.read_json(HISTORY_FILE)
     if not isinstance(base, dict) or not isinstance(runs, list):
@@ -124,7 +97,7 @@ def _finished(store: KeepsFiles, digest: str) -> TunedBase | None:
     return TunedBase.read(base, BASE_FILE) if {run["trial_id"] for run in runs} <= store.ids() else None
 
 
-def _by_optuna(proxy: Proxy, runner: TuneRunner, mirror: Mirror | None) -> SearchResult:
+def _by_optuna(proxy: Proxy, runner: Runner, mirror: Mirror | None) -> SearchResult:
     spec, search = proxy.tune, Search(proxy)
     pruner = None if spec.pruner == "none" else spec.pruner
     tried: list[Tried] = []
@@ -147,7 +120,7 @@ def _by_optuna(proxy: Proxy, runner: TuneRunner, mirror: Mirror | None) -> Searc
     return SearchResult(tuple(tried), proxy.study.base.width)
 
 
-def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
+def _rungs(store: Store, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
     """Held-out losses that the runs' curves hold from before their end: where the pruner was asked."""
     curves = store.read_curves()
     ids, steps = {one.trial.id for one in batch}, batch[0].trial.training.steps
@@ -158,7 +131,7 @@ def _rungs(store: KeepsFiles, batch: Sequence[Tried]) -> dict[str, tuple[tuple[i
     }
 
 
-def _by_telescope(proxy: Proxy, runner: RunsTrials, mirror: Mirror | None) -> SearchResult:
+def _by_telescope(proxy: Proxy, runner: Runner, mirror: Mirror | None) -> SearchResult:
     levels = telescope(proxy, runner)
     tried = tuple(one for level in levels for one in level.tried)
     if mirror:
@@ -203,7 +176,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
 def _target_flops(settled: Settled) -> float:
     """FLOPs (dense count) of one run of the grid's most expensive cell."""
     study = settled.study
-    cells = {(cell.width, cell.depth): cell for cell in study.grid.shapes(study.base.depth)}
+    cells = {(cell.width, cell.depth): cell for cell in study.cells}
     trials = [settled.trial(cell, rule=study.grid.rules[0], seed=study.grid.seeds[0]) for cell in cells.values()]
     trainer = TRAINERS.get(study.trainer)
     return float(max(trainer.cost(trial).flops_dense for trial in trials))

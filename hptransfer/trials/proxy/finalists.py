@@ -13,9 +13,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from hptransfer.common.errors import WorkError
+from hptransfer.execute.runner import Runner
 from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.proxy.space import HPs
-from hptransfer.trials.proxy.tried import RunsTrials, Tried, run_points
+from hptransfer.trials.proxy.tried import Tried, run_points
 
 __all__ = ["Finalist", "run_finalists"]
 
@@ -62,7 +63,7 @@ class Finalist:
 
 
 def run_finalists(
-    proxy: Proxy, runner: RunsTrials, candidates: Sequence[HPs], *, fitted: HPs | None, width: int
+    proxy: Proxy, runner: Runner, candidates: Sequence[HPs], *, fitted: HPs | None, width: int
 ) -> list[Finalist]:
     """Run `candidates` (best first) at fresh seeds, `finalists` at a time, until one is sound at every seed.
 

@@ -78,15 +78,13 @@ class Proxy:
     def digest(self) -> str:
         """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
         parts = {"task", "trainer", "model", "training", "base", "tune", "rules"}
-        what = [drop_since(self.study.model_dump(mode="json", include=parts)), self.first_seed]
-        what += [self.settled.precision, self.settled.data_id]
-        if versions := self.settled.versions:
-            what.append(versions)
+        said, settled = drop_since(self.study.model_dump(mode="json", include=parts)), self.settled
+        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions])]
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
         """A dense trial of the proxy with `hps` in place of the study's own values."""
-        size = Cell(width=width or self.study.base.width, depth=self.study.base.depth)
+        size = Cell(width or self.study.base.width, 1.0, self.study.base.depth)
         return self.settled.with_hps(hps).trial(size, rule=self.tune.rule, seed=seed, steps=self.tune.steps)
 
 
@@ -117,8 +115,7 @@ def tune_warnings(study: Study) -> list[str]:
     if tune is None:
         return []
     found = []
-    shapes = study.grid.shapes(study.base.depth)
-    widest = max((cell.width for cell in shapes), default=study.base.width)
+    widest = max((cell.width for cell in study.cells), default=study.base.width)
     if study.base.width > widest:
         found.append(
             f"the proxy (width {study.base.width}) is wider than the widest target ({widest}): each search trial costs"

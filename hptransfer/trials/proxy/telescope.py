@@ -15,11 +15,12 @@ import numpy as np
 
 from hptransfer.analysis.quadratic import LocalQuadratic
 from hptransfer.common.errors import InputError
+from hptransfer.execute.runner import Runner
 from hptransfer.study.study import Range
 from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.proxy.space import HPs, coordinate, mesh, mesh_points, rounded, value_at
 from hptransfer.trials.proxy.summary import best_of, fitted_optimum
-from hptransfer.trials.proxy.tried import RunsTrials, Tried, diverged_everywhere, run_points, spent_flops
+from hptransfer.trials.proxy.tried import Tried, diverged_everywhere, run_points, spent_flops
 
 __all__ = ["Level", "telescope", "telescope_plan"]
 
@@ -77,7 +78,7 @@ def telescope_plan(proxy: Proxy) -> list[tuple[int, int]]:
     return [(widths[0], first), *((width, fine) for width in widths[1:])]
 
 
-def telescope(proxy: Proxy, runner: RunsTrials) -> list[Level]:
+def telescope(proxy: Proxy, runner: Runner) -> list[Level]:
     """Run every level, smallest width first."""
     space = proxy.space
     ranges: Mapping[str, Range] = space

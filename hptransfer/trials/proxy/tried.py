@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from hptransfer.common.choices import PrunerName
 from hptransfer.common.errors import WorkError
 from hptransfer.execute.pruning import PastRun, Pruning
-from hptransfer.study.trial import Phase, Status, Trial
+from hptransfer.execute.runner import Runner
+from hptransfer.study.trial import Status, Trial
 from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.proxy.space import HPs
 
-__all__ = ["RunsTrials", "Tried", "diverged_everywhere", "run_points", "spent_flops"]
-
-
-class RunsTrials(Protocol):
-    """What the search needs of a runner: rows by trial id; a trial that failed to run has no row."""
-
-    def run(
-        self, trials: Sequence[Trial], phase: Phase, pruning: Pruning | None = None
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """Run what is not stored yet and hand back every row."""
+__all__ = ["Tried", "diverged_everywhere", "run_points", "spent_flops"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Tried:
 
 def run_points(
     proxy: Proxy,
-    runner: RunsTrials,
+    runner: Runner,
     points: Mapping[int, HPs],
     *,
     seed: int,

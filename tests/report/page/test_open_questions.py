@@ -27,7 +27,7 @@ def test_the_command_that_settles_an_open_cell_is_a_valid_study_change():
     assert words[-2:] == ["--results", "out"]
     changed = validate_study(apply_overrides(study, words[4:-2:2]))
     assert changed.grid.rules == ("mup",)
-    assert [(c.width, c.density) for c in changed.grid.shapes(2)] == [(64, 1 / 16)]
+    assert [(c.width, c.density) for c in changed.cells] == [(64, 1 / 16)]
     assert changed.grid.lr == pytest.approx((2.0**-5, 2.0**-4))
     assert "'grid.lr=[0.03125, 0.0625]'" in html.unescape(render_report(results))
 

@@ -40,7 +40,7 @@ def test_a_users_factory_gets_only_what_it_takes(monkeypatch: pytest.MonkeyPatch
         resolve_factory(ModelSpec(factory="their_models:wrong"), GIVEN)(width=4)
     with pytest.raises(InputError, match="keyword 'width'"):
         resolve_factory(ModelSpec(factory="their_models:without_width"), GIVEN)
-    with pytest.raises(InputError, match="no function 'absent'"):
+    with pytest.raises(InputError, match="has no 'absent'"):
         resolve_factory(ModelSpec(factory="their_models:absent"), GIVEN)
 
 

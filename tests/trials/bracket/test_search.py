@@ -17,7 +17,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.drive.load_study import validate_study
 from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
-from hptransfer.trials.bracket.search import HORIZON_SHIFT, bracket_study, expected_trials
+from hptransfer.trials.bracket.search import HORIZON_SHIFT, BracketSearch
 from hptransfer.trials.settled import Settled
 
 Truth = Callable[[Trial], float]
@@ -92,7 +92,7 @@ def settled(study: Study) -> Settled:
 
 
 def run(study: Study, surface: Surface, *, tuned: bool = True) -> list[Any]:
-    return list(bracket_study(settled(study), surface, tuned=tuned).cells)
+    return list(BracketSearch(settled(study), tuned=tuned).run(surface).cells)
 
 
 def drifting(octaves_per_octave: float, best: float = -7.0) -> Truth:
@@ -221,14 +221,15 @@ def test_it_ends_within_its_cap_and_its_axis_whatever_the_surface(low, span, bes
 
 def test_the_plan_knows_what_to_expect():
     study = a_study()
-    expected, fixed = expected_trials(settled(study), tuned=True)
-    assert fixed == 3 * 12 * 3
+    search = BracketSearch(settled(study), tuned=True)
+    expected = search.expected
+    assert search.fixed == 3 * 12 * 3
     assert expected == 3 * (6 + study.grid.bracket.max_trials) / 2
     clean = Surface(drifting(0.0))
     run(study, clean)
     assert 3 * 6 <= clean.full_trials < expected  # a curved basin and quiet runs need less
-    stricter, _ = expected_trials(settled(a_study(bracket={"min_seeds": 3})), tuned=True)
-    assert stricter == expected + 3 * 4 / 2
+    stricter = BracketSearch(settled(a_study(bracket={"min_seeds": 3})), tuned=True)
+    assert stricter.expected == expected + 3 * 4 / 2
 
 
 def lopsided(u: float) -> float:
