@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,11 @@ class Settled:
 
     def values_of(self, name: str) -> tuple[float, ...]:
         """The values that the grid gives a swept axis."""
-        values = self.study.grid.sweeps()[name].around(AXES.get(name).at_base(self.hps))
+        axis = AXES.get(name)
+        at_base = axis.at_base(self.hps)
+        if is_outside(name) and not (isinstance(at_base, float | int) and math.isfinite(at_base)):
+            raise AXES.breach(name, axis, "`at_base` is a finite number above 0", f"; found {at_base!r:.80}")
+        values = self.study.grid.sweeps()[name].around(at_base)
         if min(values) > 0:
             return values
         raise InputError(
@@ -110,14 +115,30 @@ class Settled:
         )
 
 
+_HELD = ("rule", "rule_digest", "base_width", "base_depth", "width", "depth", "density", "seed", "data", "data_id")
+"""What a swept axis leaves alone."""
+
+
 def with_value(trial: Trial, name: str, value: float) -> Trial:
     """The trial with the value of a swept axis; one that is no base HP is recorded in the trial, with its version."""
     axis = AXES.get(name)
-    placed = axis.put(trial, value)
+    if not is_outside(name):
+        built_in: Trial = axis.put(trial, value)
+        return built_in
+    placed = axis.put(trial.model_copy(), value)
     if not isinstance(placed, Trial):
         raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
-    if not is_outside(name):
-        return placed
+    if moved := [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]:
+        raise AXES.breach(name, axis, "`put` leaves cell, rule, seed and data alone", f", changed {', '.join(moved)}")
+    if axis.put(trial.model_copy(), value / 2) == placed:
+        found = f", gave one for {value:g} and {value / 2:g}"
+        raise AXES.breach(name, axis, "`put` gives another trial for another value", found)
+    try:
+        Trial.model_validate(placed.model_dump(warnings=False))
+    except (ValidationError, AttributeError) as error:
+        said = str(error).splitlines()[1:3]
+        rule = "`put` gives a trial that is valid"
+        raise AXES.breach(name, axis, rule, f"; at {value:g} it is not: {' '.join(said) or error}") from None
     version = {name: found} if (found := version_of(name)) else {}
     return placed.model_copy(update={"axes": {**placed.axes, name: value}, "versions": {**placed.versions, **version}})
 

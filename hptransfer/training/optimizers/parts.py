@@ -59,7 +59,10 @@ def parts_of(optimizer: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     name = optimizer
     while name and name not in (part.name for part in parts):
-        parts.append(Part(name, OPTIMIZERS.get(name)))
+        entry = OPTIMIZERS.get(name)
+        if not isinstance(entry.moments, int) or entry.moments < 0:
+            raise OPTIMIZERS.breach(name, entry, "`moments` is a whole number from 0", f"; found {entry.moments!r:.80}")
+        parts.append(Part(name, entry))
         name = getattr(parts[-1].entry, "others", "") if parts[-1].roles is not None else ""
     return tuple(parts)
 
