@@ -105,7 +105,8 @@ class Trial(Spec):
     @property
     def entries(self) -> tuple[str, ...]:
         """Names of the entries from outside the package that the trial names, each once."""
-        named = (self.task, self.trainer, self.training.optimizer, self.sparsity.method, *self.axes)
+        model = self.model.factory
+        named = (self.task, self.trainer, model, self.training.optimizer, self.sparsity.method, *self.axes)
         return tuple(name for name in dict.fromkeys(named) if is_outside(name))
 
     @cached_property

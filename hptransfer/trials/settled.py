@@ -80,7 +80,8 @@ class Settled:
     def entries(self) -> tuple[str, ...]:
         """Names of the entries from outside the package that every trial names."""
         study = self.study
-        named = (study.task, study.trainer, study.training.optimizer, study.sparsity.method)
+        model = study.model.factory
+        named = (study.task, study.trainer, model, study.training.optimizer, study.sparsity.method)
         return tuple(name for name in named if is_outside(name))
 
     @property

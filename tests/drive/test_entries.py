@@ -103,3 +103,17 @@ def test_an_entry_that_the_study_no_longer_names_may_change(write: Write, tmp_pa
 def test_an_empty_folder_has_nothing_to_compare(write: Write, tmp_path: Path) -> None:
     write()
     refuse_changed_sources(STUDY, Store.open(str(tmp_path / "results"), "s"))
+
+
+def test_a_changed_model_is_told_like_any_other_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file, store = tmp_path / "changing_model.py", Store.open(str(tmp_path / "results"), "s")
+    study = study_of({"name": "s", "model": {"factory": "changing_model:build"}, "grid": {"lr": [0.1], "seeds": 1}})
+    file.write_text("def build(width): ...\n")
+    seams.source_digest.cache_clear()
+    count = store_rows(store, study)
+    refuse_changed_sources(study, store)
+    file.write_text("def build(width): ...  # otherwise\n")
+    seams.source_digest.cache_clear()
+    with pytest.raises(InputError, match=rf"changing_model:build has changed since {count} stored trials"):
+        refuse_changed_sources(study, store)
