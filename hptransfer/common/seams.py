@@ -202,7 +202,10 @@ TASKS = Seam(
     "task",
     "task",
     {"language": "hptransfer.tasks.language:Language"},
-    promises=("unit", "open", "model_arguments", "batch", "held_out", "inputs", "loss", "chance", "tokens"),
+    promises=(
+        *("unit", "open", "model_arguments", "batch", "held_out", "inputs"),
+        *("loss", "check_output", "chance", "tokens"),
+    ),
 )
 MODELS = Seam(
     "model",
