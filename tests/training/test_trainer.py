@@ -79,7 +79,7 @@ def test_a_function_may_return_a_whole_outcome() -> None:
     [("wordy", "it returned 'it went well'"), ("anothers_outcome", r"it returned Outcome\(trial_id='0000")],
 )
 def test_a_function_that_breaks_its_contract_is_named_with_its_file(name: str, found: str) -> None:
-    with pytest.raises(InputError, match=rf"users_trainers:{name}, from .*users_trainers\.py, .*{found}"):
+    with pytest.raises(InputError, match=rf"users_trainers:{name}, from .*users_trainers\.py.*{found}"):
         outcome_of(theirs(name))
     failure = run_pack(Pack("grid", (theirs(name),)), EAGER).failure
     assert failure is not None
@@ -87,9 +87,7 @@ def test_a_function_that_breaks_its_contract_is_named_with_its_file(name: str, f
 
 
 def test_what_is_no_function_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"users_trainers:number, from .*trainer is a function or has `train`; this is int"
-    ):
+    with pytest.raises(InputError, match=r"users_trainers:number.*trainer is a function or has `train`; this is int"):
         TRAINERS.get("users_trainers:number")
 
 
