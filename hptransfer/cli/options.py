@@ -116,7 +116,7 @@ working = _together(
         type=EntryName(OBSERVERS),
         multiple=True,
         metavar="NAME",
-        help="Tell package.module:Class too of counts, rows and the end (repeatable).",
+        help="Also tell package.module:Class of counts, rows and the end (repeatable).",
     ),
     click.option(
         "--same-numbers",

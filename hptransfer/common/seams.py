@@ -127,17 +127,18 @@ def import_entry(path: str, *, where: str) -> Any:
     module_name, _, attribute = path.partition(":")
     try:
         thing: Any = import_module(module_name)
-    except ImportError as error:
+    except (ImportError, SystemExit) as error:
+        said = f"it calls sys.exit({error})" if isinstance(error, SystemExit) else str(error)
         raise InputError(
-            f"cannot import the module '{module_name}' ({error})",
+            f"cannot import the module '{module_name[:80]}' ({said[:200]})",
             where=where,
             found=path,
             allowed=OUTSIDE_FORM,
-            hint="is its folder on the Python path?",
+            hint="is its folder on the Python path?" if isinstance(error, ImportError) else "",
         ) from error
     for part in attribute.split("."):
         if not hasattr(thing, part):
-            raise InputError(f"the module '{module_name}' has no '{attribute}'", where=where, found=path)
+            raise InputError(f"the module '{module_name[:80]}' has no '{attribute[:80]}'", where=where, found=path)
         thing = getattr(thing, part)
     return thing
 
@@ -147,7 +148,16 @@ def version_of(name: str, where: str = "") -> str:
     key that names it, for a refusal."""
     if not is_outside(name):
         return ""
-    return str(getattr(import_entry(name, where=where or name), "version", "") or "")
+    entry = import_entry(name, where=where or name)
+    version = getattr(entry, "version", None)
+    if version is not None and not isinstance(version, str | int | float):
+        raise BreachError(
+            f"from {source_file(entry)}, has a `version` that is no version",
+            where=name,
+            found=version,
+            allowed="a text or a number, as an attribute of the entry itself",
+        )
+    return "" if version is None else str(version)
 
 
 def source_file(thing: object) -> str:
@@ -198,7 +208,16 @@ TASKS = Seam(
     "task",
     {"language": "hptransfer.tasks.language:Language"},
     promises=(
-        *("unit", "open", "model_arguments", "batch", "held_out", "inputs", "loss", "check_output", "chance", "tokens"),
+        "unit",
+        "open",
+        "model_arguments",
+        "batch",
+        "held_out",
+        "inputs",
+        "loss",
+        "check_output",
+        "chance",
+        "tokens",
     ),
 )
 MODELS = Seam(

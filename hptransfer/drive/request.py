@@ -85,7 +85,13 @@ class Request:
     @property
     def data_id(self) -> str:
         """Fingerprint of the study's data."""
-        return str(TASKS.get(self.study.task).open(self.study.data).fingerprint)
+        name = self.study.task
+        data = TASKS.get(name).open(self.study.data)
+        fingerprint = getattr(data, "fingerprint", None)
+        if not isinstance(fingerprint, str) or not fingerprint:
+            rule = "`open` gives data with a `fingerprint`, a text that names its content"
+            raise TASKS.breach(name, TASKS.get(name), rule, f"; found {fingerprint!r:.80} of a {type(data).__name__}")
+        return fingerprint
 
 
 def results_uri(folder: str, name: str) -> str:

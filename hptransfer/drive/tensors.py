@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hptransfer.common.errors import BreachError
 from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.scaling.explain import explain_rows
 from hptransfer.store.file_names import TENSORS_FILE
@@ -31,6 +32,8 @@ def store_tensors(settled: Settled, store: Store) -> None:
     for rule, trial in trials.items():
         try:
             rules[rule] = explain_rows(target_of(trial))
+        except BreachError:
+            raise
         except Exception as error:  # building a user's own model may raise anything; only this table is lost by it
             said = (str(error).splitlines() or [type(error).__name__])[0]
             click.echo(f"hptransfer: note: the report will not say what {rule} does to each tensor: {said}", err=True)

@@ -21,4 +21,14 @@ def make_executor(name: str, launch: Launch) -> Executor:
     if lacking := sorted(found.__abstractmethods__):
         rule = "an executor takes a Launch and has submit, wait and close"
         raise EXECUTORS.breach(name, found, rule, f", lacks {', '.join(lacking)}")
-    return found(launch)
+    try:
+        started = found(launch)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # from within
+        raise EXECUTORS.breach(name, found, f"an executor takes a Launch ({error})") from None
+    if not isinstance(getattr(started, "workers", None), int):
+        started.close()
+        rule = "`workers` is how many packs run at the same time"
+        raise EXECUTORS.breach(name, found, rule, f"; found {getattr(started, 'workers', None)!r}")
+    return started

@@ -87,7 +87,8 @@ class Observers(Observer):
         self._listening = list(observers)
 
     def started(self, study: Study, uri: str) -> None:
-        self._tell("started", study, uri)
+        for observer in tuple(self._listening):
+            self._tell_one(observer, "started", study.model_copy(deep=True), uri)  # its own: the study goes on to run
 
     def counted(self, counts: Counts) -> None:
         self._tell("counted", counts)
@@ -110,10 +111,7 @@ class Observers(Observer):
     def _tell_one(self, observer: Observer, what: str, *facts: Any) -> None:
         try:
             getattr(observer, what)(*facts)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # the boundary to a user's own observer, which may raise anything
+        except (Exception, SystemExit) as error:  # the boundary to an observer of a user's own: it may raise anything
             self._listening.remove(observer)
             name = f"{type(observer).__module__}:{type(observer).__qualname__}"
             with suppress(OSError):  # nobody need be there to read it

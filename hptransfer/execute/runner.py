@@ -20,12 +20,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pyarrow as pa
 
 from hptransfer.common.errors import BreachError, InputError, WorkError
-from hptransfer.execute.base import Executor, PackFailure, PackReport
+from hptransfer.common.seams import EXECUTORS
+from hptransfer.execute.base import Executor, FailureKind, PackFailure, PackReport
 from hptransfer.execute.observer import Counts, Observer, Observers
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.packing import packs_of
@@ -236,6 +237,7 @@ class Runner:
         """Store what finished, packs that came back together as one part, before anything else is decided."""
         rows: list[Row] = []
         outcomes: list[Outcome] = []
+        reports, broken = self._sound(reports)
         for report in reports:
             trials = {trial.id: trial for trial in report.pack.trials}
             rows += [row_of(self._study, report.pack.phase, trials[o.trial_id], o) for o in report.outcomes]
@@ -248,6 +250,35 @@ class Runner:
         for report in reports:
             self._take(report)
         self._ready.append(iter(rows))
+        if broken is not None:
+            raise broken
+
+    def _sound(self, reports: Any) -> tuple[list[PackReport], BreachError | None]:
+        """The reports as far as they keep an executor's contract, and the refusal of the first that does not: what
+        came before it is stored."""
+        sound: list[PackReport] = []
+
+        def breach(rule: str, found: object) -> tuple[list[PackReport], BreachError]:
+            kind = type(self._executor)
+            return sound, EXECUTORS.breach(
+                f"{kind.__module__}:{kind.__qualname__}", kind, rule, f"; found {found!r:.80}"
+            )
+
+        if not isinstance(reports, list | tuple):
+            return breach("`wait` gives a list of reports", reports)
+        for report in reports:
+            if not isinstance(report, PackReport):
+                return breach("`wait` gives a list of reports", report)
+            job = self._flying.get(report.pack.id)
+            if job is None or report.pack.id in {known.pack.id for known in sound}:
+                return breach("every pack comes back exactly once", f"pack {report.pack.id} again")
+            asked, came = {trial.id for trial in job.pack.trials}, [outcome.trial_id for outcome in report.outcomes]
+            if not asked.issuperset(came) or len(set(came)) < len(came):
+                return breach("a report has an outcome for each trial of its pack at most, and no other", came)
+            if report.failure is not None and report.failure.kind not in get_args(FailureKind):
+                return breach(f"a failure is one of {', '.join(get_args(FailureKind))}", report.failure.kind)
+            sound.append(report)
+        return sound, None
 
     def _finish(self, row: Row) -> None:
         trial_id = row["trial_id"]

@@ -32,11 +32,14 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
     failure: PackFailure | None = None
     # Imported here: a driver that only hands packs on need not load torch's training stack.
     from hptransfer.training.process import prepare_process
+    from hptransfer.training.trainer import checked_outcome
 
+    left, trainer = {trial.id for trial in pack.trials}, pack.trials[0].trainer
     try:
         prepare_process(settings)  # before an outside trainer is looked for: it says where the user's modules are
-        for outcome in TRAINERS.get(pack.trials[0].trainer).train(pack.trials, settings, pack.pruning):
-            outcomes.append(outcome)
+        for outcome in TRAINERS.get(trainer).train(pack.trials, settings, pack.pruning):
+            outcomes.append(checked_outcome(outcome, left, trainer))
+            left.discard(outcome.trial_id)
             if len(outcomes) < len(pack.trials) and stop():
                 failure = PackFailure("dropped")
                 break
@@ -44,7 +47,7 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
         failure = PackFailure("memory", _at_fault(pack, outcomes), str(error) or type(error).__name__)
     except BreachError as error:
         failure = PackFailure("breach", text=str(error))
-    except Exception:  # the boundary to a user's model, which may raise anything
+    except (Exception, SystemExit):  # the boundary to a user's model, which may raise anything, or call sys.exit
         failure = PackFailure("raised", _at_fault(pack, outcomes), traceback.format_exc())
     wall = time.perf_counter() - started
     return PackReport(pack, tuple(outcomes), failure, socket.gethostname(), os.getpid(), wall)

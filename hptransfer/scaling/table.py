@@ -151,9 +151,19 @@ def _is_sparse(fact: TensorFacts, sparsity: SparsitySpec) -> bool:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
+def _seen(target: Target, density: float) -> float:
+    """The density of a sparse tensor as its method has the rule see it."""
+    name = target.sparsity.method
+    method = METHODS.get(name)
+    seen = method.rule_density(density, target.sparsity)
+    if not isinstance(seen, float | int) or not 0 < seen <= 1:
+        raise METHODS.breach(name, method, "`rule_density` is a density, in (0, 1]", f"; found {seen!r:.80}")
+    return float(seen)
+
+
 def _scale(target: Target, fact: TensorFacts, nonzeros: int) -> TensorScale:
     density = nonzeros / math.prod(fact.shape)
-    seen = METHODS.get(target.sparsity.method).rule_density(density, target.sparsity) if density < 1 else 1.0
+    seen = _seen(target, density) if density < 1 else 1.0
 
     def factor(quantity: Quantity) -> float:
         cell = target.rule.cell(target.optimizer, fact.role, quantity)

@@ -40,6 +40,7 @@ __all__ = [
     "table_of",
     "target_of",
     "tensor_shapes",
+    "tokens_per_step",
 ]
 
 MOST_TABLES = 64
@@ -53,7 +54,21 @@ def data_of(trial: Trial) -> Data:
 
 def arguments_of(trial: Trial) -> dict[str, int]:
     """What the trial's data settles of its model."""
-    return dict(TASKS.get(trial.task).model_arguments(data_of(trial), trial.training))
+    task = TASKS.get(trial.task)
+    found = task.model_arguments(data_of(trial), trial.training)
+    if not isinstance(found, Mapping) or not all(isinstance(value, int) for value in found.values()):
+        rule = "`model_arguments` are whole numbers by name"
+        raise TASKS.breach(trial.task, task, rule, f"; found {found!r:.80}")
+    return dict(found)
+
+
+def tokens_per_step(trial: Trial) -> int:
+    """What one step of the trial consumes, in its task's unit."""
+    task = TASKS.get(trial.task)
+    tokens = task.tokens(trial.training)
+    if not isinstance(tokens, int) or tokens < 1:
+        raise TASKS.breach(trial.task, task, "`tokens` is a whole number above 0", f"; found {tokens!r:.80}")
+    return tokens
 
 
 def batch_of(trial: Trial, step: int) -> Batch:

@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 
-from hptransfer.common.seams import TASKS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import factory_of, table_of
+from hptransfer.training.build import factory_of, table_of, tokens_per_step
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.sparse import steps_between_masks
@@ -59,7 +58,7 @@ def took(cost: TrialCost, seconds: float, device: torch.device) -> dict[str, Any
 
 def cost_of(trial: Trial) -> TrialCost:
     """The cost of a trial; nothing is allocated."""
-    table, tokens = table_of(trial), trial.training.steps * TASKS.get(trial.task).tokens(trial.training)
+    table, tokens = table_of(trial), trial.training.steps * tokens_per_step(trial)
     attention, _ = _attention(factory_of(trial), trial.width, trial.depth)
     per_token = 4.0 * trial.training.sequence_length * attention
     dense = sum(_matrix_uses(row) * 2.0 * math.prod(row.shape) for row in table) + per_token
@@ -104,5 +103,4 @@ def _activations(trial: Trial, table: Sequence[TensorScale]) -> int:
     features, fused = _attention(factory_of(trial), trial.width, trial.depth)
     pairs = 0 if fused else t.sequence_length * features // 32
     outputs = sum(row.shape[0] for row in table if _matrix_uses(row))
-    tokens: int = TASKS.get(trial.task).tokens(t)
-    return 3 * 4 * tokens * (outputs + pairs)
+    return 3 * 4 * tokens_per_step(trial) * (outputs + pairs)

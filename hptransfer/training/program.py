@@ -89,8 +89,8 @@ class Program:
 
         task, data = TASKS.get(trial.task), data_of(trial)
         precision = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=t.precision == "bf16")
-        self._score = make_loss(self.eval_model, task, data, nullcontext)
-        self._gradient = make_gradient(make_loss(self.model, task, data, precision), layout)
+        self._score = make_loss(self.eval_model, task, data, nullcontext, trial.task)
+        self._gradient = make_gradient(make_loss(self.model, task, data, precision, trial.task), layout)
         bind = functools.partial(self._bind, settings=settings, compiled=compiled)
         self._finish: Callable[[], None] | None = None
         if micro_batches == 1:

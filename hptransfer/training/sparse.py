@@ -60,7 +60,15 @@ def values_layers(
 
 def steps_between_masks(trial: Trial) -> int:
     """Steps between two changes of the trial's masks; 0: they stand still."""
-    return int(METHODS.get(trial.sparsity.method).every(trial.sparsity, trial.training)) if trial.density < 1 else 0
+    if trial.density == 1:
+        return 0
+    name = trial.sparsity.method
+    steps = METHODS.get(name).every(trial.sparsity, trial.training)
+    if not isinstance(steps, int) or steps < 0:
+        raise METHODS.breach(
+            name, METHODS.get(name), "`every` is a whole number of steps, or 0", f"; found {steps!r:.80}"
+        )
+    return steps
 
 
 def products_of(trial: Trial, layout: Layout) -> str:

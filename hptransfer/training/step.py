@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from hptransfer.common.seams import TASKS
 from hptransfer.tasks.base import Batch, Data, Task
 from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers.parts import Part
@@ -30,14 +31,18 @@ CLIP_EPS = 1e-6
 """As in `torch.nn.utils.clip_grad_norm_`."""
 
 
-def make_loss(model: nn.Module, task: Task, data: Data, autocast: Callable[[], Any]) -> Loss:
-    """What the model comes to on a batch of its task. An output of the wrong form is refused."""
+def make_loss(model: nn.Module, task: Task, data: Data, autocast: Callable[[], Any], name: str = "language") -> Loss:
+    """What the model comes to on a batch of its task `name`. An output of the wrong form is refused, and a loss."""
 
     def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:
         with autocast():
             output = functional_call(model, {**parameters, **buffers}, task.inputs(batch))
         task.check_output(model, output, batch, data)
-        return task.loss(output, batch)
+        loss: Any = task.loss(output, batch)
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            found = str(tuple(loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
+            raise TASKS.breach(name, task, "`loss` gives a scalar tensor", f"; found {found}")
+        return loss
 
     return loss_of
 

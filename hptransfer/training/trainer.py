@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from numbers import Real
+from typing import Any, Protocol, get_args
 
 import torch
 
@@ -20,7 +22,7 @@ from hptransfer.training.flops import TrialCost, cost_of, took
 from hptransfer.training.process import prepare_process
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["FunctionTrainer", "Prune", "Report", "Resources", "Trainer", "as_trainer"]
+__all__ = ["FunctionTrainer", "Prune", "Report", "Resources", "Trainer", "as_trainer", "checked_outcome"]
 
 Prune = Callable[[Trial, int, float], bool]
 """Asked at a few steps with (trial, steps done, held-out loss); True ends the trial as pruned."""
@@ -63,21 +65,54 @@ def as_trainer(thing: Any, name: str) -> Any:
     return FunctionTrainer(thing, name)
 
 
+_NUMBERS = (
+    *("loss", "train_loss", "params", "params_nonzero", "flops_dense", "flops_nonzero", "tokens"),
+    *("wall_s", "peak_memory_bytes"),
+)
+
+
+def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcome:
+    """An outcome of the trainer `name` for one of the trials `left`, by id; refuses one that no row can be made of."""
+
+    def refuse(rule: str, found: object) -> Exception:
+        return TRAINERS.breach(name, TRAINERS.find(name), rule, f"; found {found!r:.80}")
+
+    if not isinstance(outcome, Outcome) or outcome.trial_id not in left:
+        raise refuse("it yields one `Outcome` for each trial it is given", getattr(outcome, "trial_id", outcome))
+    if outcome.status not in get_args(Status):
+        raise refuse(f"the status of an outcome is one of {', '.join(get_args(Status))}", outcome.status)
+    for field in _NUMBERS:
+        if not isinstance(getattr(outcome, field), Real):
+            raise refuse(f"`{field}` of an outcome is a number", getattr(outcome, field))
+    if math.isfinite(outcome.loss) != (outcome.status == "ok"):
+        raise refuse(f"an outcome has a finite loss where it is ok, else NaN; this is {outcome.status}", outcome.loss)
+    if not all(isinstance(point, CurvePoint) for point in outcome.curve):
+        raise refuse("the curve of an outcome consists of `CurvePoint`", outcome.curve)
+    steps = [point.step for point in outcome.curve]
+    if steps != sorted(set(steps)):
+        raise refuse("the steps of a curve rise", steps)
+    return outcome
+
+
 class _Ended(BaseException):
     """Ends a function from within `report`; not an `Exception`, which the function may well catch."""
 
 
 class Report:
     """What a function tells its progress to: `report(step, loss, **metrics)`, with the held-out loss after `step`
-    steps. Of the metrics `train_loss` is kept. A loss that is not finite ends the trial, and so may the pruner."""
+    steps, which rise. Of the metrics `train_loss` is kept. A loss that is not finite ends the trial, and so may the
+    pruner."""
 
     def __init__(self, trial: Trial, prune: Prune | None) -> None:
         self._trial, self._prune = trial, prune
         self.curve: list[CurvePoint] = []
         self.status: Status = "ok"
+        """How the trial ended here, also where the function caught what told it so."""
 
     def __call__(self, step: int, loss: float, **metrics: float) -> None:
         point = CurvePoint(int(step), float(metrics.get("train_loss", math.nan)), float(loss))
+        if self.curve and self.curve[-1].step == point.step:
+            self.curve.pop()  # told again, as once more at the end
         self.curve.append(point)
         if not math.isfinite(point.validation_loss):
             self.status = "diverged"
@@ -99,15 +134,14 @@ class FunctionTrainer:
         """Call the function for each trial in turn."""
         device = prepare_process(settings)
         for trial in trials:
-            start, report = time.perf_counter(), Report(trial, prune)
-            try:
+            start, report, returned = time.perf_counter(), Report(trial, prune), None
+            with suppress(_Ended):
                 returned = self.function(trial, report)
-            except _Ended:
-                returned = math.nan
-            if isinstance(returned, Outcome) and returned.trial_id == trial.id:
+            if report.status == "ok" and isinstance(returned, Outcome) and returned.trial_id == trial.id:
                 yield returned
-            else:
-                yield self._outcome(trial, report, self._loss(returned), time.perf_counter() - start, device)
+                continue
+            loss = self._loss(returned) if report.status == "ok" else math.nan
+            yield self._outcome(trial, report, loss, time.perf_counter() - start, device)
 
     def resources(self, trial: Trial) -> Resources:
         """What the executor gives a worker."""

@@ -5,6 +5,7 @@ Its series are the lines of its grid: what a fixed grid multiplies out, and what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -68,7 +69,11 @@ class Settled:
 
     def values_of(self, name: str) -> tuple[float, ...]:
         """The values that the grid gives a swept axis."""
-        values = self.study.grid.sweeps()[name].around(AXES.get(name).at_base(self.hps))
+        axis = AXES.get(name)
+        at_base = axis.at_base(self.hps)
+        if is_outside(name) and not (isinstance(at_base, float | int) and math.isfinite(at_base)):
+            raise AXES.breach(name, axis, "`at_base` is a finite number above 0", f"; found {at_base!r:.80}")
+        values = self.study.grid.sweeps()[name].around(at_base)
         if min(values) > 0:
             return values
         raise InputError(
@@ -153,12 +158,30 @@ class Series:
 def with_values(trial: Trial, values: Mapping[str, float]) -> Trial:
     """The trial with values of swept axes; those that are no base HPs are recorded in it, with their versions."""
     for name, value in values.items():
-        axis = AXES.get(name)
-        trial = axis.put(trial, value)
-        if not isinstance(trial, Trial):
-            raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {trial!r:.80}")
-        if is_outside(name):
-            version = {name: found} if (found := version_of(name)) else {}
-            update = {"axes": {**trial.axes, name: value}, "versions": {**trial.versions, **version}}
-            trial = trial.model_copy(update=update)
+        trial = _with_own(trial, name, value) if is_outside(name) else AXES.get(name).put(trial, value)
     return trial
+
+
+_HELD = ("rule", "rule_digest", "base_width", "base_depth", "width", "depth", "density", "seed", "data", "data_id")
+"""What a swept axis leaves alone."""
+
+
+def _with_own(trial: Trial, name: str, value: float) -> Trial:
+    """The trial with the value of an outside axis, whose `put` is held to its contract."""
+    axis = AXES.get(name)
+    placed = axis.put(trial.model_copy(), value)
+    if not isinstance(placed, Trial):
+        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
+    if moved := [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]:
+        raise AXES.breach(name, axis, "`put` leaves cell, rule, seed and data alone", f", changed {', '.join(moved)}")
+    if axis.put(trial.model_copy(), value / 2) == placed:
+        found = f", gave one for {value:g} and {value / 2:g}"
+        raise AXES.breach(name, axis, "`put` gives another trial for another value", found)
+    try:
+        Trial.model_validate(placed.model_dump(warnings=False))
+    except (ValidationError, AttributeError) as error:
+        said = str(error).splitlines()[1:3]
+        rule = "`put` gives a trial that is valid"
+        raise AXES.breach(name, axis, rule, f"; at {value:g} it is not: {' '.join(said) or error}") from None
+    version = {name: found} if (found := version_of(name)) else {}
+    return placed.model_copy(update={"axes": {**placed.axes, name: value}, "versions": {**placed.versions, **version}})

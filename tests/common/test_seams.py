@@ -102,3 +102,23 @@ def test_versions_and_files_of_entries(seam: Seam, tmp_path: Path) -> None:
     whole = import_entry("a_lab:Whole", where="here")
     assert source_file(whole) == source_file(whole()) == str(tmp_path / "a_lab.py")
     assert source_file("a text") == "an unknown file"
+
+
+def test_a_module_that_leaves_while_it_is_imported_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "leaving_module.py").write_text("raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"cannot import the module 'leaving_module' \(it calls sys\.exit\(0\)\)"):
+        import_entry("leaving_module:x", where="task")
+
+
+def test_a_version_that_is_new_in_every_process_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fresh_versions.py").write_text("class Fresh:\n    version = object()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(BreachError, match=r"fresh_versions:Fresh: from .*fresh_versions\.py, has a `version` that is"):
+        version_of("fresh_versions:Fresh")
+
+
+def test_a_refusal_is_short_however_long_the_name() -> None:
+    with pytest.raises(InputError) as refused:
+        import_entry("a" * 10_000 + ":x", where="task")
+    assert len(str(refused.value)) < 700

@@ -189,3 +189,16 @@ def test_pruning_travels_with_the_pack(tmp_path: Path, executor: Executor) -> No
     assert rows[trial.id]["status"] == "pruned"
     assert math.isnan(rows[trial.id]["loss"])
     assert rows[a_trial(6).id]["status"] == "ok"
+
+
+def test_an_executor_that_takes_no_launch_or_has_no_workers_is_refused(tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_executors.py").write_text(
+        "from hptransfer.execute.local import LocalExecutor\n"
+        "class Closed(LocalExecutor):\n    def __init__(self): pass\n"
+        "class Vague(LocalExecutor):\n    workers = 'two'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"my_executors:Closed, from .*an executor takes a Launch"):
+        make_executor("my_executors:Closed", Launch(SETTINGS))
+    with pytest.raises(InputError, match=r"my_executors:Vague, from .*`workers` is how many packs.*found 'two'"):
+        make_executor("my_executors:Vague", Launch(SETTINGS))

@@ -186,3 +186,25 @@ def test_the_line_of_counts_says_it_all() -> None:
     assert counts.line() == "grid 4/10 · 3m 05s left · best loss 2.5000 · 1 diverged · 2 failed · 2 workers"
     assert Counts(planned=2, stored=2, eta_s=math.nan, phase="tune").line() == "tune 2/2 · 0 diverged · 0 failed"
     assert json.loads(json.dumps(Counts(planned=3).document()))["planned"] == 3
+
+
+class Meddles(Observer):
+    """Changes the study it is told of."""
+
+    def started(self, study: Study, uri: str) -> None:
+        study.grid.variants["theirs"] = {"training.steps": 1}
+
+
+def test_an_observer_that_leaves_leaves_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    notes = Notes()
+    observers = Observers([Leaves(), notes])
+    observers.stored({"trial_id": "a"}, ())
+    observers.stored({"trial_id": "b"}, ())
+    assert len(notes.all("stored")) == 2
+    assert capsys.readouterr().err.count("raised SystemExit: 3 (in stored); it is told no more") == 1
+
+
+def test_an_observer_cannot_change_the_study() -> None:
+    study = Study.model_validate({"name": "s"})
+    Observers([Meddles()]).started(study, "somewhere")
+    assert study.grid.variants == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,50 @@ def test_a_stored_trial_is_not_taken_under_another_variants_name(tmp_path: Path)
     renamed = a_trial(0).model_copy(update={"variant": "to-zero"})
     with pytest.raises(InputError, match=r"stored under another variant's name.*'to-zero'.*--results"):
         sweep(tmp_path, starts_nothing, [renamed])
+
+
+class Doubling(LocalExecutor):
+    """Hands every report back twice."""
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        return 2 * super().wait(timeout)
+
+
+class Mute(LocalExecutor):
+    """Hands nothing back, not even an empty list."""
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        return None  # type: ignore[return-value]
+
+
+class Inventive(LocalExecutor):
+    """Fails for a reason of its own."""
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        failure = PackFailure("tired")  # type: ignore[arg-type]
+        return [replace(report, outcomes=(), failure=failure) for report in super().wait(timeout)]
+
+
+class Strange(LocalExecutor):
+    """Reports outcomes of trials that nobody asked for."""
+
+    def wait(self, timeout: float) -> list[PackReport]:
+        reports = super().wait(timeout)
+        return [replace(r, outcomes=tuple(replace(o, trial_id="f" * 20) for o in r.outcomes)) for r in reports]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "rule"),
+    [
+        (Doubling, 1, "every pack comes back exactly once"),
+        (Mute, 0, "`wait` gives a list of reports; found None"),
+        (Inventive, 0, "a failure is one of memory, lost, raised, breach, dropped; found 'tired'"),
+        (Strange, 0, "an outcome for each trial of its pack at most, and no other"),
+    ],
+)
+def test_an_executor_that_breaks_its_contract_is_named_and_loses_nothing(
+    tmp_path: Path, kind: type[LocalExecutor], stored: int, rule: str
+) -> None:
+    with pytest.raises(InputError, match=rf"--executor: .*:{kind.__name__}, from .*test_runner\.py, breaks.*{rule}"):
+        sweep(tmp_path, lambda: kind(Launch(SETTINGS)), [a_trial(0), a_trial(1, width=32)])
+    assert len(Store.open(str(tmp_path / "s")).ids()) == stored

@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_trials import EAGER, small_trial
 
+from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import SparsitySpec
 from hptransfer.training import build
 from hptransfer.training.build import batch_of, batch_shape, data_of, initial_state, table_of, target_of, tensor_shapes
@@ -75,3 +76,13 @@ def test_a_batch_is_that_of_the_task() -> None:
         ([2, 3], "torch.float32"),
         ([2], "torch.float32"),
     ]
+
+
+def test_a_density_or_a_number_of_steps_that_is_none_is_refused() -> None:
+    doubled, restless = (
+        small_trial(sparsity=SparsitySpec(method=f"users_methods:{name}")) for name in ("Doubled", "Restless")
+    )
+    with pytest.raises(InputError, match=r"Doubled, from .*`rule_density` is a density, in \(0, 1\]; found 1\.5"):
+        table_of(doubled)
+    with pytest.raises(InputError, match=r"Restless, from .*`every` is a whole number of steps, or 0; found -3"):
+        cost_of(restless)

@@ -94,3 +94,12 @@ def test_an_output_that_the_loss_cannot_take_is_refused_while_the_step_is_built(
 def test_other_data_than_planned_is_refused() -> None:
     with pytest.raises(InputError, match=r"other data; found 'sorting-6'; allowed: sorting-7"):
         outcome_of(trial_of("Sorting", data_id="sorting-7"))
+
+
+def test_a_task_whose_numbers_are_none_is_refused_by_its_file() -> None:
+    with pytest.raises(InputError, match=r"Separate, from .*users_tasks\.py, .*`loss` gives a scalar.*found \(8,\)"):
+        outcome_of(trial_of("Separate"))
+    with pytest.raises(InputError, match=r"Unsized, from .*`model_arguments` are whole numbers by name; found"):
+        cost_of(trial_of("Unsized"))
+    with pytest.raises(InputError, match=r"Free, from .*`tokens` is a whole number above 0; found 0"):
+        cost_of(trial_of("Free"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_the_pruner_is_asked_at_every_report_and_ends_the_function() -> None:
     assert math.isnan(outcome.train_loss)
 
 
-@pytest.mark.parametrize(("name", "step"), [("stubborn", 6), ("infinite", 12)])
+@pytest.mark.parametrize(("name", "step"), [("stubborn", 6), ("swallowing", 6), ("infinite", 12)])
 def test_a_loss_that_is_not_finite_is_a_divergence(name: str, step: int) -> None:
     outcome = outcome_of(theirs(name))
     assert (outcome.status, outcome.diverged_step) == ("diverged", step)
@@ -108,3 +109,32 @@ def test_the_engine_is_a_trainer_too() -> None:
     assert outcome.status == "ok"
     assert Packs().cost(small_trial()).params == outcome.params
     assert Packs().resources(small_trial()).gpus is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("backwards", r"the steps of a curve rise; found \[8, 2, 12\]"),
+        ("Foreign", "one `Outcome` for each trial it is given; found 'ffff"),
+        ("Doubled", "one `Outcome` for each trial it is given; found '"),
+        ("Unheard", "one of ok, diverged, pruned; found 'fine'"),
+        ("Lossless", "a finite loss where it is ok, else NaN; this is ok; found nan"),
+        ("Worded", "`params` of an outcome is a number; found None"),
+        ("Listed", "consists of `CurvePoint`"),
+    ],
+)
+def test_an_outcome_that_no_row_can_be_made_of_is_refused(name: str, rule: str) -> None:
+    failure = run_pack(Pack("grid", (theirs(name, seed=0), theirs(name, seed=1))), EAGER).failure
+    assert failure is not None
+    assert failure.kind == "breach"
+    assert re.search(rf"users_trainers:{name}, from .*users_trainers\.py, breaks.*{rule}", failure.text)
+
+
+def test_a_step_told_again_is_told_once() -> None:
+    assert [(p.step, p.validation_loss) for p in outcome_of(theirs("twice")).curve] == [(12, 1.0)]
+
+
+def test_a_function_that_leaves_is_a_trial_that_failed() -> None:
+    failure = run_pack(Pack("grid", (theirs("leaving"),)), EAGER).failure
+    assert failure is not None
+    assert (failure.kind, failure.text.splitlines()[-1]) == ("raised", "SystemExit: 0")

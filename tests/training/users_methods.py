@@ -56,3 +56,17 @@ class Halved(Static):
 
     def rule_density(self, density, sparsity) -> float:
         return density / 2
+
+
+class Doubled(Static):
+    """Wants rules to see more than all."""
+
+    def rule_density(self, density, sparsity) -> float:
+        return 3 * density
+
+
+class Restless(Static):
+    """Moves its masks before it starts."""
+
+    def every(self, sparsity, training) -> int:
+        return -3

@@ -56,3 +56,16 @@ class Shrinking(Forgetful):
 
     def update(self, parameter: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], now: Mapping[str, Tensor]):
         return parameter[1:], moments[0]
+
+
+class Uncounted(Forgetful):
+    """Says in words how much it keeps."""
+
+    moments = "two"  # type: ignore[assignment]
+
+
+class Wordy(Forgetful):
+    """Names no numbers."""
+
+    def numbers(self, training: Any, step: int) -> Any:
+        return {"momentum": "much"}

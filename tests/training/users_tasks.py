@@ -77,6 +77,27 @@ class Fitting(Sorting):
         return math.nan
 
 
+class Separate(Sorting):
+    """A loss for each example."""
+
+    def loss(self, output: Tensor, batch: Any) -> Tensor:
+        return F.cross_entropy(output.float(), batch["label"], reduction="none")
+
+
+class Unsized(Sorting):
+    """Hands the model words."""
+
+    def model_arguments(self, data: Any, training: Any) -> Any:
+        return {"features": "six", "outputs": 3}
+
+
+class Free(Sorting):
+    """Consumes nothing."""
+
+    def tokens(self, training: Any) -> int:
+        return 0
+
+
 class Net(nn.Module):
     """Two layers."""
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import ClassVar
 
 from hptransfer.study.trial import Outcome, Trial
+from hptransfer.training.flops import cost_of
+from hptransfer.training.trainer import Resources
 
 
 def bowl(trial: Trial, report) -> float:
@@ -43,6 +47,77 @@ def anothers_outcome(trial: Trial, report) -> Outcome:
 def wordy(trial: Trial, report) -> str:
     """Returns no number."""
     return "it went well"
+
+
+def swallowing(trial: Trial, report) -> float:
+    """Catches even what tells it that it has ended."""
+    try:
+        report(6, math.nan)
+    except BaseException:
+        return 1.0
+    return 1.0
+
+
+def backwards(trial: Trial, report) -> float:
+    """Reports a step that lies behind it."""
+    report(8, 1.0)
+    report(2, 1.0)
+    return 1.0
+
+
+def twice(trial: Trial, report) -> float:
+    """Reports its last step once more."""
+    report(12, 2.0)
+    report(12, 1.0)
+    return 1.0
+
+
+def leaving(trial: Trial, report) -> float:
+    """Ends the process, it thinks."""
+    raise SystemExit(0)
+
+
+class Odd:
+    """A trainer of packs whose outcomes are as `change` makes them."""
+
+    together = True
+    change: ClassVar[dict] = {}
+    times = 1
+
+    def train(self, trials, settings, prune=None):
+        for trial in trials:
+            for _ in range(self.times):
+                yield replace(whole_outcome(trial, None), **self.change)
+
+    def resources(self, trial):
+        return Resources()
+
+    def cost(self, trial):
+        return cost_of(trial)
+
+
+class Foreign(Odd):
+    change: ClassVar[dict] = {"trial_id": "f" * 20}
+
+
+class Unheard(Odd):
+    change: ClassVar[dict] = {"status": "fine"}
+
+
+class Lossless(Odd):
+    change: ClassVar[dict] = {"loss": math.nan}
+
+
+class Worded(Odd):
+    change: ClassVar[dict] = {"params": None}
+
+
+class Listed(Odd):
+    change: ClassVar[dict] = {"curve": ((1, 2.0, 3.0),)}
+
+
+class Doubled(Odd):
+    times = 2
 
 
 number = 3

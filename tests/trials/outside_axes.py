@@ -34,6 +34,30 @@ class Broken(SettingAxis):
         return None
 
 
+class Idle(SettingAxis):
+    """Gives back the trial as it is."""
+
+    def put(self, trial: Trial, value: float) -> Trial:
+        return trial
+
+
+class Sowing(SettingAxis):
+    """Moves the seed along with its value."""
+
+    def put(self, trial: Trial, value: float) -> Trial:
+        return super().put(trial, value).model_copy(update={"seed": 7})
+
+
+class Baseless(SettingAxis):
+    """Has no value at the base."""
+
+    def at_base(self, base: BaseHPs) -> Any:
+        return None
+
+
 EPS = SettingAxis("outside_axes:EPS", "ε", "eps", 1e-8)
 MOMENTUM = SettingAxis("outside_axes:MOMENTUM", "momentum", "momentum", 0.9, version="2")
 BROKEN = Broken("outside_axes:BROKEN", "broken", "eps", 1e-8)
+IDLE = Idle("outside_axes:IDLE", "idle", "eps", 1e-8)
+SOWING = Sowing("outside_axes:SOWING", "sowing", "eps", 1e-8)
+BASELESS = Baseless("outside_axes:BASELESS", "baseless", "eps", 1e-8)

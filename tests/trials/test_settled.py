@@ -117,3 +117,22 @@ def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch)
     assert trial.versions == {"my_entries:Lion": "3"}
     assert (trial.task, trial.trainer) == ("my_entries:Plain", "my_entries:Plain")
     assert (trial.training.optimizer, trial.sparsity.method) == ("my_entries:Lion", "my_entries:Plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("IDLE", 1e-6, "another trial for another value, gave one for 1e-06 and 5e-07"),
+        ("SOWING", 1e-6, "leaves cell, rule, seed and data alone, changed seed"),
+        ("EPS", -1.0, "a trial that is valid; at -1 it is not: training.eps"),
+    ],
+)
+def test_an_axis_whose_trial_is_not_what_its_value_says_is_refused(name: str, value: float, rule: str) -> None:
+    with pytest.raises(InputError, match=rf"outside_axes:{name}, from .*outside_axes\.py, .*`put`.*{rule}"):
+        with_values(settled().trial(CELL, rule="supar", seed=0), {f"outside_axes:{name}": value})
+
+
+def test_an_axis_without_a_value_at_the_base_is_refused() -> None:
+    own = settled(grid={"sweep": {"outside_axes:BASELESS": {"multiples": [1, 2]}}})
+    with pytest.raises(InputError, match=r"BASELESS, from .*`at_base` is a finite number above 0; found None"):
+        own.swept()

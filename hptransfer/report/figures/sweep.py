@@ -145,9 +145,12 @@ def _dotted(values: Mapping[str, float]) -> str:
 def loss_limits(table: pd.DataFrame) -> tuple[float, float]:
     """Limits of the loss axis that show every line's optimum well.
 
-    The best points of all lines set the scale; what lies far above leaves the panel through its top.
+    The best points of all lines set the scale; what lies far above leaves the panel through its top. Where every run
+    diverged any limits will do: there are only crosses.
     """
     finite = table[np.isfinite(table["mean"])]
+    if finite.empty:
+        return 0.0, 1.0
     best = finite.groupby(["series", *PLACE])["mean"].min()
     low, top = float(best.min()), float(best.max())
     room = max(1.1 * (top - low), 0.12 * abs(low))

@@ -91,6 +91,9 @@ def judge_check(
     return CheckVerdict(axis, slopes, by_rule, sentence)
 
 
+_BY_CHANCE = "beyond tolerance, but not significantly"
+
+
 def _within(slope: float, low: float, high: float, tolerance: float) -> tuple[bool, str]:
     """Whether a slope is allowed. A NaN slope is not.
 
@@ -103,7 +106,7 @@ def _within(slope: float, low: float, high: float, tolerance: float) -> tuple[bo
         return True, "within tolerance"
     nearest = max(low, -high)  # of |slope|, on the side of zero
     if math.isfinite(nearest) and nearest <= tolerance and abs(slope) <= 2 * tolerance:
-        return True, "beyond tolerance, but not significantly"
+        return True, _BY_CHANCE
     return False, "beyond tolerance"
 
 
@@ -211,4 +214,5 @@ def _sentence(slopes: pd.DataFrame, by_rule: dict[str, bool], axis: Axis) -> str
 def _words(row: Mapping[Any, Any]) -> str:
     slope = "not finite" if math.isnan(row["slope"]) else f"slope {row['slope']:+.2f}"
     kind = row["kind"].replace("_", " ")
-    return f"the {kind} of {row['module']} at step {row['step']}, {slope} (allowed {row['tolerance']:g})"
+    passing = "; not significantly beyond" if row["passed"] and row["why"] == _BY_CHANCE else ""
+    return f"the {kind} of {row['module']} at step {row['step']}, {slope} (allowed {row['tolerance']:g}{passing})"

@@ -112,3 +112,12 @@ def test_points_of_a_line_rise_in_x(chart: Chart) -> None:
     for view in chart.views:
         for line in (line for panel in view.panels for line in panel.lines):
             assert all(a.x < b.x for a, b in pairwise(line.points))
+
+
+def test_where_every_run_diverged_there_are_crosses_alone() -> None:
+    lost = grid_frame(rules=["supar"], widths=[64]).assign(status="diverged", loss=math.nan)
+    found = sweep(results_of(lost, base=BASE), "lr")
+    assert found is not None
+    panel = found.views[0].panels[0]
+    assert math.isfinite(panel.y.low)
+    assert all(line.points == () and len(line.lost) == 9 for line in panel.lines)

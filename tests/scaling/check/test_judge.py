@@ -126,3 +126,9 @@ def test_one_point_is_refused():
         judge_check(made_up(0.0), axis="width")
     with pytest.raises(InputError, match="width, density"):
         judge_check(made_up(0.0), axis="depth")  # type: ignore[arg-type]
+
+
+def test_a_slope_let_pass_beyond_its_tolerance_is_not_called_within_it():
+    _, verdict = judged(made_up(0.06, noise=0.1))
+    assert verdict.passed
+    assert "slope +0.06 (allowed 0.05; not significantly beyond)" in verdict.sentence

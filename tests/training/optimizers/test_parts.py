@@ -18,6 +18,7 @@ from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.schedules import lr_factor
+from hptransfer.training.step_numbers import step_numbers
 
 CPU = torch.device("cpu")
 
@@ -122,3 +123,10 @@ def test_an_update_that_breaks_its_contract_is_named_with_its_file(name: str, ru
     with pytest.raises(InputError, match=r"(?s)`update` " + rule) as caught:
         outcome_of(theirs(name), settings)
     assert "users_optimizers.py" in str(caught.value)
+
+
+def test_an_entry_whose_numbers_are_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"Uncounted, from .*`moments` is a whole number from 0; found 'two'"):
+        parts_of("users_optimizers:Uncounted")
+    with pytest.raises(InputError, match=r"Wordy, from .*`numbers` are numbers by name; found \{'momentum': 'much'\}"):
+        step_numbers(theirs("Wordy").training, 0)
