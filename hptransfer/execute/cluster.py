@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import ray
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import Launch
+from hptransfer.execute.pack import Pack
+from hptransfer.training.trainer import Resources
 
 __all__ = ["Cluster", "join_cluster"]
 
@@ -32,6 +35,8 @@ class Cluster:
     """Whether packs take a GPU each."""
     threads: int
     most_workers: int | None
+    grows: bool
+    """Whether it may get more than it has now: not so a Ray that was started here."""
     leave: Callable[[], None]
 
     @property
@@ -40,6 +45,31 @@ class Cluster:
         there = _resources()
         fit = int(there.get("GPU", 0)) if self.gpus else int(there.get("CPU", 0) // self.threads)
         return fit if self.most_workers is None else min(fit, self.most_workers)
+
+    def needs(self, pack: Pack) -> dict[str, float]:
+        """CPUs and GPUs that a worker of this pack takes: as its trainer says, else a worker's usual share.
+
+        Refuses what a Ray started here will never have: the pack would wait for ever.
+        """
+        name = pack.trials[0].trainer
+        trainer = TRAINERS.get(name)
+        asked = trainer.resources(pack.trials[0])
+        if not isinstance(asked, Resources):
+            raise TRAINERS.breach(name, trainer, "`resources` gives a `Resources`", f"; found {asked!r:.80}")
+        needs = {
+            "CPU": float(self.threads if asked.cpus is None else asked.cpus),
+            "GPU": float(self.gpus if asked.gpus is None else asked.gpus),
+        }
+        there = _resources()
+        for kind, count in needs.items():
+            if not self.grows and count > there.get(kind, 0.0):
+                raise InputError(
+                    f"the trainer asks for more than there is: {count:g} {kind}s for a trial",
+                    where=f"trainer: {name}",
+                    found=f"{there.get(kind, 0.0):g} {kind}s",
+                    hint="give it more with --workers, or join a cluster with --address",
+                )
+        return needs
 
 
 def join_cluster(launch: Launch) -> Cluster:
@@ -51,6 +81,7 @@ def join_cluster(launch: Launch) -> Cluster:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     settings, address = launch.settings, launch.address or os.environ.get("RAY_ADDRESS")
+    grows = ray.is_initialized() or address is not None
     if ray.is_initialized():
         leave: Callable[[], None] = _nothing
     elif address is not None:
@@ -62,7 +93,7 @@ def join_cluster(launch: Launch) -> Cluster:
         gpus = settings.device != "cpu" and _resources().get("GPU", 0) >= 1
         if settings.device == "cuda" and not gpus:
             raise InputError("there is no GPU in the Ray cluster", where="--device", found="cuda", allowed="auto, cpu")
-        return Cluster(gpus, settings.threads, launch.workers, leave)
+        return Cluster(gpus, settings.threads, launch.workers, grows, leave)
     except BaseException:
         leave()
         raise

@@ -30,9 +30,7 @@ class RayExecutor(Executor):
         settings = dataclasses.replace(launch.settings, device="cuda" if self._cluster.gpus else "cpu")
         self.stacks = self._cluster.gpus
         self._settings = ray.put(settings)
-        self._train = ray.remote(_train).options(
-            num_cpus=settings.threads, num_gpus=1 if self._cluster.gpus else 0, max_retries=0
-        )
+        self._train = ray.remote(_train)
         self._flying: dict[Any, Pack] = {}
 
     @property
@@ -41,7 +39,9 @@ class RayExecutor(Executor):
         return self._cluster.workers
 
     def submit(self, pack: Pack) -> None:
-        self._flying[self._train.remote(pack, self._settings)] = pack
+        needs = self._cluster.needs(pack)
+        train = self._train.options(num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_retries=0)
+        self._flying[train.remote(pack, self._settings)] = pack
 
     def wait(self, timeout: float) -> list[PackReport]:
         if not self._flying:

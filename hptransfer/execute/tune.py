@@ -57,9 +57,8 @@ class TuneExecutor(Executor):
             os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
         for name in ("ray.tune", "ray.train", "ray.air"):
             logging.getLogger(name).setLevel(logging.WARNING if verbose else logging.CRITICAL)
-        resources: dict[str, float] = {"cpu": settings.threads, "gpu": 1 if self._cluster.gpus else 0}
         tuner = tune.Tuner(
-            tune.with_resources(PackTrainable, resources),
+            tune.with_resources(PackTrainable, lambda config: tune.PlacementGroupFactory([config["needs"]])),
             param_space={"settings": json.dumps(dataclasses.asdict(settings))},
             tune_config=tune.TuneConfig(
                 search_alg=self._packs,
@@ -93,8 +92,9 @@ class TuneExecutor(Executor):
         return self._cluster.workers
 
     def submit(self, pack: Pack) -> None:
+        needs = self._cluster.needs(pack)
         self._flying += 1
-        self._packs.waiting.put(pack)
+        self._packs.waiting.put((pack, needs))
 
     def wait(self, timeout: float) -> list[PackReport]:
         found: list[PackReport] = []
@@ -138,7 +138,7 @@ class _Packs(_Live, Searcher):
 
     def __init__(self) -> None:
         super().__init__(metric="loss", mode="min")
-        self.waiting: queue.Queue[Pack | None] = queue.Queue()
+        self.waiting: queue.Queue[tuple[Pack, dict[str, float]] | None] = queue.Queue()
         self.closed = threading.Event()
         self.flying: dict[str, Pack] = {}
 
@@ -147,15 +147,16 @@ class _Packs(_Live, Searcher):
             return Searcher.FINISHED
         try:
             # With nothing in flight Tune would only ask again after a second of sleep, so wait here.
-            pack = self.waiting.get(block=not self.flying)
+            handed = self.waiting.get(block=not self.flying)
         except queue.Empty:
             return None
-        if pack is None:
+        if handed is None:
             return Searcher.FINISHED
+        pack, needs = handed
         self.flying[trial_id] = pack
         pruning = pack.pruning.model_dump_json() if pack.pruning is not None else None
         trials = [trial.model_dump_json() for trial in pack.trials]
-        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "pruning": pruning}
+        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "pruning": pruning, "needs": needs}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The callback brings the report; Tune asks for this one to exist."""
