@@ -7,7 +7,7 @@ import torch
 from hypothesis import settings
 
 # An example takes as long as it takes on a busy machine. Where CI is set, Hypothesis draws the same examples each time.
-settings.register_profile("suite")
+settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 
