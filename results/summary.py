@@ -59,7 +59,7 @@ CLAIMS = (
         "with one dense-tuned set of base HPs SμPar loses least as sparsity rises to 99.2% (fig. 3)",
         "at 99.2%: 11.9% better than SP, 1.9% better than μP (610M parameters)",
     ),
-    Claim("few-weights", "SμPar breaks when few weights a neuron are left", "theory: needs d_in·ρ → ∞"),
+    Claim("few-weights", "SμPar breaks when few weights per neuron are left", "theory: needs d_in·ρ → ∞"),
     Claim("weight-decay", "coupled decay confounds the transfer at high sparsity", "not published"),
     Claim("two-four", "2:4 masks transfer as random masks of the same density do", "not published"),
     Claim("schedule", "decay to zero keeps the best LR in place better than decay to a tenth", "D2Z: more stable"),
