@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
-from hptransfer.common.seams import TRAINERS, versions_in
+from hptransfer.common.seams import versions_in
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
@@ -26,6 +26,7 @@ from hptransfer.training.calibrate import seconds_per_step
 from hptransfer.training.flops import TrialCost
 from hptransfer.training.memory import micro_batches_for, room_for_a_trial
 from hptransfer.training.process import device_of, workers_here
+from hptransfer.training.trainer import cost_by_trainer
 from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.checks import study_warnings
 from hptransfer.trials.grid import trials_of
@@ -181,7 +182,7 @@ def make_plan(
     rows = list(rows)
     lots = _lots(works, rows)
     shapes = {lot.trial.shape_key: lot.trial for lot in lots}
-    costs = {key: TRAINERS.get(trial.trainer).cost(trial) for key, trial in shapes.items()}
+    costs = {key: cost_by_trainer(trial) for key, trial in shapes.items()}
     timing = None
     try:
         ours = all(trial.trainer == "packs" for trial in shapes.values())  # nobody can time the others

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import ray
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import Launch
 from hptransfer.execute.pack import Pack
-from hptransfer.training.trainer import Resources
+from hptransfer.training.trainer import resources_by_trainer
 
 __all__ = ["Cluster", "join_cluster"]
 
@@ -51,11 +50,7 @@ class Cluster:
 
         Refuses what a Ray started here will never have: the pack would wait for ever.
         """
-        name = pack.trials[0].trainer
-        trainer = TRAINERS.get(name)
-        asked = trainer.resources(pack.trials[0])
-        if not isinstance(asked, Resources):
-            raise TRAINERS.breach(name, trainer, "`resources` gives a `Resources`", f"; found {asked!r:.80}")
+        asked = resources_by_trainer(pack.trials[0])
         needs = {
             "CPU": float(self.threads if asked.cpus is None else asked.cpus),
             "GPU": float(self.gpus if asked.gpus is None else asked.gpus),
@@ -65,7 +60,7 @@ class Cluster:
             if not self.grows and count > there.get(kind, 0.0):
                 raise InputError(
                     f"the trainer asks for more than there is: {count:g} {kind}s for a trial",
-                    where=f"trainer: {name}",
+                    where=f"trainer: {pack.trials[0].trainer}",
                     found=f"{there.get(kind, 0.0):g} {kind}s",
                     hint="give it more with --workers, or join a cluster with --address",
                 )

@@ -111,7 +111,9 @@ class Observers(Observer):
     def _tell_one(self, observer: Observer, what: str, *facts: Any) -> None:
         try:
             getattr(observer, what)(*facts)
-        except (Exception, SystemExit) as error:  # the boundary to an observer of a user's own: it may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the boundary to an observer of a user's own: it may raise anything
             self._listening.remove(observer)
             name = f"{type(observer).__module__}:{type(observer).__qualname__}"
             with suppress(OSError):  # nobody need be there to read it

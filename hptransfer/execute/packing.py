@@ -9,6 +9,7 @@ from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.pack import Pack
 from hptransfer.study.trial import Phase, Trial
 from hptransfer.training.settings import BUCKETS
+from hptransfer.training.trainer import cost_by_trainer
 
 __all__ = ["MOST_ON_CPU", "packs_of"]
 
@@ -33,9 +34,9 @@ def packs_of(
         by_shape[trial.shape_key].append(trial)
     packs: list[Pack] = []
     for group in by_shape.values():
-        trainer = TRAINERS.get(group[0].trainer)
-        cost = trainer.cost(group[0]).flops_dense
-        size = max(1, min(most, -(-len(group) // share))) if trainer.together else 1
+        cost = cost_by_trainer(group[0]).flops_dense
+        together = TRAINERS.get(group[0].trainer).together
+        size = max(1, min(most, -(-len(group) // share))) if together else 1
         packs += [
             Pack(phase, tuple(group[start : start + size]), cost=cost * len(group[start : start + size]))
             for start in range(0, len(group), size)

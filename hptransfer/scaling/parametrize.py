@@ -82,19 +82,11 @@ def parametrize(
             found=f"width {width}, base_width {base_width}",
             hint="swap them, or say allow_narrower=True if you mean it",
         )
-    named = get_rule(rule)
-    if named.uses_depth and (depth is None or base_depth is None):
-        raise InputError(
-            f"the rule '{named.name}' scales with depth",
-            where="depth, base_depth",
-            found=f"depth {depth}, base_depth {base_depth}",
-            allowed="both, the same where depth does not change",
-        )
     target = Target(
         build=build,
         width=width,
         base_width=base_width,
-        rule=named,
+        rule=get_rule(rule),
         depth=depth,
         base_depth=base_depth,
         optimizer=optimizer,

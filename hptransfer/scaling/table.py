@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import METHODS
@@ -79,19 +80,25 @@ class TensorScale:
 def scale_table(target: Target) -> tuple[TensorScale, ...]:
     """One row per parameter, in the model's own order; a shared tensor has one row, under its first name.
 
-    Pure. What is slow (building on the meta device) is cached by the factory object, so hand over the same one.
+    Pure. What is slow depends on the target's shape alone and is remembered by it: targets that differ in base HPs
+    only, as the trials of a pack do, share it. The factory object is part of the shape, so hand over the same one.
     """
+    return tuple(_at_base(factors, target) for factors in _factor_table(target.shape))
+
+
+@lru_cache(maxsize=64)
+def _factor_table(shape: Target) -> tuple[_Factors, ...]:
     found = survey(
-        target.build,
-        width=target.width,
-        base_width=target.base_width,
-        depth=target.depth,
-        roles=tuple(target.roles.items()),
-        queries=target.queries,
+        shape.build,
+        width=shape.width,
+        base_width=shape.base_width,
+        depth=shape.depth,
+        roles=tuple(shape.roles.items()),
+        queries=shape.queries,
     )
-    _check_heads(target, found)
-    counts = _nonzeros(found, target.density, target.sparsity)
-    return tuple(_scale(target, fact, counts[fact.name]) for fact in found.tensors)
+    _check_heads(shape, found)
+    counts = _nonzeros(found, shape.density, shape.sparsity)
+    return tuple(_factors(shape, fact, counts[fact.name]) for fact in found.tensors)
 
 
 def expected_empty_rows(scale: TensorScale, kind: str) -> float:
@@ -161,7 +168,24 @@ def _seen(target: Target, density: float) -> float:
     return float(seen)
 
 
-def _scale(target: Target, fact: TensorFacts, nonzeros: int) -> TensorScale:
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """What the rule does to one tensor whatever the base is: factors on the base's values."""
+
+    fact: TensorFacts
+    nonzeros: int
+    init_std: float
+    shrink: float
+    """What the init std is divided by besides: √(2·depth) on residual projections, as GPT-2 does."""
+    lr: float
+    weight_decay: float
+    eps: float
+    multipliers: tuple[float, ...]
+    """One factor per use."""
+    source: str
+
+
+def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
     density = nonzeros / math.prod(fact.shape)
     seen = _seen(target, density) if density < 1 else 1.0
 
@@ -169,59 +193,74 @@ def _scale(target: Target, fact: TensorFacts, nonzeros: int) -> TensorScale:
         cell = target.rule.cell(target.optimizer, fact.role, quantity)
         return cell.factor(width=fact.width, density=seen, depth=target.depth_ratio, width_out=fact.width_out)
 
-    lr_scale = factor("lr")
-    decay = 0.0 if fact.role == "vector" else target.base.weight_decay * factor("weight_decay")
-    if target.decay == "independent":
-        decay = decay / lr_scale
-    uses = tuple(_tied(target, fact, use) for use in fact.uses)
+    return _Factors(
+        fact=fact,
+        nonzeros=nonzeros,
+        init_std=factor("init_std"),
+        shrink=_shrink(target, fact) if fact.init == "normal" else 1.0,
+        lr=factor("lr"),
+        weight_decay=0.0 if fact.role == "vector" else factor("weight_decay"),
+        eps=factor("eps"),
+        multipliers=tuple(_multiplier(target, fact, use) for use in fact.uses),
+        source=_source(target, fact),
+    )
+
+
+def _shrink(target: Target, fact: TensorFacts) -> float:
+    if fact.role != "residual" or target.rule.residual_init == "none":
+        return 1.0
+    if target.depth is None:
+        raise InputError(
+            "this tensor writes to the residual stream and starts with std / √(2·depth): say depth", where=fact.name
+        )
+    return math.sqrt(2 * target.depth)
+
+
+def _multiplier(target: Target, fact: TensorFacts, use: Use) -> float:
+    """The factor on the multiplier of one use. A tied readout has the growing side of the shared table as inputs."""
+    if not use.at:
+        return 1.0
+    width = fact.width_out if use.role == "readout" != fact.role else fact.width
+    cell = target.rule.cell(target.optimizer, use.role, "multiplier")
+    heads = 1.0 if fact.head_ratio is None else target.rule.attention.factor(width=fact.head_ratio)
+    return cell.factor(width=width, depth=target.depth_ratio) * heads
+
+
+def _at_base(factors: _Factors, target: Target) -> TensorScale:
+    """The numbers at the target's base: a few products."""
+    fact, base = factors.fact, target.base
+    decay = base.weight_decay * factors.weight_decay
+    alphas = {"embedding": base.alpha_input, "readout": base.alpha_output}
+    uses = tuple(
+        TiedUse(
+            use.name,
+            use.role,
+            alphas.get(use.role, 1.0) * factor if use.at else 1.0,
+            use.at,
+            f"{use.module}.{MARK}multiplier_{use.at}" if use.at else "",
+        )
+        for use, factor in zip(fact.uses, factors.multipliers, strict=True)
+    )
     return TensorScale(
         name=fact.name,
         role=fact.role,
         shape=fact.shape,
         fan_in=fact.fan_in,
-        density=density,
-        nonzeros=nonzeros,
+        density=factors.nonzeros / math.prod(fact.shape),
+        nonzeros=factors.nonzeros,
         init=fact.init,
-        init_std=_init_std(target, fact, factor("init_std")) if fact.init == "normal" else 0.0,
-        lr=target.base.lr * lr_scale,
-        lr_scale=lr_scale,
-        weight_decay=decay,
-        eps=target.eps * factor("eps"),
+        init_std=base.init_std * factors.init_std / factors.shrink if fact.init == "normal" else 0.0,
+        lr=base.lr * factors.lr,
+        lr_scale=factors.lr,
+        weight_decay=decay / factors.lr if target.decay == "independent" else decay,
+        eps=target.eps * factors.eps,
         multiplier=uses[0].multiplier,
         multiplier_at=uses[0].multiplier_at,
         multiplier_buffer=uses[0].multiplier_buffer,
-        source=_source(target, fact),
+        source=factors.source,
         out_dims=fact.dims.out or (0,),
         tied=uses[1:],
     )
-
-
-def _init_std(target: Target, fact: TensorFacts, factor: float) -> float:
-    std = target.base.init_std * factor
-    if fact.role != "residual" or target.rule.residual_init == "none":
-        return std
-    if target.depth is None:
-        raise InputError(
-            "this tensor writes to the residual stream and starts with std / √(2·depth): say depth", where=fact.name
-        )
-    return std / math.sqrt(2 * target.depth)
-
-
-def _tied(target: Target, fact: TensorFacts, use: Use) -> TiedUse:
-    """The multiplier of one use. A tied readout has the growing side of the shared table as its inputs."""
-    multiplier, width = 1.0, fact.width
-    if use.role == "embedding" and use.at:
-        multiplier = target.base.alpha_input
-    elif use.role == "readout":
-        multiplier = target.base.alpha_output
-        width = fact.width if fact.role == "readout" else fact.width_out
-    if use.at:
-        cell = target.rule.cell(target.optimizer, use.role, "multiplier")
-        multiplier *= cell.factor(width=width, depth=target.depth_ratio)
-        if fact.head_ratio is not None:
-            multiplier *= target.rule.attention.factor(width=fact.head_ratio)
-    buffer = f"{use.module}.{MARK}multiplier_{use.at}" if use.module is not None and use.at else ""
-    return TiedUse(use.name, use.role, multiplier, use.at, buffer)
 
 
 def _source(target: Target, fact: TensorFacts) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.rules import Rule
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DecayMode, SparsitySpec
@@ -18,8 +19,8 @@ __all__ = ["Target"]
 class Target:
     """One model to be scaled. `build` is called as build(width=…, depth=…); depths of None leave depth alone.
 
-    The one builder of targets: a base depth that is not given is the target's own, and whoever leaves a setting out
-    gets it as it stands here.
+    The one builder of targets: a base depth that is not given is the target's own, whoever leaves a setting out gets
+    it as it stands here, and a rule that scales with depth is refused where no depth is known.
     """
 
     build: Callable[..., nn.Module]
@@ -40,10 +41,26 @@ class Target:
     """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
 
     def __post_init__(self) -> None:
+        if self.rule.uses_depth and (self.depth is None or self.base_depth is None):
+            raise InputError(
+                f"the rule '{self.rule.name}' scales with depth",
+                where="depth, base_depth",
+                found=f"depth {self.depth}, base_depth {self.base_depth}",
+                allowed="both, the same where depth does not change",
+            )
         if self.base_depth is None:
             object.__setattr__(self, "base_depth", self.depth)
+
+    def __hash__(self) -> int:
+        """Of what tells most targets apart; roles may be a dict, and a rule's own hash is slow."""
+        return hash((self.build, self.width, self.depth, self.density, self.rule.name))
 
     @property
     def depth_ratio(self) -> float:
         """Depth over base depth; 1 where either is not given."""
         return self.depth / self.base_depth if self.depth and self.base_depth else 1.0
+
+    @property
+    def shape(self) -> Target:
+        """The target without base HPs of its own: equal for all targets that only these tell apart."""
+        return replace(self, base=BaseHPs(), eps=1.0)

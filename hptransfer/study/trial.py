@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hptransfer.common.files import digest_of
-from hptransfer.common.seams import TASKS, TRAINERS, is_outside
+from hptransfer.common.seams import TASKS, TRAINERS, import_entry, is_outside
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import (
     DataSpec,
@@ -140,7 +140,19 @@ def outside_entries(said: Study | Trial, *axes: str) -> dict[str, str]:
         said.sparsity.method: "sparsity.method",
         **dict.fromkeys(axes, "grid.sweep"),
     }
-    return {name: where for name, where in named.items() if is_outside(name)}
+    others = dict.fromkeys(_left_to(said.training.optimizer), "training.optimizer")
+    return {name: where for name, where in (named | others).items() if is_outside(name)}
+
+
+def _left_to(optimizer: str) -> list[str]:
+    """The optimizers to which one of a user's own leaves roles, in turn: they settle the numbers as it does."""
+    found = [optimizer]
+    while is_outside(found[-1]):
+        name = getattr(import_entry(found[-1], where="training.optimizer"), "others", "")
+        if name in ("", *found):
+            break
+        found.append(name)
+    return found[1:]
 
 
 _SINCE: dict[str, Any] = {

@@ -39,10 +39,10 @@ class Task(Protocol):
         """What the data settles of the model, handed to a factory that takes it: `vocab_size`, `context`."""
 
     def batch(self, data: Any, seed: int, step: int, training: TrainingSpec) -> Batch:
-        """Training batch on the CPU; depends on (seed, step) and the sizes in `training` alone."""
+        """Training batch on the CPU, always of one size; depends on (seed, step) and the sizes in `training` alone."""
 
     def held_out(self, data: Any, training: TrainingSpec) -> list[Batch]:
-        """The fixed batches that a run is scored on, all of one size."""
+        """The fixed batches that a run is scored on. Their sizes may differ; every example counts alike."""
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """What the model is called with."""

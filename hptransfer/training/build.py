@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from hptransfer.common.errors import WorkError
-from hptransfer.common.seams import MODELS, OPTIMIZERS, TASKS
+from hptransfer.common.seams import MODELS, OPTIMIZERS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
@@ -23,62 +21,20 @@ from hptransfer.scaling.target import Target
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.study.trial import Trial
-from hptransfer.tasks.base import Batch, Data
 from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.training.layout import Layout, TensorShape
 from hptransfer.training.optimizers.parts import part_for, parts_of
+from hptransfer.training.task_answers import arguments_of
 
 __all__ = [
     "TrialTensors",
-    "arguments_of",
-    "batch_of",
-    "batch_shape",
-    "data_of",
     "factory_of",
     "initial_state",
     "make_skeleton",
     "table_of",
     "target_of",
     "tensor_shapes",
-    "tokens_per_step",
 ]
-
-MOST_TABLES = 64
-
-
-def data_of(trial: Trial) -> Data:
-    """The trial's data, checked against the fingerprint the trial was planned with."""
-    data: Data = TASKS.get(trial.task).open(trial.data, trial.data_id)
-    return data
-
-
-def arguments_of(trial: Trial) -> dict[str, int]:
-    """What the trial's data settles of its model."""
-    task = TASKS.get(trial.task)
-    found = task.model_arguments(data_of(trial), trial.training)
-    if not isinstance(found, Mapping) or not all(isinstance(value, int) for value in found.values()):
-        rule = "`model_arguments` are whole numbers by name"
-        raise TASKS.breach(trial.task, task, rule, f"; found {found!r:.80}")
-    return dict(found)
-
-
-def tokens_per_step(trial: Trial) -> int:
-    """What one step of the trial consumes, in its task's unit."""
-    task = TASKS.get(trial.task)
-    tokens = task.tokens(trial.training)
-    if not isinstance(tokens, int) or tokens < 1:
-        raise TASKS.breach(trial.task, task, "`tokens` is a whole number above 0", f"; found {tokens!r:.80}")
-    return tokens
-
-
-def batch_of(trial: Trial, step: int) -> Batch:
-    """The trial's batch at a step, on the CPU."""
-    return TASKS.get(trial.task).batch(data_of(trial), trial.data_seed, step, trial.training)
-
-
-def batch_shape(batch: Batch) -> list[tuple[list[int], str]]:
-    """Size and type of every tensor in a batch: what a program depends on."""
-    return [(list(x.shape), str(x.dtype)) for x in pytree.tree_leaves(batch)]
 
 
 def target_of(trial: Trial) -> Target:
@@ -106,17 +62,9 @@ def target_of(trial: Trial) -> Target:
     )
 
 
-_tables: OrderedDict[tuple[str, str], tuple[TensorScale, ...]] = OrderedDict()
-
-
 def table_of(trial: Trial) -> tuple[TensorScale, ...]:
-    """One row per parameter, with every number the trial needs of it. Remembered: a pack asks for it many times."""
-    key = (trial.id, json.dumps(trial.rule_table, sort_keys=True))
-    if key not in _tables:
-        _tables[key] = scale_table(target_of(trial))
-        while len(_tables) > MOST_TABLES:
-            _tables.popitem(last=False)
-    return _tables[key]
+    """One row per parameter, with every number the trial needs of it."""
+    return scale_table(target_of(trial))
 
 
 def factory_of(trial: Trial) -> Build:

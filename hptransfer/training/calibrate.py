@@ -13,10 +13,9 @@ from torch.utils import _pytree as pytree
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.number_text import quantity
-from hptransfer.common.seams import TASKS, TRAINERS
 from hptransfer.study.pieces import Precision
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import batch_of, initial_state
+from hptransfer.training.build import initial_state
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
 from hptransfer.training.memory import MEMORY_SHARE, memory_of, micro_batches
@@ -25,6 +24,8 @@ from hptransfer.training.program import CannotStackError, Program
 from hptransfer.training.program_cache import forget_programs, memory_errors, program_for
 from hptransfer.training.settings import BUCKETS, WorkerSettings
 from hptransfer.training.step_numbers import step_numbers
+from hptransfer.training.task_answers import batch_of, tokens_per_step
+from hptransfer.training.trainer import cost_by_trainer
 
 __all__ = ["calibrate_precision", "seconds_per_step", "stack_size", "time_program"]
 
@@ -43,10 +44,10 @@ def calibrate_precision(trial: Trial, settings: WorkerSettings) -> Precision:
 
     A trial too small to be compiled stays in fp32, which is exact and costs it nothing.
     """
-    if TRAINERS.get(trial.trainer).cost(trial).flops_dense < SMALL_FLOPS:
+    if cost_by_trainer(trial).flops_dense < SMALL_FLOPS:
         return "fp32"
     device = prepare_process(settings)
-    tokens = min(4096, TASKS.get(trial.task).tokens(trial.training))
+    tokens = min(4096, tokens_per_step(trial))
     return _faster_precision(str(device), tokens, min(2048, trial.width))
 
 

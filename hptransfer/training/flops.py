@@ -19,10 +19,11 @@ import torch
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import factory_of, table_of, tokens_per_step
+from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.sparse import steps_between_masks
+from hptransfer.training.task_answers import tokens_per_step
 
 __all__ = ["TrialCost", "cost_of", "took"]
 

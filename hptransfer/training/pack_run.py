@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from hptransfer.common.files import digest_of
-from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.tasks.base import Batch
-from hptransfer.training.build import data_of, initial_state
+from hptransfer.training.build import initial_state
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
 from hptransfer.training.flops import cost_of, took
@@ -22,7 +21,8 @@ from hptransfer.training.moving_masks import move_masks
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of, steps_between_masks
-from hptransfer.training.step_numbers import step_numbers
+from hptransfer.training.step_numbers import numbers_of_all_steps
+from hptransfer.training.task_answers import batch_at, batch_of, batch_shape, chance_of, data_of, held_out_of
 from hptransfer.training.trainer import Prune
 
 __all__ = ["PackRun", "curve_steps"]
@@ -55,8 +55,9 @@ class PackRun:
         self.slots = self.trials + self.trials[-1:] * (program.stack - len(trials))
         """Those beyond the trials are dead copies of the last."""
         self.training = trials[0].training
-        self.task = TASKS.get(trials[0].task)
         self.data = data_of(trials[0])
+        self.chance = chance_of(trials[0].task, self.data)
+        self.batch_shape = batch_shape(batch_of(trials[0], 0))
         self.mask_every = steps_between_masks(trials[0])
         self.checkpoints = Checkpoints(settings.checkpoint_dir)
         self.losses = torch.full((self.training.steps, program.stack), math.nan, device=program.device)
@@ -113,16 +114,13 @@ class PackRun:
 
     def _numbers(self) -> Tensor:
         """The shared numbers of every step, (steps, K, numbers)."""
-        tables = {
-            t: torch.tensor([list(step_numbers(t, i).values()) for i in range(t.steps)])
-            for t in {x.training for x in self.trials}
-        }
+        tables = {t: torch.tensor(numbers_of_all_steps(t)) for t in {trial.training for trial in self.trials}}
         return torch.stack([tables[trial.training] for trial in self.slots], 1).to(self.program.device)
 
     def _batch(self, step: int) -> Batch:
         """The trials' batches side by side, (K, B, …); trials with one data seed share theirs."""
         seeds = {trial.data_seed for trial in self.trials}
-        drawn = {seed: self.task.batch(self.data, seed, step, self.training) for seed in seeds}
+        drawn = {seed: batch_at(self.trials[0], self.data, seed, step, self.batch_shape) for seed in seeds}
         return pytree.tree_map(lambda *parts: torch.stack(parts), *(drawn[trial.data_seed] for trial in self.slots))
 
     def _move_masks(self, batch: Batch) -> None:
@@ -140,7 +138,7 @@ class PackRun:
         for slot in range(len(self.trials)):
             if not math.isfinite(first[slot]):
                 self.causes[slot] = self._cause(slot)
-            self.ceilings[slot] = ceiling_of(first[slot], self.task.chance(self.data))
+            self.ceilings[slot] = ceiling_of(first[slot], self.chance)
             self.program.ceiling[slot] = self.ceilings[slot]
 
     def _cause(self, slot: int) -> str:
@@ -172,7 +170,7 @@ class PackRun:
         """Held-out loss of every slot as it stands; not computed where no trial is left."""
         if not self._living():
             return [math.nan] * len(self.slots)
-        losses: list[float] = self.program.evaluate(self.task.held_out(self.data, self.training)).tolist()
+        losses: list[float] = self.program.evaluate(held_out_of(self.trials[0], self.data)).tolist()
         return losses
 
     # --- checkpoints
@@ -201,7 +199,7 @@ class PackRun:
                 room.copy_(saved[name])
             self.step = int(saved["step"])
             self.losses[: self.step, slot] = saved["losses"].to(self.losses.device)
-            self.ceilings[slot] = ceiling_of(float(saved["losses"][0]), self.task.chance(self.data))
+            self.ceilings[slot] = ceiling_of(float(saved["losses"][0]), self.chance)
             self.validation[slot] = {int(s): v for s, v in saved["rungs"].tolist()}
             if int(saved["pruned"]) >= 0:
                 self.pruned[slot] = int(saved["pruned"])

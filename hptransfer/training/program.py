@@ -22,7 +22,7 @@ from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import Batch
-from hptransfer.training.build import TrialTensors, batch_of, data_of, initial_state, make_skeleton
+from hptransfer.training.build import TrialTensors, initial_state, make_skeleton
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
 from hptransfer.training.layout import Layout
@@ -30,6 +30,7 @@ from hptransfer.training.optimizers.parts import parts_of
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.step import Named, Sheets, make_gradient, make_loss, make_micro_step, make_step
 from hptransfer.training.step_numbers import step_numbers
+from hptransfer.training.task_answers import batch_of, data_of
 
 __all__ = ["CannotStackError", "Program"]
 
@@ -121,14 +122,16 @@ class Program:
         return self.loss.clone()
 
     def evaluate(self, batches: Sequence[Batch]) -> Tensor:
-        """Mean loss (K,) over `batches`, in fp32 and without dropout."""
+        """Mean loss (K,) over all examples of `batches`, in fp32 and without dropout."""
         rows = [s if self.stack > 1 else s[0] for s in self.sheets]
         buffers = {name: b if self.stack > 1 else b[0] for name, b in self.buffers.items()}
         score = vmap(self._held_out, in_dims=(0, 0, None)) if self.stack > 1 else self._held_out
         parts = [part for batch in batches for part in _cut(batch, self.micro_batches)]
         with torch.no_grad():
             losses = [score(rows, buffers, self._moved(part)).double() for part in parts]
-        return torch.stack(losses).mean(0).view(self.stack)
+        sizes = torch.tensor([_examples(part) for part in parts], dtype=torch.float64, device=self.device)
+        shares = (sizes / sizes.mean()).view(-1, *[1] * losses[0].dim())  # of equal parts exactly 1
+        return (torch.stack(losses) * shares).mean(0).view(self.stack)
 
     def dense_gradient(self, slot: int, batch: Batch) -> dict[str, Tensor]:
         """The gradient of a slot's weights on `batch`, by parameter, where the mask hides them too. Not compiled."""
@@ -194,6 +197,10 @@ class Program:
             program, note = _recorded(program)
         self.note = "; ".join(filter(None, dict.fromkeys((self.note, note))))
         return program
+
+
+def _examples(batch: Batch) -> int:
+    return len(pytree.tree_leaves(batch)[0])
 
 
 def _cut(batch: Batch, parts: int, dim: int = 0) -> list[Batch]:

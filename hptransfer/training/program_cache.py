@@ -12,7 +12,7 @@ import torch
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import arguments_of, batch_of, batch_shape, table_of, tensor_shapes
+from hptransfer.training.build import table_of, tensor_shapes
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
@@ -22,6 +22,7 @@ from hptransfer.training.process import hand_back_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
+from hptransfer.training.task_answers import arguments_of, batch_of, batch_shape
 
 __all__ = ["forget_programs", "memory_errors", "program_for"]
 

@@ -12,10 +12,11 @@ from hptransfer.common.seams import METHODS, TASKS
 from hptransfer.scaling.factory import Build, build_model
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
 from hptransfer.study.trial import Trial
-from hptransfer.training.build import batch_of, factory_of, table_of
+from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.task_answers import batch_of, tokens_per_step
 
 __all__ = ["Inputs", "products_of", "steps_between_masks", "swappable", "values_layers"]
 
@@ -40,16 +41,15 @@ def values_layers(
     # when a model runs on fake tensors.
     from hptransfer.sparsity.breakeven import LayerShape, choose_products
 
-    task, t = TASKS.get(trial.task), trial.training
-    inputs = tuple((tuple(x.shape), x.dtype) for x in task.inputs(batch_of(trial, 0)))
+    inputs = tuple((tuple(x.shape), x.dtype) for x in TASKS.get(trial.task).inputs(batch_of(trial, 0)))
     able = swappable(factory_of(trial), trial.width, trial.depth, tuple(row.name for row in sparse), inputs)
     layers = {
         row.name: LayerShape(
             out_features=row.shape[0],
             in_features=row.shape[1],
             nonzeros=row.nonzeros,
-            tokens=task.tokens(t) // micro_batches,
-            precision="bf16" if t.precision == "bf16" else "fp32",
+            tokens=tokens_per_step(trial) // micro_batches,
+            precision="bf16" if trial.training.precision == "bf16" else "fp32",
             stack=stack,
         )
         for row in sparse

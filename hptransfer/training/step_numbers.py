@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import zip_longest
 from numbers import Real
 
 from hptransfer.common.seams import OPTIMIZERS
@@ -11,7 +12,7 @@ from hptransfer.study.pieces import TrainingSpec
 from hptransfer.training.optimizers.parts import parts_of
 from hptransfer.training.schedules import lr_factor
 
-__all__ = ["step_numbers"]
+__all__ = ["numbers_of_all_steps", "step_numbers"]
 
 
 def step_numbers(training: TrainingSpec, step: int) -> Mapping[str, float]:
@@ -30,3 +31,16 @@ def step_numbers(training: TrainingSpec, step: int) -> Mapping[str, float]:
         "clip": training.clip if training.clip > 0 else math.inf,
         **own,
     }
+
+
+def numbers_of_all_steps(training: TrainingSpec) -> list[list[float]]:
+    """The values of `step_numbers`, a list per step; refuses an optimizer whose names change on the way."""
+    steps = [step_numbers(training, step) for step in range(training.steps)]
+    names = list(steps[0])
+    for step, numbers in enumerate(steps):
+        if list(numbers) != names:
+            odd = min(filter(None, next(pair for pair in zip_longest(numbers, names) if pair[0] != pair[1])))
+            part = parts_of(training.optimizer)[int(odd.partition(".")[0])]
+            rule = "`numbers` have the same names in the same order at every step"
+            raise OPTIMIZERS.breach(part.name, part.entry, rule, f"; {list(numbers)} at step {step}, {names} before")
+    return [list(numbers.values()) for numbers in steps]

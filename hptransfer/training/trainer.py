@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
 import torch
 
@@ -22,7 +22,19 @@ from hptransfer.training.flops import TrialCost, cost_of, took
 from hptransfer.training.process import prepare_process
 from hptransfer.training.settings import WorkerSettings
 
-__all__ = ["FunctionTrainer", "Prune", "Report", "Resources", "Trainer", "as_trainer", "checked_outcome"]
+__all__ = [
+    "FunctionTrainer",
+    "Prune",
+    "Report",
+    "Resources",
+    "Trainer",
+    "as_trainer",
+    "checked_outcome",
+    "cost_by_trainer",
+    "resources_by_trainer",
+]
+
+_T = TypeVar("_T")
 
 Prune = Callable[[Trial, int, float], bool]
 """Asked at a few steps with (trial, steps done, held-out loss); True ends the trial as pruned."""
@@ -92,6 +104,24 @@ def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcom
     if steps != sorted(set(steps)):
         raise refuse("the steps of a curve rise", steps)
     return outcome
+
+
+def cost_by_trainer(trial: Trial) -> TrialCost:
+    """What the trial's own trainer says that it costs."""
+    return _answer(trial, "cost", TrialCost)
+
+
+def resources_by_trainer(trial: Trial) -> Resources:
+    """What the trial's own trainer says that it takes."""
+    return _answer(trial, "resources", Resources)
+
+
+def _answer(trial: Trial, asked: str, kind: type[_T]) -> _T:
+    trainer = TRAINERS.get(trial.trainer)
+    found = getattr(trainer, asked)(trial)
+    if not isinstance(found, kind):
+        raise TRAINERS.breach(trial.trainer, trainer, f"`{asked}` gives a `{kind.__name__}`", f"; found {found!r:.80}")
+    return found
 
 
 class _Ended(BaseException):

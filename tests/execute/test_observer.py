@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,13 @@ class Raises(Observer):
 
 
 class Leaves(Observer):
-    """Ends the process when it is told of a row, as command-line code does that lacks its settings."""
+    """Raises what is no Exception when it is told of a row, as command-line or asynchronous code does."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
     def stored(self, row: Mapping[str, Any], curve: Sequence[CurvePoint]) -> None:
-        raise SystemExit(3)
+        raise self.error
 
 
 class Scribbles(Observer):
@@ -135,12 +139,13 @@ def test_an_observer_that_raises_is_named_once_and_the_others_and_the_study_go_o
     assert len(store.ids()) == 3
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), CancelledError(3)], ids=["exit", "cancelled"])
 def test_an_observer_that_leaves_does_not_take_the_study_with_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    error: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = observed(tmp_path, [a_trial(0), a_trial(1)], Leaves())
+    store = observed(tmp_path, [a_trial(0), a_trial(1)], Leaves(error))
     assert "Leaves" in (said := capsys.readouterr().err)
-    assert "raised SystemExit: 3 (in stored)" in said
+    assert f"raised {type(error).__name__}: 3 (in stored)" in said
     assert len(store.ids()) == 2
 
 
@@ -197,7 +202,7 @@ class Meddles(Observer):
 
 def test_an_observer_that_leaves_leaves_alone(capsys: pytest.CaptureFixture[str]) -> None:
     notes = Notes()
-    observers = Observers([Leaves(), notes])
+    observers = Observers([Leaves(SystemExit(3)), notes])
     observers.stored({"trial_id": "a"}, ())
     observers.stored({"trial_id": "b"}, ())
     assert len(notes.all("stored")) == 2

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 from small_trials import EAGER, small_trial
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling import table
 from hptransfer.study.pieces import SparsitySpec
-from hptransfer.training import build
-from hptransfer.training.build import batch_of, batch_shape, data_of, initial_state, table_of, target_of, tensor_shapes
+from hptransfer.training.build import initial_state, table_of, target_of, tensor_shapes
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
 from hptransfer.training.packs import train_pack
@@ -19,29 +18,29 @@ from hptransfer.training.program_cache import forget_programs
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every target that a scale table is computed of from here on."""
-    targets: list[Any] = []
-    real = build.scale_table
-    monkeypatch.setattr(build, "scale_table", lambda target: targets.append(target) or real(target))
-    monkeypatch.setattr(build, "_tables", type(build._tables)())
+def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every model that is surveyed for a scale table from here on."""
+    found: list[Any] = []
+    real = table.survey
+    monkeypatch.setattr(table, "survey", lambda build, **how: found.append(how) or real(build, **how))
+    table._factor_table.cache_clear()
     forget_programs()
-    return targets
+    return found
 
 
-def test_a_pack_of_three_computes_three_tables(computed: list[Any]) -> None:
-    trials = [small_trial(lr) for lr in (2.0**-9, 2.0**-8, 2.0**-7)]
+def test_a_pack_of_three_computes_one_table(surveyed: list[Any]) -> None:
+    bases = [{"lr": 2.0**-9, "init_std": 0.05}, {"lr": 2.0**-8, "init_std": 0.1}, {"lr": 2.0**-7, "weight_decay": 0}]
+    trials = [small_trial(base=base) for base in bases]
     assert [outcome.status for outcome in train_pack(trials, EAGER)] == ["ok"] * 3
-    assert [target.base.lr for target in computed] == [2.0**-9, 2.0**-8, 2.0**-7]
     cost_of(trials[0])
-    assert len(computed) == 3
+    assert len(surveyed) == 1
+    assert [table_of(trial)[0].lr for trial in trials] == [base["lr"] for base in bases]
 
 
-def test_tables_are_told_apart_by_trial_and_let_go_of(computed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "MOST_TABLES", 2)
-    for seed in (0, 1, 2, 2, 0):
-        table_of(small_trial(seed=seed))
-    assert len(computed) == 4  # the first was let go of
+def test_what_shapes_a_model_or_what_the_rule_sees_computes_another(surveyed: list[Any]) -> None:
+    for trial in (small_trial(), small_trial(density=0.25), small_trial(width=64), small_trial(rule="sp")):
+        table_of(trial), table_of(trial)
+    assert [how["width"] for how in surveyed] == [32, 32, 64, 32]
 
 
 def test_a_rules_table_is_that_of_the_optimizer() -> None:
@@ -66,16 +65,6 @@ def test_masks_of_a_trial_have_the_counts_of_its_table() -> None:
     for row in table_of(trial):
         if row.name in masks:
             assert int(masks[row.name].sum()) == row.nonzeros
-
-
-def test_a_batch_is_that_of_the_task() -> None:
-    trial = small_trial(seed=3)
-    assert torch.equal(batch_of(trial, 5), data_of(trial).batch(3, 5, 4, 16))
-    assert batch_shape(batch_of(trial, 5)) == [([4, 17], "torch.int64")]
-    assert batch_shape({"x": torch.zeros(2, 3), "y": (torch.zeros(2),)}) == [
-        ([2, 3], "torch.float32"),
-        ([2], "torch.float32"),
-    ]
 
 
 def test_a_density_or_a_number_of_steps_that_is_none_is_refused() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from hptransfer.common.errors import BreachError
 from hptransfer.study.pieces import TrainingSpec
-from hptransfer.training.step_numbers import step_numbers
+from hptransfer.training.step_numbers import numbers_of_all_steps, step_numbers
 
 
 def test_no_clip_is_an_infinite_one() -> None:
@@ -22,3 +25,13 @@ def test_names_and_their_order_are_the_same_at_every_step() -> None:
 
 def test_an_optimizer_brings_its_own() -> None:
     assert tuple(step_numbers(TrainingSpec(optimizer="sgd", momentum=0.8), 3)) == ("lr_factor", "clip", "0.momentum")
+
+
+def test_the_numbers_of_all_steps_are_those_of_each() -> None:
+    training = TrainingSpec(steps=10)
+    assert numbers_of_all_steps(training) == [list(step_numbers(training, step).values()) for step in range(10)]
+
+
+def test_an_optimizer_whose_names_change_on_the_way_is_refused() -> None:
+    with pytest.raises(BreachError, match=r"users_optimizers:Turning, from .*the same names.*'0\.speed'.* at step 5"):
+        numbers_of_all_steps(TrainingSpec(steps=10, optimizer="users_optimizers:Turning"))

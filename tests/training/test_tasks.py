@@ -17,11 +17,12 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import loss_of
-from hptransfer.training.build import data_of, target_of
+from hptransfer.training.build import target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
+from hptransfer.training.task_answers import data_of
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def trial_of(task: str, lr: float = 2.0**-6, **changes: Any) -> Trial:
     )
 
 
-def by_hand(trial: Trial) -> float:
+def by_hand(trial: Trial, held_out: list[Any] | None = None) -> float:
     made, data, t = parametrize_target(target_of(trial), trial.seed), data_of(trial), trial.training
     task = TASKS.get(trial.task)
     loss = loss_of(task)
@@ -56,7 +57,7 @@ def by_hand(trial: Trial) -> float:
         torch.nn.utils.clip_grad_norm_(made.model.parameters(), t.clip)
         optimizer.step()
     with torch.no_grad():
-        return float(torch.stack([loss(made.model, b) for b in task.held_out(data, t)]).mean())
+        return float(torch.stack([loss(made.model, b) for b in held_out or task.held_out(data, t)]).mean())
 
 
 @pytest.mark.parametrize("task", ["Sorting", "Fitting"])
@@ -96,10 +97,17 @@ def test_other_data_than_planned_is_refused() -> None:
         outcome_of(trial_of("Sorting", data_id="sorting-7"))
 
 
-def test_a_task_whose_numbers_are_none_is_refused_by_its_file() -> None:
+@pytest.mark.parametrize("settings", [EAGER, replace(EAGER, micro_batches=2)], ids=["whole", "micro-batches"])
+def test_every_held_out_example_counts_alike_however_large_its_batch(settings: Any) -> None:
+    trial = trial_of("Uneven")
+    (outcome,) = train_pack([trial], settings)
+    batches = TASKS.get(trial.task).held_out(data_of(trial), trial.training)
+    together = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+    assert len(together["label"]) == 8 + 4
+    assert outcome.loss == pytest.approx(by_hand(trial, [together]), abs=1e-5)
+    assert outcome.loss != pytest.approx(by_hand(trial, batches), abs=1e-4)  # a mean of means is another number
+
+
+def test_a_task_whose_loss_is_no_number_is_refused_by_its_file() -> None:
     with pytest.raises(InputError, match=r"Separate, from .*users_tasks\.py, .*`loss` gives a scalar.*found \(8,\)"):
         outcome_of(trial_of("Separate"))
-    with pytest.raises(InputError, match=r"Unsized, from .*`model_arguments` are whole numbers by name; found"):
-        cost_of(trial_of("Unsized"))
-    with pytest.raises(InputError, match=r"Free, from .*`tokens` is a whole number above 0; found 0"):
-        cost_of(trial_of("Free"))

@@ -91,6 +91,11 @@ def test_what_is_no_function_is_refused() -> None:
         TRAINERS.get("users_trainers:number")
 
 
+def test_a_cost_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"users_trainers:Priceless, from .*`cost` gives a `TrialCost`; found None"):
+        packs_of([theirs("Priceless")], "grid")
+
+
 def test_a_trainer_and_a_class_are_taken_as_they_are() -> None:
     packs = Packs()
     assert as_trainer(packs, "own") is packs

@@ -64,6 +64,13 @@ class Uncounted(Forgetful):
     moments = "two"  # type: ignore[assignment]
 
 
+class Turning(Forgetful):
+    """Names another number from step 5 on."""
+
+    def numbers(self, training: Any, step: int) -> Mapping[str, float]:
+        return {"momentum" if step < 5 else "speed": 0.9}
+
+
 class Wordy(Forgetful):
     """Names no numbers."""
 

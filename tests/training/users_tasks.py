@@ -98,6 +98,44 @@ class Free(Sorting):
         return 0
 
 
+class Uneven(Sorting):
+    """Is scored on a whole batch and on the half of one."""
+
+    def held_out(self, data: Any, training: Any) -> list[dict[str, Tensor]]:
+        whole, half = (self.batch(data, 999, step, training) for step in range(2))
+        return [whole, {key: value[: len(value) // 2] for key, value in half.items()}]
+
+
+class Growing(Sorting):
+    """Its batches have an example more from step 3 on."""
+
+    def batch(self, data: Any, seed: int, step: int, training: Any) -> dict[str, Tensor]:
+        batch = super().batch(data, seed, step, training)
+        return batch if step < 3 else {key: torch.cat([value, value[:1]]) for key, value in batch.items()}
+
+
+class Lopsided(Sorting):
+    """Forgets a label."""
+
+    def batch(self, data: Any, seed: int, step: int, training: Any) -> dict[str, Tensor]:
+        batch = super().batch(data, seed, step, training)
+        return {**batch, "label": batch["label"][1:]}
+
+
+class Untold(Sorting):
+    """Leaves its chance level out."""
+
+    def chance(self, data: Any) -> Any:
+        return None
+
+
+class Unscored(Sorting):
+    """Has nothing to be scored on."""
+
+    def held_out(self, data: Any, training: Any) -> list[dict[str, Tensor]]:
+        return []
+
+
 class Net(nn.Module):
     """Two layers."""
 

@@ -120,4 +120,11 @@ class Doubled(Odd):
     times = 2
 
 
+class Priceless(Odd):
+    """Says nothing of what a trial costs."""
+
+    def cost(self, trial):
+        return None
+
+
 number = 3

@@ -119,6 +119,17 @@ def test_outside_entries_are_named_and_their_versions_too(tmp_path, monkeypatch)
     assert (trial.training.optimizer, trial.sparsity.method) == ("my_entries:Lion", "my_entries:Plain")
 
 
+def test_an_optimizer_to_which_another_leaves_roles_is_an_entry_too(tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_optimizers.py").write_text(
+        "class Outer:\n    others = 'my_optimizers:Inner'\n"
+        "class Inner:\n    version, others = 7, 'my_optimizers:Outer'\n"  # a circle ends
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    trial = settled(training={"optimizer": "my_optimizers:Outer"}).trial(CELL, rule="supar", seed=0)
+    assert trial.entries == ("my_optimizers:Outer", "my_optimizers:Inner")
+    assert trial.versions == {"my_optimizers:Inner": "7"}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hptransfer.common.seams import TRAINERS
 from hptransfer.common.version import __version__
 from hptransfer.execute.pruning import PastRun
 from hptransfer.execute.runner import Runner
@@ -19,6 +18,7 @@ from hptransfer.store.file_names import BASE_FILE, HISTORY_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.base import TUNED_TRAINING, TunedBase
 from hptransfer.study.study import Range
+from hptransfer.training.trainer import cost_by_trainer
 from hptransfer.trials.proxy.finalists import Finalist, run_finalists
 from hptransfer.trials.proxy.mirror import Mirror, importances
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
@@ -178,8 +178,7 @@ def _target_flops(settled: Settled) -> float:
     study = settled.study
     cells = {(cell.width, cell.depth): cell for cell in study.cells}
     trials = [settled.trial(cell, rule=study.grid.rules[0], seed=study.grid.seeds[0]) for cell in cells.values()]
-    trainer = TRAINERS.get(study.trainer)
-    return float(max(trainer.cost(trial).flops_dense for trial in trials))
+    return float(max(cost_by_trainer(trial).flops_dense for trial in trials))
 
 
 def _provenance(proxy: Proxy, tried: Sequence[Tried]) -> dict[str, Any]:

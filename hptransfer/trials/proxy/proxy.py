@@ -13,6 +13,7 @@ from hptransfer.common.seams import OPTIMIZERS, TASKS
 from hptransfer.study.base import TUNED_TRAINING
 from hptransfer.study.study import Cell, Range, Study, TuneSpec
 from hptransfer.study.trial import Trial, drop_since
+from hptransfer.training.task_answers import chance_of
 from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.settled import Settled
 
@@ -70,8 +71,7 @@ class Proxy:
         model that never learned, and a diverged one must not look better than it. Infinite where the task knows no
         such loss: there a diverged run says nothing to the sampler, as one that failed.
         """
-        task = TASKS.get(self.study.task)
-        chance = float(task.chance(task.open(self.study.data)))
+        chance = chance_of(self.study.task, TASKS.get(self.study.task).open(self.study.data))
         return inf if isnan(chance) else chance
 
     @cached_property
