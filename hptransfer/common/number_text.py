@@ -72,15 +72,15 @@ def regret_text(value: float, high: float, digits: int = 2) -> str:
     return percent_text(value, digits) if bounded else f"≥ {percent_text(value, digits)}"
 
 
-def value_text(value: float, digits: int = 3) -> str:
-    """A plain number to so many significant digits; `–` for what is not finite."""
+def value_text(value: float) -> str:
+    """A plain number to three significant digits; `–` for what is not finite."""
     if not math.isfinite(value):
         return "–"
     if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e6):
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
         mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
 def flops_text(value: float) -> str:
@@ -88,13 +88,13 @@ def flops_text(value: float) -> str:
     return quantity(value, "FLOP") if math.isfinite(value) and value > 0 else "–"
 
 
-def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
+def quantity(value: float, unit: str = "") -> str:
     """`1.5M`, `3.2 GB`: three digits and a prefix."""
     for prefix in _PREFIXES:
-        if abs(value) < step or prefix == _PREFIXES[-1]:
+        if abs(value) < 1000 or prefix == _PREFIXES[-1]:
             break
-        value /= step
-    number = f"{value:.3g}" if value < step else f"{value:.0f}"
+        value /= 1000
+    number = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
     return f"{number}{' ' if unit else ''}{prefix}{unit}"
 
 
