@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_SPANS = (("s", 1, 90.0), ("min", 60, 5400.0), ("h", 3600, 172_800.0), ("d", 86_400, math.inf))
+"""A unit, its seconds, and the seconds below which it is used."""
 _SUPERSCRIPT = str.maketrans("0123456789-−.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻·")
 
 
@@ -102,13 +104,8 @@ def seconds_text(value: float) -> str:
     """A sum of times as a person says it: `42 s`, `12 min`, `3.4 h`, `2.1 d`."""
     if not math.isfinite(value):
         return "–"
-    if value < 90:
-        return f"{value:.3g} s"
-    if value < 5400:
-        return f"{value / 60:.3g} min"
-    if value < 172_800:
-        return f"{value / 3600:.3g} h"
-    return f"{value / 86_400:.3g} d"
+    unit, size = next((unit, size) for unit, size, below in _SPANS if value < below)
+    return f"{value / size:.3g} {unit}"
 
 
 def duration(seconds: float) -> str:
