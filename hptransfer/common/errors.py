@@ -33,14 +33,13 @@ class InputError(HptransferError):
         hint: str = "",
     ) -> None:
         self.problem, self.where, self.found, self.allowed, self.hint = problem, where, found, allowed, hint
-        parts = [f"{where}: {problem}" if where else problem]
-        if found is not None:
-            parts.append(f"found {_short(found)}")
-        if allowed:
-            parts.append(f"allowed: {allowed}")
-        if hint:
-            parts.append(hint)
-        super().__init__("; ".join(parts))
+        parts = [
+            f"{where}: {problem}" if where else problem,
+            f"found {_short(found)}" if found is not None else "",
+            f"allowed: {allowed}" if allowed else "",
+            hint,
+        ]
+        super().__init__("; ".join(filter(None, parts)))
 
     def at(self, place: str, joint: str = ": ") -> InputError:
         """The same refusal with the place it was met in, such as a file, before the place it names itself."""

@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_SPANS = (("s", 1, 90.0), ("min", 60, 5400.0), ("h", 3600, 172_800.0), ("d", 86_400, math.inf))
+"""A unit, its seconds, and the seconds below which it is used."""
 _SUPERSCRIPT = str.maketrans("0123456789-−.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻·")
 
 
@@ -72,15 +74,15 @@ def regret_text(value: float, high: float, digits: int = 2) -> str:
     return percent_text(value, digits) if bounded else f"≥ {percent_text(value, digits)}"
 
 
-def value_text(value: float, digits: int = 3) -> str:
-    """A plain number to so many significant digits; `–` for what is not finite."""
+def value_text(value: float) -> str:
+    """A plain number to three significant digits; `–` for what is not finite."""
     if not math.isfinite(value):
         return "–"
     if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e6):
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
         mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
 def flops_text(value: float) -> str:
@@ -88,13 +90,13 @@ def flops_text(value: float) -> str:
     return quantity(value, "FLOP") if math.isfinite(value) and value > 0 else "–"
 
 
-def quantity(value: float, unit: str = "", step: float = 1000.0) -> str:
+def quantity(value: float, unit: str = "") -> str:
     """`1.5M`, `3.2 GB`: three digits and a prefix."""
     for prefix in _PREFIXES:
-        if abs(value) < step or prefix == _PREFIXES[-1]:
+        if abs(value) < 1000 or prefix == _PREFIXES[-1]:
             break
-        value /= step
-    number = f"{value:.3g}" if value < step else f"{value:.0f}"
+        value /= 1000
+    number = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
     return f"{number}{' ' if unit else ''}{prefix}{unit}"
 
 
@@ -102,13 +104,8 @@ def seconds_text(value: float) -> str:
     """A sum of times as a person says it: `42 s`, `12 min`, `3.4 h`, `2.1 d`."""
     if not math.isfinite(value):
         return "–"
-    if value < 90:
-        return f"{value:.3g} s"
-    if value < 5400:
-        return f"{value / 60:.3g} min"
-    if value < 172_800:
-        return f"{value / 3600:.3g} h"
-    return f"{value / 86_400:.3g} d"
+    unit, size = next((unit, size) for unit, size, below in _SPANS if value < below)
+    return f"{value / size:.3g} {unit}"
 
 
 def duration(seconds: float) -> str:

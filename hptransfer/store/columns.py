@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -120,10 +121,8 @@ _LIBRARIES = ("torch", "numpy", "pyarrow", "ray", "optuna")
 def _versions() -> str:
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return json.dumps(found, sort_keys=True)
 
 
@@ -182,7 +181,6 @@ def upgrade(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if field.name not in held:
             filler = BEFORE.get(field.name, {_TEXT: "", _FLOAT: float("nan")}.get(field.type))
             held[field.name] = pa.repeat(pa.scalar(filler, field.type), table.num_rows)
-        column = held[field.name]
-        columns.append(column if column.type == field.type else column.cast(field.type))
+        columns.append(held[field.name].cast(field.type))
     loose = pa.schema([field.with_nullable(True) for field in schema])
     return pa.Table.from_arrays(columns, schema=loose)

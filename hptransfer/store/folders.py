@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import uuid
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -49,7 +48,7 @@ def open_folder(uri: str, *, create: bool) -> Folder:
         path_in_it = path_in_it.rstrip("/")
         if not path_in_it:  # `s3://` is all buckets at once
             raise InputError("names no folder", where=uri, allowed="a URI with a path, such as s3://bucket/results")
-        return RemoteFolder(uri.rstrip("/"), filesystem, path_in_it, create=create)
+        return Folder(uri.rstrip("/"), filesystem, path_in_it, create=create)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, ImportError, OSError) as error:
         raise InputError("cannot be opened", where=uri, hint=str(error).splitlines()[0]) from None
 
@@ -63,11 +62,19 @@ class NoFolderError(InputError):
     """A results folder that was to be opened, not created, is not there."""
 
 
-class Folder(ABC):
-    """Names inside are relative and use `/`."""
+class Folder:
+    """A folder behind `pyarrow.fs`. Names inside are relative and use `/`.
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    The lock is best effort: such stores have no atomic create.
+    """
+
+    def __init__(self, uri: str, filesystem: fs.FileSystem, path: str, *, create: bool) -> None:
+        self.uri, self.filesystem, self.path = uri, filesystem, path
+        if create:
+            with _explained(uri):
+                filesystem.create_dir(path, recursive=True)
+        elif filesystem.get_file_info(path).type != fs.FileType.Directory:
+            raise NoFolderError("there is no such results folder", where=uri)
 
     def holder(self) -> str:
         """The driver that holds the lock, in words; empty when nobody does."""
@@ -82,45 +89,69 @@ class Folder(ABC):
         path, mark, query = self.uri.partition("?") if not is_local(self.uri) else (self.uri, "", "")
         return f"{path}/{name}{mark}{query}"
 
-    @abstractmethod
     def names(self, subfolder: str) -> list[str]:
         """Sorted names (with the subfolder) of the finished files in a subfolder, "" for the folder itself.
 
         Empty when it is not there.
         """
+        selector = fs.FileSelector(self._at(subfolder), allow_not_found=True)
+        found = [info.base_name for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
+        return _finished(subfolder, found)
 
-    @abstractmethod
     def read(self, name: str) -> bytes:
         """Contents; raises FileNotFoundError."""
+        with self.filesystem.open_input_stream(self._at(name)) as stream:
+            return bytes(stream.read())
 
-    @abstractmethod
     def write(self, name: str, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
         """Write whole or not at all. `check` sees the bytes as they lie on the disk, before they get their name."""
+        folder = name.rpartition("/")[0]
+        temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}".lstrip("/")
+        with _explained(self.path_of(name)):
+            self.filesystem.create_dir(self._at(folder), recursive=True)
+            with self.filesystem.open_output_stream(self._at(temporary)) as stream:
+                stream.write(data)
+            if check is not None:
+                check(self.read(temporary))
+            self.filesystem.move(self._at(temporary), self._at(name))
 
-    @abstractmethod
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens when it is not there."""
+        if self.filesystem.get_file_info(self._at(name)).type == fs.FileType.File:
+            self.filesystem.delete_file(self._at(name))
 
-    @abstractmethod
     def move(self, name: str, to: str) -> None:
         """Give a file another name."""
+        self.filesystem.create_dir(self._at(to).rpartition("/")[0], recursive=True)
+        self.filesystem.move(self._at(name), self._at(to))
 
-    @abstractmethod
     def lock(self) -> Callable[[], None]:
         """Become the only writer, or raise InputError naming the present one. Returns what releases the lock."""
+        with _explained(self.uri):
+            with suppress(FileNotFoundError):
+                _refuse_unless_stale(_owner(self.read(LOCK_NAME)), self.uri, self.path_of(LOCK_NAME))
+            claim = _claim()
+            self.write(LOCK_NAME, claim)
+            if (now := self.read(LOCK_NAME)) != claim:  # another driver wrote at the same moment
+                _refuse_unless_stale(_owner(now), self.uri, self.path_of(LOCK_NAME))
+        return lambda: self.remove(LOCK_NAME)
 
-    @abstractmethod
     def clean(self) -> None:
         """Remove what a killed writer left half written. Only for the holder of the lock."""
+        selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
+        for info in self.filesystem.get_file_info(selector):
+            if info.type == fs.FileType.File and info.base_name.startswith(TEMPORARY):
+                self.filesystem.delete_file(info.path)
+
+    def _at(self, name: str) -> str:
+        return f"{self.path}/{name}".rstrip("/")
 
 
 class LocalFolder(Folder):
-    """A folder on a file system of this machine."""
+    """A folder on a file system of this machine: what is written outlives a power cut, a lock not even its holder."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
         here = Path.cwd()  # what a person reads, and what a report keeps, names no more of this machine than it must
-        super().__init__(str(path.relative_to(here) if path.is_relative_to(here) and path != here else path))
-        self.path = path
         if not path.is_dir():
             if path.exists():
                 raise InputError("is not a folder", where=str(path))
@@ -130,38 +161,29 @@ class LocalFolder(Folder):
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError("cannot be created", where=str(path), hint=error.strerror or "") from None
+        uri = str(path.relative_to(here) if path.is_relative_to(here) and path != here else path)
+        super().__init__(uri, fs.LocalFileSystem(), str(path), create=False)
 
     def names(self, subfolder: str) -> list[str]:
-        try:
-            with os.scandir(self.path / subfolder) as entries:
-                found = [entry.name for entry in entries if entry.is_file()]
-        except FileNotFoundError:
-            return []
-        return _finished(subfolder, found)
+        with suppress(FileNotFoundError), os.scandir(Path(self.path, subfolder)) as entries:
+            return _finished(subfolder, [entry.name for entry in entries if entry.is_file()])
+        return []
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        return Path(self.path, name).read_bytes()
 
     def write(self, name: str, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
-        with _explained(self.path_of(name)), whole_file(self.path / name, check=check) as temporary:
+        with _explained(self.path_of(name)), whole_file(Path(self.path, name), check=check) as temporary:
             temporary.write_bytes(data)
 
-    def remove(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
-
-    def move(self, name: str, to: str) -> None:
-        target = self.path / to
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.path / name, target)
-
     def clean(self) -> None:
-        for folder in (self.path, *(p for p in self.path.iterdir() if p.is_dir())):
+        for folder in (Path(self.path), *(p for p in Path(self.path).iterdir() if p.is_dir())):
             for leftover in folder.glob(f"{TEMPORARY}*"):
                 leftover.unlink(missing_ok=True)
 
     def lock(self) -> Callable[[], None]:
         """`flock` on `.lock`: the kernel lets go of it when its holder dies, so a stale one is taken over at once."""
-        path = self.path / LOCK_NAME
+        path = Path(self.path, LOCK_NAME)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -181,66 +203,6 @@ class LocalFolder(Folder):
             os.close(handle)
 
         return release
-
-
-class RemoteFolder(Folder):
-    """A folder behind `pyarrow.fs`. The lock is best effort: such stores have no atomic create."""
-
-    def __init__(self, uri: str, filesystem: fs.FileSystem, path: str, *, create: bool) -> None:
-        super().__init__(uri)
-        self.filesystem, self.path = filesystem, path
-        if create:
-            with _explained(uri):
-                filesystem.create_dir(path, recursive=True)
-        elif filesystem.get_file_info(path).type != fs.FileType.Directory:
-            raise NoFolderError("there is no such results folder", where=uri)
-
-    def _at(self, name: str) -> str:
-        return f"{self.path}/{name}"
-
-    def names(self, subfolder: str) -> list[str]:
-        selector = fs.FileSelector(self._at(subfolder).rstrip("/"), allow_not_found=True)
-        found = [info.base_name for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
-        return _finished(subfolder, found)
-
-    def read(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._at(name)) as stream:
-            return bytes(stream.read())
-
-    def write(self, name: str, data: bytes, check: Callable[[bytes], None] | None = None) -> None:
-        folder = name.rpartition("/")[0]
-        temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}".lstrip("/")
-        with _explained(self.path_of(name)):
-            self.filesystem.create_dir(self._at(folder).rstrip("/"), recursive=True)
-            with self.filesystem.open_output_stream(self._at(temporary)) as stream:
-                stream.write(data)
-            if check is not None:
-                check(self.read(temporary))
-            self.filesystem.move(self._at(temporary), self._at(name))
-
-    def remove(self, name: str) -> None:
-        if self.filesystem.get_file_info(self._at(name)).type == fs.FileType.File:
-            self.filesystem.delete_file(self._at(name))
-
-    def move(self, name: str, to: str) -> None:
-        self.filesystem.create_dir(self._at(to).rpartition("/")[0], recursive=True)
-        self.filesystem.move(self._at(name), self._at(to))
-
-    def clean(self) -> None:
-        selector = fs.FileSelector(self.path, allow_not_found=True, recursive=True)
-        for info in self.filesystem.get_file_info(selector):
-            if info.type == fs.FileType.File and info.base_name.startswith(TEMPORARY):
-                self.filesystem.delete_file(info.path)
-
-    def lock(self) -> Callable[[], None]:
-        with _explained(self.uri):
-            with suppress(FileNotFoundError):
-                _refuse_unless_stale(_owner(self.read(LOCK_NAME)), self.uri, self.path_of(LOCK_NAME))
-            claim = _claim()
-            self.write(LOCK_NAME, claim)
-            if (now := self.read(LOCK_NAME)) != claim:  # another driver wrote at the same moment
-                _refuse_unless_stale(_owner(now), self.uri, self.path_of(LOCK_NAME))
-        return lambda: self.remove(LOCK_NAME)
 
 
 def _finished(subfolder: str, names: list[str]) -> list[str]:

@@ -106,8 +106,6 @@ def joined(parts: Iterable[pa.Table], kind: str) -> pa.Table:
     """Parts as one table, each key once, with the columns in order."""
     loose = pa.schema([field.with_nullable(True) for field in SCHEMAS[kind]])
     table = pa.concat_tables([loose.empty_table(), *(part.cast(loose) for part in parts)])
-    if table.num_rows < 2:
-        return table
     duplicate = table.select(KEYS[kind]).to_pandas().duplicated(keep="first").to_numpy()
     return table.filter(pa.array(~duplicate)) if duplicate.any() else table
 

@@ -198,5 +198,4 @@ def _is_fresh(progress: Mapping[str, Any] | None) -> bool:
         updated = datetime.fromisoformat(str(progress.get("updated")))
     except ValueError:
         return True
-    now = datetime.now(updated.tzinfo or UTC)
-    return (now - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S
+    return (datetime.now(UTC) - updated.replace(tzinfo=updated.tzinfo or UTC)).total_seconds() < STALE_S

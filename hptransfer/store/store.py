@@ -89,26 +89,35 @@ class Store:
         """
         if self._release is None:
             raise RuntimeError("only the holder of the store's lock may append")
-        if curves:
-            self._append_part("curves", list(curves))
-        if rows:
-            self._append_part("trials", list(rows))
+        for kind, new in (("curves", curves), ("trials", rows)):
+            if new:
+                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+                self._write_part(kind, pa.Table.from_pylist(list(new), schema=parts.SCHEMAS[kind]), stamp)
+                self._count_small(kind, self._small[kind] + 1)
 
     def ids(self) -> set[str]:
         """Ids of the stored trials."""
-        return set(self._table("trials").column("trial_id").to_pylist())
+        return set(self.table().column("trial_id").to_pylist())
 
-    def table(self) -> pa.Table:
-        """Every stored trial once, as an Arrow table with the columns of `SCHEMA`."""
-        return self._table("trials")
+    def table(self, kind: str = "trials") -> pa.Table:
+        """Every stored trial (or point of a curve) once, as an Arrow table with the columns of its schema.
+
+        Of the readable parts, in the order of their names.
+        """
+        for _ in range(5):
+            try:
+                return parts.joined(self._load_all(self._named(kind)).values(), kind)
+            except FileNotFoundError:
+                continue  # the writer merged small parts between our listing and our reading; list again
+        raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def read(self) -> pd.DataFrame:
         """Every stored trial once, a row each. Diverged and pruned trials have a NaN loss."""
-        return parts.frame_of(self._table("trials"))
+        return parts.frame_of(self.table())
 
     def read_curves(self) -> pd.DataFrame:
         """Every stored point of every learning curve once."""
-        return parts.frame_of(self._table("curves"))
+        return parts.frame_of(self.table("curves"))
 
     def path_of(self, name: str) -> str:
         """Full path or URI of a file inside the store."""
@@ -166,11 +175,6 @@ class Store:
             raise ValueError("parts are immutable")
         self.folder.remove(name)
 
-    def _append_part(self, kind: str, rows: list[Mapping[str, Any]]) -> None:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        self._write_part(kind, pa.Table.from_pylist(rows, schema=parts.SCHEMAS[kind]), stamp)
-        self._count_small(kind, self._small[kind] + 1)
-
     def _write_part(self, kind: str, table: pa.Table, stamp: str) -> None:
         data = parts.encode(table)
 
@@ -207,15 +211,6 @@ class Store:
 
     def _small_parts(self, kind: str) -> list[str]:
         return [name for name in self._named(kind) if _MERGED not in name]
-
-    def _table(self, kind: str) -> pa.Table:
-        """Every row of the readable parts, in the order of their names."""
-        for _ in range(5):
-            try:
-                return parts.joined(self._load_all(self._named(kind)).values(), kind)
-            except FileNotFoundError:
-                continue  # the writer merged small parts between our listing and our reading; list again
-        raise WorkError(f"{self.uri}: parts keep vanishing while they are read")
 
     def _load_all(self, names: Sequence[str]) -> dict[str, pa.Table]:
         tables = {}

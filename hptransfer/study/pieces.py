@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,8 +22,8 @@ __all__ = [
     "DecayMode",
     "Distribution",
     "Fraction",
+    "Listed",
     "ModelSpec",
-    "Number",
     "Positive",
     "Precision",
     "ScheduleName",
@@ -31,6 +31,7 @@ __all__ = [
     "SparsitySpec",
     "Spec",
     "TrainingSpec",
+    "as_tuple",
     "named_by",
     "parse_number",
     "read_number",
@@ -41,6 +42,7 @@ ScheduleName = Literal["constant", "linear", "tenth", "cosine", "wsd"]
 DecayMode = Literal["independent", "coupled"]
 Precision = Literal["fp32", "bf16"]
 Distribution = Literal["uniform", "erk"]
+Item = TypeVar("Item")
 
 _POWER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?)\s*$")
 _RATIO = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*$")
@@ -82,11 +84,8 @@ def _expand_axis(value: object) -> object:
     if unknown or not isinstance(ends, list | tuple) or len(ends) != 2:
         raise ValueError("a range is written {octaves: [low, high], step: s}")
     low, high = (parse_number(e) for e in ends)
-    if not all(_finite(x) for x in (low, high, step)):
+    if not (_finite(low) and _finite(high) and _finite(step)):
         raise ValueError("octaves and step must be finite numbers")
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    assert isinstance(step, int | float)
     if low > high:
         raise ValueError(f"octaves are reversed: {low} is above {high}")
     if step <= 0:
@@ -97,7 +96,7 @@ def _expand_axis(value: object) -> object:
     return tuple(2.0 ** (low + i * step) for i in range(count))
 
 
-def _finite(value: object) -> bool:
+def _finite(value: object) -> TypeGuard[float]:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond what a float holds
@@ -112,18 +111,20 @@ def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _tuple(value: object) -> object:
+def as_tuple(value: object) -> object:
+    """YAML knows lists alone; what is frozen holds a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 
-Number = Annotated[float, BeforeValidator(read_number), Field(allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, BeforeValidator(read_number), Field(gt=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1), BeforeValidator(read_number)]
+Listed = Annotated[tuple[Item, ...], BeforeValidator(as_tuple), Field(max_length=1000), AfterValidator(unique)]
 Axis = Annotated[
     tuple[Positive, ...], BeforeValidator(_expand_axis), Field(min_length=1, max_length=1000), AfterValidator(unique)
 ]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Field(max_length=1000), AfterValidator(unique)]
+Texts = Listed[str]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -219,12 +220,10 @@ class TrainingSpec(Spec):
     optimizer: Annotated[str, named_by(OPTIMIZERS)] = Field(
         default="adamw", description="`adamw`, `sgd`, or your own as `package.module:name`."
     )
-    beta1: Annotated[float, BeforeValidator(read_number)] = Field(default=0.9, ge=0, lt=1, description="Adam β₁.")
-    beta2: Annotated[float, BeforeValidator(read_number)] = Field(default=0.95, ge=0, lt=1, description="Adam β₂.")
+    beta1: Share = Field(default=0.9, description="Adam β₁.")
+    beta2: Share = Field(default=0.95, description="Adam β₂.")
     eps: Positive = Field(default=1e-8, description="Adam ε at the base width.")
-    momentum: Annotated[float, BeforeValidator(read_number)] = Field(
-        default=0.9, ge=0, lt=1, description="SGD momentum."
-    )
+    momentum: Share = Field(default=0.9, description="SGD momentum.")
     decay: DecayMode = Field(
         default="independent",
         description="`independent` holds lr × weight_decay of every tensor as at the base; `coupled` lets the"
@@ -236,9 +235,7 @@ class TrainingSpec(Spec):
         description="`constant`; `linear` to zero; `tenth`: linear to a tenth; `cosine` to a tenth;"
         " `wsd`: warm-up, stable, linear decay over the last fifth.",
     )
-    warmup: Annotated[float, BeforeValidator(read_number)] = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps spent on linear warm-up."
-    )
+    warmup: Share = Field(default=0.1, description="Share of the steps spent on linear warm-up.")
     precision: Literal["auto", Precision] = Field(
         default="auto", description="`auto` is settled once per results folder by a short calibration."
     )

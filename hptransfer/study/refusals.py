@@ -13,18 +13,13 @@ __all__ = ["field_path", "first_refusal"]
 
 _ALLOWED = {
     "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
     "float_type": "a number, such as 0.01, 1e-3, 2^-7 or 1/16",
-    "float_parsing": "a number, such as 0.01, 1e-3, 2^-7 or 1/16",
     "finite_number": "a finite number",
     "string_type": "text (put numbers and dates in quotes)",
     "bool_type": "true or false",
     "tuple_type": "a list",
-    "list_type": "a list",
     "dict_type": "a section of key: value lines",
     "model_type": "a section of key: value lines",
-    "model_attributes_type": "a section of key: value lines",
 }
 _LIMITS = {
     "greater_than": ("gt", "above {}"),
@@ -96,14 +91,11 @@ def _models_at(place: Sequence[Any], schema: type[BaseModel]) -> Iterator[type[B
     field = schema.model_fields.get(str(head))
     if field is None:
         return
-    while rest and (isinstance(rest[0], int) or not any(_knows(m, rest[0]) for m in _models_in(field.annotation))):
+    inner = list(_models_in(field.annotation))
+    while rest and not any(rest[0] in model.model_fields for model in inner):
         rest = rest[1:]  # a place in a list, or a key of a mapping
-    for model in _models_in(field.annotation):
+    for model in inner:
         yield from _models_at(rest, model)
-
-
-def _knows(model: type[BaseModel], key: object) -> bool:
-    return str(key) in model.model_fields
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
@@ -123,7 +115,5 @@ def _all_paths(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _description(place: Sequence[Any], schema: type[BaseModel]) -> str:
     *parents, name = place
-    for model in _models_at(parents, schema):
-        if isinstance(name, str) and name in model.model_fields:
-            return model.model_fields[name].description or ""
-    return ""
+    fields = (model.model_fields.get(name) for model in _models_at(parents, schema))
+    return next((field.description or "" for field in fields if field), "")

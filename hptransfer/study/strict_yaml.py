@@ -20,7 +20,6 @@ __all__ = ["parse_yaml", "write_yaml"]
 MOST_DEPTH = 32
 MOST_VALUES = 20_000
 _PREFIX = "tag:yaml.org,2002:"
-_MERGE = "tag:yaml.org,2002:merge"
 _SCALARS = (
     ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
     ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
@@ -69,10 +68,8 @@ for _name, _pattern, _first in _SCALARS:
 
 def parse_yaml(text: str) -> Any:
     """The one document in `text` as dicts, lists and plain values. Anything else is an `InputError`."""
-    loader = None
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -80,12 +77,9 @@ def parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets a few ValueErrors through, such as for an escape beyond Unicode.
         raise InputError(f"is not YAML: {str(error).splitlines()[0]}") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
     if node is None:
         return None
-    _Size().measure(node, 0)
+    _measure(node, 0, {})
     return _value(node, "")
 
 
@@ -94,29 +88,19 @@ def write_yaml(tree: object) -> str:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-class _Size:
-    """Depth and number of values once every alias is written out: a few lines of aliases can stand for billions."""
-
-    def __init__(self) -> None:
-        self.known: dict[int, tuple[int, int]] = {}
-
-    def measure(self, node: yaml.Node, depth: int) -> tuple[int, int]:
-        """(values, height) of a node."""
-        if depth > MOST_DEPTH:
-            raise InputError(f"is nested more than {MOST_DEPTH} levels deep, or an alias holds itself")
-        if id(node) in self.known:
-            count, height = self.known[id(node)]
-        else:
-            count, height = 1, 0
-            for child in _children(node):
-                below, tall = self.measure(child, depth + 1)
-                count, height = count + below, max(height, tall + 1)
-            self.known[id(node)] = (count, height)
-        if count > MOST_VALUES or depth + height > MOST_DEPTH:
-            raise InputError(
-                f"holds more than {MOST_VALUES} values or {MOST_DEPTH} levels once its aliases are written out"
-            )
-        return count, height
+def _measure(node: yaml.Node, depth: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """(values, height) of a node once every alias is written out: a few lines of aliases can stand for billions."""
+    if depth > MOST_DEPTH:
+        raise InputError(f"is nested more than {MOST_DEPTH} levels deep, or an alias holds itself")
+    if id(node) not in known:
+        below = [_measure(child, depth + 1, known) for child in _children(node)]
+        known[id(node)] = 1 + sum(count for count, _ in below), max((height + 1 for _, height in below), default=0)
+    count, height = known[id(node)]
+    if count > MOST_VALUES or depth + height > MOST_DEPTH:
+        raise InputError(
+            f"holds more than {MOST_VALUES} values or {MOST_DEPTH} levels once its aliases are written out"
+        )
+    return count, height
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
@@ -139,7 +123,7 @@ def _mapping(node: yaml.MappingNode, where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     merged: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        if key_node.tag == _MERGE:
+        if key_node.tag == _PREFIX + "merge":
             for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                 if not isinstance(source, yaml.MappingNode):
                     raise _refused("only mappings can be merged with '<<'", key_node, where)
@@ -158,7 +142,7 @@ def _mapping(node: yaml.MappingNode, where: str) -> dict[str, Any]:
 def _scalar(node: yaml.ScalarNode, where: str) -> Any:
     kind, text = node.tag.removeprefix(_PREFIX), str(node.value)
     pattern = next((p for name, p, _ in _SCALARS if name == kind), None)
-    if kind == "str" or kind == "merge":
+    if kind in ("str", "merge"):
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise _refused("the text holds half a surrogate pair", node, where)
         return text

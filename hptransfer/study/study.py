@@ -18,6 +18,7 @@ from hptransfer.study.pieces import (
     Axis,
     DataSpec,
     Fraction,
+    Listed,
     ModelSpec,
     NonNegative,
     Positive,
@@ -26,9 +27,9 @@ from hptransfer.study.pieces import (
     Spec,
     Texts,
     TrainingSpec,
+    as_tuple,
     named_by,
     read_number,
-    unique,
 )
 from hptransfer.study.series_name import split_series
 
@@ -46,26 +47,14 @@ __all__ = [
     "VerdictSpec",
 ]
 
-Seeds = Annotated[
-    tuple[Seed, ...],
-    BeforeValidator(
-        lambda v: (
-            tuple(range(v))
-            if isinstance(v, int) and not isinstance(v, bool) and 0 < v <= 1000
-            else tuple(v)
-            if isinstance(v, list)
-            else v
-        )
-    ),
-    Field(min_length=1, max_length=1000),
-    AfterValidator(unique),
-]
-Widths = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...],
-    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-    Field(max_length=1000),
-    AfterValidator(unique),
-]
+
+def _counted(value: object) -> object:
+    """A number of seeds stands for the first so many."""
+    return tuple(range(value)) if type(value) is int and 0 < value <= 1000 else value
+
+
+Seeds = Annotated[Listed[Seed], BeforeValidator(_counted), Field(min_length=1)]
+Widths = Listed[Annotated[int, Field(ge=1, le=1_000_000)]]
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -205,7 +194,7 @@ class GridSpec(Spec):
     widths: Widths = Field(default=(64,), min_length=1, description="Widths.")
     densities: Densities = Field(default=(1.0,), description="Densities of the sparse layers, in (0, 1].")
     depths: Widths = Field(default=(), description="Depths; empty: the base depth.")
-    cells: Annotated[tuple[CellSpec, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
+    cells: Annotated[tuple[CellSpec, ...], BeforeValidator(as_tuple)] = Field(
         default=(), description="Joint axis: (width, density) pairs instead of widths × densities."
     )
     nonzeros_per_neuron: int | None = Field(

@@ -18,15 +18,7 @@ from pydantic import Field
 from hptransfer.common.files import digest_of
 from hptransfer.common.seams import TASKS, TRAINERS, import_entry, is_outside
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.pieces import (
-    DataSpec,
-    Fraction,
-    ModelSpec,
-    SparsitySpec,
-    Spec,
-    TrainingSpec,
-    named_by,
-)
+from hptransfer.study.pieces import DataSpec, Fraction, ModelSpec, SparsitySpec, Spec, TrainingSpec, named_by
 from hptransfer.study.study import Study
 
 __all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since", "outside_entries"]

@@ -7,7 +7,7 @@ runs code of the user's own: of what a study names, only what ships is looked at
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from os.path import isfile
 
 from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.common.seams import is_outside
@@ -79,14 +79,10 @@ def study_warnings(study: Study) -> list[str]:
 
 
 def _check_data(study: Study) -> None:
+    if study.data.source not in ("text", "tokens"):
+        return
     for key, path in (("path", study.data.path), ("validation_path", study.data.validation_path)):
-        if path is None or study.data.source not in ("text", "tokens"):
-            continue
-        try:
-            there = Path(path).is_file()
-        except (OSError, ValueError):  # a name the file system refuses
-            there = False
-        if not there:
+        if path is not None and not isfile(path):
             raise InputError("no such file", where=f"data.{key}", found=path, allowed="an existing file")
 
 
@@ -98,21 +94,19 @@ def _check_own_rules(study: Study) -> None:
             )
         if not isinstance(table, dict):
             raise InputError("is not a table", where=f"rules.{name}", found=table, allowed="a table of exponents")
-        if "like" in table and table["like"] not in list(known_rules()):
+        if "like" in table and table["like"] not in known_rules():
             raise unknown_rule(str(table["like"]), f"rules.{name}.like", known_rules())
         rule_from_table(name, table)
 
 
 def _check_rule_names(study: Study) -> None:
     known = (*known_rules(), *study.rules)
-    named = [(f"grid.rules[{i}]", name) for i, name in enumerate(study.grid.rules)]
-    named += [(f"check.rules[{i}]", name) for i, name in enumerate(study.check.rules)]
-    named += [
-        (f"verdict.expect_stable[{i}]", split_series(name)[0]) for i, name in enumerate(study.verdict.expect_stable)
-    ]
+    expected = [split_series(name)[0] for name in study.verdict.expect_stable]
+    lists = {"grid.rules": study.grid.rules, "check.rules": study.check.rules, "verdict.expect_stable": expected}
+    named = {f"{where}[{i}]": name for where, names in lists.items() for i, name in enumerate(names)}
     if study.tune is not None:
-        named.append(("tune.rule", study.tune.rule))
-    for where, name in named:
+        named["tune.rule"] = study.tune.rule
+    for where, name in named.items():
         if name not in known:
             raise unknown_rule(name, where, known)
 
@@ -150,10 +144,7 @@ def _check_variant(name: str, keys: tuple[str, ...]) -> None:
     for key in keys:
         if key.split(".")[0] not in VARIED or "." not in key:
             raise InputError(
-                "a variant cannot set this",
-                where=where,
-                found=key,
-                allowed="dotted keys under " + ", ".join(VARIED),
+                "a variant cannot set this", where=where, found=key, allowed="dotted keys under " + ", ".join(VARIED)
             )
         if key.split(".")[0] == "base" and key.removeprefix("base.") not in BaseHPs.model_fields:
             raise InputError(

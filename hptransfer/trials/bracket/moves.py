@@ -134,14 +134,9 @@ def two_basins(optimum: Optimum) -> bool:
     if fit is None or len(fit.means) < 4:
         return False
     error = BUMP_SIGMAS * np.sqrt(np.diag(fit.sigma))
-    best = int(np.argmin(fit.means))
-    for side in (range(best, len(fit.means)), range(best, -1, -1)):
-        order = list(side)
-        for place, j in enumerate(order[1:-1], start=1):
-            later = order[place + 1 :]
-            if any(fit.means[j] - fit.means[k] > math.hypot(error[j], error[k]) for k in later):
-                return True
-    return False
+    best, places = int(np.argmin(fit.means)), range(len(fit.means))
+    beyond = [(j, k) for j in places for k in places if best < j < k or k < j < best]
+    return any(fit.means[j] - fit.means[k] > math.hypot(error[j], error[k]) for j, k in beyond)
 
 
 def _spacing(settings: BracketSpec, bounds: Bounds) -> float:
@@ -154,19 +149,16 @@ def _widen(
     points: Sequence[Point], optimum: Optimum, h: float, bounds: Bounds, seeds: Sequence[int]
 ) -> tuple[Ask, ...]:
     """Two more values on the side where the minimum may lie, or the values left before a wall of divergence."""
-    finite = sorted({p.x for p in points if math.isfinite(p.loss)})
-    lowest = min(p.x for p in points)
-    if not finite:  # everything diverged: go down
-        return _alternate([lowest - h, lowest - 2 * h], seeds, bounds)
-    if optimum.side == "high":
-        top = finite[-1]
-        if math.isfinite(optimum.ceiling):
-            gap = [x for x in (top + LATTICE * k for k in range(1, 40)) if x < optimum.ceiling - 1e-9]
-            return _alternate(
-                gap[-2:] if len(gap) <= 2 else [gap[len(gap) // 3], gap[2 * len(gap) // 3]], seeds, bounds
-            )
-        return _alternate([top + h, top + 2 * h], seeds, bounds)
-    return _alternate([finite[0] - h, finite[0] - 2 * h], seeds, bounds)
+    finite = {p.x for p in points if math.isfinite(p.loss)}
+    low, high = min(finite or {p.x for p in points}), max(finite, default=math.nan)
+    if not finite or optimum.side != "high":  # where everything diverged: go down
+        further = [low - h, low - 2 * h]
+    elif math.isfinite(optimum.ceiling):
+        gap = [x for x in (high + LATTICE * k for k in range(1, 40)) if x < optimum.ceiling - 1e-9]
+        further = gap if len(gap) <= 2 else [gap[len(gap) // 3], gap[2 * len(gap) // 3]]
+    else:
+        further = [high + h, high + 2 * h]
+    return _alternate(further, seeds, bounds)
 
 
 def _alternate(xs: Sequence[float], seeds: Sequence[int], bounds: Bounds) -> tuple[Ask, ...]:

@@ -24,7 +24,7 @@ from hptransfer.common.seams import AXES
 from hptransfer.execute.runner import Row, Runner
 from hptransfer.study.study import BaseSpec, Cell
 from hptransfer.study.trial import Phase, Trial
-from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, first_asks, next_move, snap
+from hptransfer.trials.bracket.moves import LATTICE, SET, Ask, Bounds, Point, next_move, snap
 from hptransfer.trials.settled import Series, Settled
 
 __all__ = ["HORIZON_SHIFT", "BracketResult", "BracketSearch", "CellReport"]
@@ -86,23 +86,14 @@ class _State:
         return not math.isnan(self.guess)
 
     @property
-    def located(self) -> bool:
-        return bool(self.why) or (self.optimum is not None and math.isfinite(self.optimum.log2))
+    def log2(self) -> float:
+        """Where its optimum lies; NaN while nobody knows."""
+        return self.optimum.log2 if self.optimum else math.nan
 
     def report(self) -> CellReport:
-        found = self.optimum
-        return CellReport(
-            self.series.name,
-            self.cell.width,
-            self.cell.density,
-            self.cell.depth,
-            len(self.points),
-            len(self.probes),
-            found.log2 if found else math.nan,
-            found.half_width if found else math.nan,
-            self.fell_back,
-            self.why,
-        )
+        half_width = self.optimum.half_width if self.optimum else math.nan
+        ran = len(self.points), len(self.probes)
+        return CellReport(self.series.name, *self.cell, *ran, self.log2, half_width, self.fell_back, self.why)
 
 
 class BracketSearch:
@@ -156,7 +147,7 @@ class BracketSearch:
             span = self.settings.probe_step
             self._ask(state, [Ask(snap(state.guess) + k * span, self.seeds[0]) for k in (-2, -1, 0, 1, 2)], "probe")
         else:
-            self._ask(state, first_asks(state.guess, self.seeds, self.settings, state.bounds), "grid")
+            self._advance(state)
 
     def _ask(self, state: _State, asks: Sequence[Ask], phase: Phase) -> None:
         trials = []
@@ -199,7 +190,7 @@ class BracketSearch:
             self._ask(state, [Ask(x, best.seed) for x in inside], "probe")
             return
         state.guess = _lowest(ordered, best) + HORIZON_SHIFT * math.log2(self.settings.probe_fraction)
-        self._ask(state, first_asks(state.guess, self.seeds, self.settings, state.bounds), "grid")
+        self._advance(state)
 
     def _advance(self, state: _State) -> None:
         move = next_move(state.points, state.guess, self.seeds, self.settings, state.bounds, self._noise())
@@ -216,7 +207,7 @@ class BracketSearch:
             self._ask(state, move.asks, "grid")
         else:
             state.why = move.why or "the fixed axis has run"
-        if state.located:
+        if state.why or math.isfinite(state.log2):
             for child in self.states:
                 if child.parent is state and not child.started:
                     self._start(child)
@@ -296,11 +287,11 @@ def _lowest(ordered: Sequence[Point], best: Point) -> float:
 def _guess(state: _State) -> float:
     """log2 of where to look first: the parent's optimum, carried on by the drift that led to it."""
     start, parent = state.start, state.parent
-    if parent is None or parent.optimum is None or not math.isfinite(parent.optimum.log2):
+    if parent is None or not math.isfinite(parent.log2):
         return start if parent is None or not parent.started else parent.guess
     before = parent.parent
-    if before is None or before.optimum is None or not math.isfinite(before.optimum.log2):
-        return parent.optimum.log2
-    drift = (parent.optimum.log2 - before.optimum.log2) / max(_apart(before.cell, parent.cell), 1e-9)
+    if before is None or not math.isfinite(before.log2):
+        return parent.log2
+    drift = (parent.log2 - before.log2) / max(_apart(before.cell, parent.cell), 1e-9)
     step = drift * _apart(parent.cell, state.cell)
-    return parent.optimum.log2 + max(-2.0, min(2.0, step))
+    return parent.log2 + max(-2.0, min(2.0, step))

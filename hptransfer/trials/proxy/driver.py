@@ -145,12 +145,9 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
     at_width = [t for t in searched.tried if t.trial.width == searched.width]
     chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops([*searched.tried, *again])
     target = _target_flops(chosen)
-    flat = basin(space, at_width, winner)
     found = {
         "search_trials": len({t.trial.id for t in searched.tried}),
-        "diverged": sum(t.status == "diverged" for t in searched.tried),
-        "pruned": sum(t.status == "pruned" for t in searched.tried),
-        "failed": sum(t.status == "failed" for t in searched.tried),
+        **{status: sum(t.status == status for t in searched.tried) for status in ("diverged", "pruned", "failed")},
         "target_flops": target,
         "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
         "importances": importances(space, at_width),
@@ -166,9 +163,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
         flops=spent,
         loss=winner.loss,
         loss_spread=winner.spread,
-        flat_low=flat.low,
-        flat_high=flat.high,
-        curvature=flat.curvature,
+        **basin(space, at_width, winner),
         further=found,
     )
 
@@ -195,11 +190,6 @@ def _provenance(proxy: Proxy, tried: Sequence[Tried]) -> dict[str, Any]:
         "depth": study.base.depth,
         "first_seed": tried[0].trial.seed,
         "code_versions": sorted({str(row["code_version"]) for row in rows}),
-        "versions": _versions(rows),
+        "versions": [json.loads(text) for text in sorted({str(row["versions"]) for row in rows})],
         "tune": proxy.tune.model_dump(mode="json"),
     }
-
-
-def _versions(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Every distinct set of library versions the runs name."""
-    return [json.loads(text) for text in sorted({str(row["versions"]) for row in rows})]

@@ -19,18 +19,12 @@ __all__ = ["Mirror", "frozen_trial", "importances"]
 
 FEWEST_FOR_IMPORTANCE = 8
 
-STATES = {
-    "ok": TrialState.COMPLETE,
-    "diverged": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-
 
 def frozen_trial(space: Mapping[str, Range], tried: Tried, label: str) -> FrozenTrial:
     """The run as a finished Optuna trial: its value is what the sampler was told, the rest are user attributes."""
+    untold = TrialState.PRUNED if tried.status == "pruned" else TrialState.FAIL
     return optuna.trial.create_trial(
-        state=STATES[tried.status],
+        state=untold if tried.told is None else TrialState.COMPLETE,
         value=tried.told,
         params=dict(tried.hps),
         distributions=distributions(space),
@@ -62,11 +56,6 @@ class Mirror:
                 allowed="a database URL such as sqlite:///optuna.db",
             ) from None
         self._known = {t.user_attrs.get("label") for t in self._study.get_trials(deepcopy=False)}
-
-    @property
-    def name(self) -> str:
-        """The study's name in the storage: the study file's, with a digest when that name holds another search."""
-        return str(self._study.study_name)
 
     def add(self, tried: Sequence[Tried], prefix: str = "search") -> None:
         """Copy runs that are not there yet. A failed run is left out: it will be run again."""

@@ -85,18 +85,15 @@ class Search:
         self._study = optuna.create_study(direction="minimize", sampler=make_sampler(self._tune, 0))
         self._open: dict[int, optuna.trial.Trial] = {}
         self._told = 0
-        self.planned = self._tune.trials
-        if self._tune.sampler == "grid":
-            self.planned = self._enqueue_grid()
+        self.planned = self._enqueue_grid() if self._tune.sampler == "grid" else self._tune.trials
 
     def ask(self, count: int) -> dict[int, dict[str, float]]:
         """`count` proposals by number. Refused while earlier ones have not been told."""
         if self._open:
             raise ValueError("tell every asked trial before asking again")
         self._study.sampler = make_sampler(self._tune, self._told)
-        for _ in range(count):
-            trial = self._study.ask(self._distributions)
-            self._open[trial.number] = trial
+        asked = [self._study.ask(self._distributions) for _ in range(count)]
+        self._open = {trial.number: trial for trial in asked}
         return {number: self._params(trial) for number, trial in self._open.items()}
 
     def tell(self, number: int, run: PastRun) -> None:

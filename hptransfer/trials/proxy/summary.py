@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log2
 from typing import Any
 
@@ -15,7 +14,7 @@ from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
-__all__ = ["Basin", "basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
+__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
@@ -44,26 +43,15 @@ def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[
     }
 
 
-@dataclass(frozen=True)
-class Basin:
-    """The loss along the LR through the winner: curvature in loss per octave², and the LRs within half a percent.
+def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> dict[str, float]:
+    """The loss along the LR through the winner: `curvature` in loss per octave², and the LRs within half a percent.
 
-    All None when the LR was not searched; the curvature alone is None when the runs show no upward curve.
-    """
-
-    low: float | None
-    high: float | None
-    curvature: float | None
-
-
-def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> Basin:
-    """The basin around the winner, from a local quadratic over all searched axes, sliced along the LR.
-
-    The range is cut to the searched one and always holds the winner. Without an upward curve it spans the LRs whose
-    runs were measured within half a percent of the best.
+    From a local quadratic over all searched axes, sliced along the LR. The range is cut to the searched one and always
+    holds the winner. Without an upward curve it spans the LRs whose runs were measured within half a percent of the
+    best, and there is no curvature; nothing at all when the LR was not searched.
     """
     if "lr" not in space:
-        return Basin(None, None, None)
+        return {}
     names, lr = list(space), winner.hps["lr"]
     ended = [t for t in tried if t.status == "ok"]
     places = np.array([_place(t.hps, space, names) for t in ended])
@@ -74,14 +62,10 @@ def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) 
     ends = log2(space["lr"].low), log2(space["lr"].high)
     if fit is None or flat is None or flat[0] > ends[1] or flat[1] < ends[0]:
         level = [t.hps["lr"] for t in ended if t.loss <= losses.min() * (1 + FLAT)]
-        return Basin(min([*level, lr]), max([*level, lr]), None)
+        return {"flat_low": min([*level, lr]), "flat_high": max([*level, lr])}
     low = space["lr"].low if flat[0] <= ends[0] else 2.0 ** flat[0]
     high = space["lr"].high if flat[1] >= ends[1] else 2.0 ** flat[1]
-    return Basin(
-        min(low, lr),
-        max(high, lr),
-        float(fit.hessian[axis, axis]),
-    )
+    return {"flat_low": min(low, lr), "flat_high": max(high, lr), "curvature": float(fit.hessian[axis, axis])}
 
 
 def _place(hps: HPs, space: Mapping[str, Range], names: Sequence[str]) -> list[float]:

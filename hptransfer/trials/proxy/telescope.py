@@ -85,7 +85,7 @@ def telescope(proxy: Proxy, runner: Runner) -> list[Level]:
     levels: list[Level] = []
     done = 0
     plan = telescope_plan(proxy)
-    for width, points in plan:
+    for (width, points), (_, finer) in pairwise([*plan, plan[-1]]):
         grid = mesh(ranges, points)
         if levels:
             grid = [{name: rounded(value, space[name]) for name, value in point.items()} for point in grid]
@@ -97,7 +97,6 @@ def telescope(proxy: Proxy, runner: Runner) -> list[Level]:
         fit, fitted = fitted_optimum(tried, space)
         optimum = fitted or dict(best_of(tried).hps)
         levels.append(Level(width, points, steps, tuple(tried), optimum))
-        finer = plan[len(levels)][1] if len(levels) < len(plan) else points
         ranges = {
             name: _shrunk(whole, steps[name], optimum[name], fit, i, finer)
             for i, (name, whole) in enumerate(space.items())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import log2, nan
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from hptransfer.common.errors import InputError
+from hptransfer.study.study import Range
+from hptransfer.study.trial import Trial
 from hptransfer.trials.proxy.driver import tune
+from hptransfer.trials.proxy.mirror import frozen_trial
+from hptransfer.trials.proxy.tried import Tried
 from hptransfer.trials.settled import Settled
 
 
@@ -55,3 +59,17 @@ def test_a_storage_that_cannot_be_opened_is_refused_before_anything_runs(make_st
         with pytest.raises(InputError, match="--storage"):
             run(make_study(), runner, url)
     assert runner.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "state"),
+    [
+        ("ok", 2.5, TrialState.COMPLETE),
+        ("diverged", 5.5, TrialState.COMPLETE),
+        ("diverged", None, TrialState.FAIL),  # the task knows no loss of a guess, so the sampler heard nothing
+        ("pruned", None, TrialState.PRUNED),
+    ],
+)
+def test_a_run_stands_in_optuna_as_the_sampler_was_told_of_it(status, told, state):
+    run = Tried(0, {"lr": 0.01}, Trial(), status, nan, told, {})
+    assert frozen_trial({"lr": Range(low=0.001, high=0.1)}, run, "").state == state
