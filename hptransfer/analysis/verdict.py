@@ -122,7 +122,7 @@ def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] 
     missing = [name for name in settings.expect_stable if not any(name in (v.rule, v.series) for v in expected)]
     stable = not missing and all(v.verdict == "STABLE" for v in expected)
     notes = (*cells.notes, *(f"no rows of '{m}', which is expected to be stable" for m in missing))
-    spread = seed_spread([c.points for c in cells.cells], [c.optimum for c in judged])
+    spread = seed_spread(list(cells.points.values()), [c.optimum for c in judged])
     if spread > 0:
         notes += (f"seeds differ in their own optimum by {spread:.2f} octaves (standard deviation)",)
     sentence = _sentence(sorted(verdicts, key=lambda v: v not in expected), missing)
