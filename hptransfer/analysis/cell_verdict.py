@@ -208,8 +208,12 @@ def _advice(case: _Case) -> tuple[list[float], int]:
     seeds = max(optimum.n_seeds, 1)
     step = optimum.step if math.isfinite(optimum.step) else 1.0
     wanted: list[float] = []
-    if optimum.status in ("edge", "one-sided"):
-        wanted = _beyond(case.points, optimum, step)
+    if optimum.side == "low":
+        wanted = [low - step, low - 2 * step]
+    elif optimum.side == "high" and optimum.ceiling < math.inf:  # on the way to the value that diverged
+        wanted = [optimum.best_seen + (optimum.ceiling - optimum.best_seen) * k / 3 for k in (-1, 1, 2)]
+    elif optimum.side == "high":
+        wanted = [high + step, high + 2 * step]
     elif optimum.status == "few points":
         centre = optimum.log2 if math.isfinite(optimum.log2) else optimum.best_seen
         middle = centre if math.isfinite(centre) else low - 2 * step  # everything diverged: go lower
@@ -228,16 +232,3 @@ def _advice(case: _Case) -> tuple[list[float], int]:
     elif not math.isfinite(regret.high):
         seeds += 2
     return wanted, 3 if seeds < 2 and optimum.status != "ok" else seeds
-
-
-def _beyond(points: CellPoints, optimum: Optimum, step: float) -> list[float]:
-    """Values on the side that lacks them; half-way to a value that diverged when that is near."""
-    best = optimum.best_seen
-    if optimum.side == "low":
-        lowest = float(points.x.min())
-        return [lowest - step, lowest - 2 * step]
-    if optimum.ceiling < math.inf:
-        gap = optimum.ceiling - best
-        return [best + gap * k / 3 for k in (-1, 1, 2)]
-    highest = float(points.x.max())
-    return [highest + step, highest + 2 * step]

@@ -130,7 +130,8 @@ def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
             found.append(dict(json.loads(text)))
         except (ValueError, TypeError):
             raise _refusal("not a JSON object", "axes", found=text) from None
-    return frame.drop(columns="axes").assign(**pd.DataFrame(found, index=frame.index).to_dict("series"))
+    columns = {str(name): values for name, values in pd.DataFrame(found, index=frame.index).items()}
+    return frame.drop(columns="axes").assign(**columns)
 
 
 def _refusal(what: str, column: str = "", **details: Any) -> InputError:
@@ -251,8 +252,7 @@ def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if "status" not in rows:
         return rows
     status = rows["status"].fillna("ok").astype(str)
-    unknown = sorted(set(status) - {"ok", "diverged", "pruned"})
-    if unknown:
+    if unknown := sorted(set(status) - {"ok", "diverged", "pruned"}):
         raise _refusal("unknown status", "status", found=unknown, allowed="ok, diverged, pruned")
     rows = rows.assign(loss=rows["loss"].where(status != "diverged", math.nan))
     if pruned := int((status == "pruned").sum()):
@@ -310,12 +310,11 @@ def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
                     hint="tell them apart by the column `variant`",
                 )
     place = [*cell, swept, "seed"]
-    doubled = rows[rows.duplicated(place, keep=False)]
+    unlike = rows.drop_duplicates([*place, "loss"])
+    doubled = unlike[unlike.duplicated(place, keep=False)]
     if doubled.empty:
         return
     first = doubled.groupby(place, sort=False).get_group(tuple(doubled.iloc[0][place]))
-    if first["loss"].nunique(dropna=False) == 1 and doubled.groupby(place)["loss"].nunique(dropna=False).max() == 1:
-        return
     differ = [c for c in first.columns if c not in {*place, "loss", "trial_id"} and first[c].astype(str).nunique() > 1]
     raise _refusal(
         "two runs share cell, value and seed but not the loss",
