@@ -244,8 +244,7 @@ def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
     counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
     most = counts == counts.groupby(series).transform("max")
     steps = rows["steps"].where(most).groupby(series).transform("max")
-    kept: pd.DataFrame = rows[rows["steps"] == steps]
-    return kept
+    return rows.loc[rows["steps"] == steps]
 
 
 def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -208,35 +208,31 @@ def own_noise(points: CellPoints) -> Noise | None:
 
     Where the seeds share too few values to tell it, what a parabola leaves over is taken instead.
     """
-    near = _near_minimum(points)
-    if near is None or len(near[1]) < 2:
+    x, losses = _near_minimum(points)
+    if len(losses) < 2:
         return None
-    means, _, squares, df = value_means(near[1])
+    means, _, squares, df = value_means(losses)
     if df < FEW_DF:
-        return _about_a_parabola(points)
+        return _about_a_parabola(x, losses)
     return Noise(max(squares / df, (ROUNDING * abs(float(means.mean()))) ** 2), df)
 
 
-def _near_minimum(points: CellPoints) -> tuple[Array, Array] | None:
-    """log2 values from the lowest mean and losses (seeds × values) of the nearest values; None with fewer than two."""
+def _near_minimum(points: CellPoints) -> tuple[Array, Array]:
+    """log2 values from the lowest mean and losses (seeds × values) of the nearest values; none with fewer than two."""
     block, place, _ = _block(points)
     if len(block) < 2:
-        return None
+        return points.x[:0], points.losses[:0]
     away = points.x[block] - points.x[block[place]]
     near = np.sort(np.argsort(np.abs(away), kind="stable")[:NEAR])
     losses = points.losses[:, block[near]]
     return away[near], losses[np.isfinite(losses).any(axis=1)]
 
 
-def _about_a_parabola(points: CellPoints) -> Noise | None:
+def _about_a_parabola(x: Array, losses: Array) -> Noise | None:
     """Noise about one parabola near the minimum with an offset per seed; None without a degree of freedom to spare.
 
     What the curve has beyond a parabola counts as noise too, which errs on the side of a wide interval.
     """
-    near = _near_minimum(points)
-    if near is None:
-        return None
-    x, losses = near
     line, column = np.nonzero(np.isfinite(losses))
     y = losses[line, column]
     offsets = (line[:, None] == np.arange(len(losses))).astype(np.float64)
@@ -275,7 +271,7 @@ def fit_optimum(points: CellPoints, noise: Noise | None = None, *, confidence: f
         lowest = float(means[place]) if len(block) > 1 else math.nan
         return replace(seen, status="edge" if side else "few points", side=side, min_loss=lowest)
     known = noise or own_noise(points)
-    scale = known or _about_a_parabola(points)
+    scale = known or _about_a_parabola(*_near_minimum(points))
     floor = (ROUNDING * abs(float(means[place]))) ** 2
     variance = max(scale.variance, floor) if scale else floor
     t = float(stdtrit(known.df, 0.5 + confidence / 2)) if known else math.nan
