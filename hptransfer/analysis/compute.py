@@ -111,14 +111,12 @@ def compute_gain(loss: float, other_loss: float) -> float:
 
 
 def fit_loss_curve(params: Sequence[float], loss: Sequence[float], *, confidence: float = 0.95) -> LossCurve:
-    """Fit floor + scale·N^−exponent by least squares, floor and scale not negative.
+    """Fit floor + scale·N^−exponent by least squares, floor and scale not negative, to finite losses of known sizes.
 
     For a given exponent the rest is linear, so the fit is a search over one number; its interval holds every exponent
     whose residuals are not significantly larger (F test).
     """
     n, y = np.asarray(params, dtype=np.float64), np.asarray(loss, dtype=np.float64)
-    keep = np.isfinite(n) & np.isfinite(y) & (n > 0)
-    n, y = n[keep], y[keep]
     if (sizes := len(np.unique(n))) < 3:
         hint = "run more widths or densities"
         raise InputError("a power law with a floor needs three sizes or more", found=sizes, hint=hint)
