@@ -95,20 +95,18 @@ class _Case:
 
 def _measured(points: CellPoints, log2: float) -> float:
     """Mean loss of the runs at that very value, infinite when a seed diverged; NaN where none was made."""
-    at = np.flatnonzero(np.abs(points.x - log2) < SAME_OCTAVES)
-    losses = points.losses[:, at]
-    return float(np.nanmean(losses)) if len(at) and not np.isnan(losses).all() else math.nan
+    losses = points.losses[:, np.abs(points.x - log2) < SAME_OCTAVES]
+    return math.nan if np.isnan(losses).all() else float(np.nanmean(losses))
 
 
 def _power(log2: float) -> str:
     return f"2^{log2:.2f}".replace(".00", "")
 
 
-def fit_cells(cells: Cells, *, confidence: float) -> list[Optimum]:
+def fit_cells(points: Mapping[CellKey, CellPoints], *, confidence: float) -> dict[CellKey, Optimum]:
     """Fit every cell with the noise pooled over all of them."""
-    points = [c.points for c in cells.cells]
-    noise = pool_noise([own_noise(p) for p in points])
-    return [fit_optimum(p, n, confidence=confidence) for p, n in zip(points, noise, strict=True)]
+    pooled = zip(points.items(), pool_noise([own_noise(p) for p in points.values()]), strict=True)
+    return {key: fit_optimum(p, noise, confidence=confidence) for (key, p), noise in pooled}
 
 
 def reference_of(keys: Sequence[CellKey]) -> CellKey:
@@ -119,23 +117,22 @@ def reference_of(keys: Sequence[CellKey]) -> CellKey:
 
 def judge_cells(cells: Cells, base: Mapping[str, Any] | None, settings: VerdictSpec) -> list[CellVerdict]:
     """Fit and judge every cell. Transferred is the base's value, else the optimum of the series' base cell."""
-    optima = fit_cells(cells, confidence=settings.confidence)
+    optima = fit_cells(cells.points, confidence=settings.confidence)
     given = float(base[cells.swept]) if base and base.get(cells.swept) else math.nan
-    keys = [rows.key for rows in cells.cells]
     judged = []
-    for rows, where, optimum in zip(cells.cells, cells.words(), optima, strict=True):
+    for (key, optimum), points, where in zip(optima.items(), cells.points.values(), cells.words(), strict=True):
         log2, carried, is_reference = math.log2(given), None, False
         if math.isnan(given):
-            home = reference_of([key for key in keys if key.series == rows.key.series])
-            source, is_reference = optima[keys.index(home)], home == rows.key
+            home = reference_of([other for other in optima if other.series == key.series])
+            source, is_reference = optima[home], home == key
             log2, carried = source.log2, None if is_reference else source
         regret = regret_at(optimum, log2, carried) if math.isfinite(log2) else Regret()
         if math.isnan(regret.loss):
-            regret = replace(regret, loss=_measured(rows.points, log2))
-        case = _Case(rows.points, optimum, log2, carried, regret, swept_label(cells.swept), settings.delta)
+            regret = replace(regret, loss=_measured(points, log2))
+        case = _Case(points, optimum, log2, carried, regret, swept_label(cells.swept), settings.delta)
         word, why = _word(case)
         transferred = 2.0**log2 if math.isfinite(log2) else math.nan
-        verdict = CellVerdict(rows.key, where, cells.swept, optimum, transferred, regret, word, why, is_reference)
+        verdict = CellVerdict(key, where, cells.swept, optimum, transferred, regret, word, why, is_reference)
         judged.append(_with_advice(verdict, case) if word == "INCONCLUSIVE" else verdict)
     return judged
 
@@ -188,12 +185,9 @@ def _percent(x: float) -> str:
 
 def _diverged_share(points: CellPoints, log2: float) -> float:
     """Share of seeds that diverged at the highest value not above the transferred one; 0 when it lies on no wall."""
-    below = np.flatnonzero(points.x <= log2 + 1e-6)  # none for NaN
-    if not len(below):
-        return 0.0
-    column = points.losses[:, below[-1]]
-    ran = ~np.isnan(column)
-    return float(np.isinf(column[ran]).mean()) if ran.any() else 0.0
+    column = points.losses[:, points.x <= log2 + 1e-6][:, -1:]  # none for NaN
+    ran = column[~np.isnan(column)]
+    return float(np.isinf(ran).mean()) if len(ran) else 0.0
 
 
 def _with_advice(verdict: CellVerdict, case: _Case) -> CellVerdict:
@@ -214,8 +208,12 @@ def _advice(case: _Case) -> tuple[list[float], int]:
     seeds = max(optimum.n_seeds, 1)
     step = optimum.step if math.isfinite(optimum.step) else 1.0
     wanted: list[float] = []
-    if optimum.status in ("edge", "one-sided"):
-        wanted = _beyond(case.points, optimum, step)
+    if optimum.side == "low":
+        wanted = [low - step, low - 2 * step]
+    elif optimum.side == "high" and optimum.ceiling < math.inf:  # on the way to the value that diverged
+        wanted = [optimum.best_seen + (optimum.ceiling - optimum.best_seen) * k / 3 for k in (-1, 1, 2)]
+    elif optimum.side == "high":
+        wanted = [high + step, high + 2 * step]
     elif optimum.status == "few points":
         centre = optimum.log2 if math.isfinite(optimum.log2) else optimum.best_seen
         middle = centre if math.isfinite(centre) else low - 2 * step  # everything diverged: go lower
@@ -234,16 +232,3 @@ def _advice(case: _Case) -> tuple[list[float], int]:
     elif not math.isfinite(regret.high):
         seeds += 2
     return wanted, 3 if seeds < 2 and optimum.status != "ok" else seeds
-
-
-def _beyond(points: CellPoints, optimum: Optimum, step: float) -> list[float]:
-    """Values on the side that lacks them; half-way to a value that diverged when that is near."""
-    best = optimum.best_seen
-    if optimum.side == "low":
-        lowest = float(points.x.min())
-        return [lowest - step, lowest - 2 * step]
-    if optimum.ceiling < math.inf:
-        gap = optimum.ceiling - best
-        return [best + gap * k / 3 for k in (-1, 1, 2)]
-    highest = float(points.x.max())
-    return [highest + step, highest + 2 * step]

@@ -22,7 +22,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "CellRows", "Cells", "full_budget", "read_cells", "with_axis_columns"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "Cells", "full_budget", "read_cells", "with_axis_columns"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
@@ -81,25 +81,17 @@ class CellKey:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CellRows:
-    """The points of one cell."""
-
-    key: CellKey
-    points: CellPoints
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Every cell, the hyperparameter swept, and plain sentences on what was left out."""
+    """The points of every cell, the hyperparameter swept, and plain sentences on what was left out."""
 
-    cells: tuple[CellRows, ...]
+    points: Mapping[CellKey, CellPoints]
     swept: str
     notes: tuple[str, ...]
 
     def words(self) -> list[str]:
         """Every cell in words, `width 256, density 1/16`; of the other axes those along which cells differ."""
-        axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({c.key[a.name] for c in self.cells}) > 1]
-        return [", ".join(f"{axis.label} {axis.text(cell.key[axis.name])}" for axis in axes) for cell in self.cells]
+        axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({key[a.name] for key in self.points}) > 1]
+        return [", ".join(f"{axis.label} {axis.text(key[axis.name])}" for axis in axes) for key in self.points]
 
 
 def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Cells:
@@ -109,7 +101,8 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
     rows = _typed(_grid_rows(with_axis_columns(frame), notes))
     every, rows = len(rows), full_budget(rows)
     if left := every - len(rows):
-        notes.append(f"{left} rows of other budgets than {_budgets(rows)} steps were left out")
+        budgets = " or ".join(f"{steps:g}" for steps in sorted(rows["steps"].unique()))
+        notes.append(f"{left} rows of other budgets than {budgets} steps were left out")
     rows = _finished(rows, notes)
     axes = _axes(rows)
     cell = [*SERIES, *(axis.name for axis in axes)]
@@ -119,13 +112,12 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
     for other in varying[1:]:
         rows = _one_slice(rows, cell, swept, other, base, notes)
     _refuse_mixtures(rows, cell, swept)
-    cells = []
+    points = {}
     for _, group in rows.groupby(cell, sort=True):
         first = group.iloc[0]
         key = CellKey(first["rule"], first["variant"], tuple((a.name, a.number(first[a.name])) for a in axes))
-        values = zip(group[swept], group["seed"], group["loss"], strict=True)
-        cells.append(CellRows(key, CellPoints.of(values)))
-    return Cells(tuple(cells), swept, tuple(notes))
+        points[key] = CellPoints.of(zip(group[swept], group["seed"], group["loss"], strict=True))
+    return Cells(points, swept, tuple(notes))
 
 
 def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -138,8 +130,7 @@ def with_axis_columns(frame: pd.DataFrame) -> pd.DataFrame:
             found.append(dict(json.loads(text)))
         except (ValueError, TypeError):
             raise _refusal("not a JSON object", "axes", found=text) from None
-    names = dict.fromkeys(name for values in found for name in values)
-    columns = {name: [values.get(name, math.nan) for values in found] for name in names}
+    columns = {str(name): values for name, values in pd.DataFrame(found, index=frame.index).items()}
     return frame.drop(columns="axes").assign(**columns)
 
 
@@ -179,12 +170,8 @@ def _grid_rows(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         return frame
     grid = frame[frame["phase"] == "grid"]
     if grid.empty:
-        found = {str(k): int(v) for k, v in frame["phase"].value_counts().items()}
-        raise _refusal(
-            "no rows of phase 'grid', the only ones that are judged",
-            found=found,
-            hint="run the fan-out: hptransfer fanout STUDY",
-        )
+        found, hint = frame["phase"].value_counts().to_dict(), "run the fan-out: hptransfer fanout STUDY"
+        raise _refusal("no rows of phase 'grid', the only ones that are judged", found=found, hint=hint)
     shared = _shared_rows(grid, frame[frame["phase"] != "grid"])
     if len(shared):
         notes.append(f"trials of the grid that another phase had run before: {len(shared)}")
@@ -257,20 +244,14 @@ def full_budget(rows: pd.DataFrame) -> pd.DataFrame:
     counts = rows.groupby([*series, rows["steps"]])["steps"].transform("size")
     most = counts == counts.groupby(series).transform("max")
     steps = rows["steps"].where(most).groupby(series).transform("max")
-    kept: pd.DataFrame = rows[rows["steps"] == steps]
-    return kept
-
-
-def _budgets(rows: pd.DataFrame) -> str:
-    return " or ".join(f"{steps:g}" for steps in sorted(rows["steps"].unique()))
+    return rows.loc[rows["steps"] == steps]
 
 
 def _finished(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if "status" not in rows:
         return rows
     status = rows["status"].fillna("ok").astype(str)
-    unknown = sorted(set(status) - {"ok", "diverged", "pruned"})
-    if unknown:
+    if unknown := sorted(set(status) - {"ok", "diverged", "pruned"}):
         raise _refusal("unknown status", "status", found=unknown, allowed="ok, diverged, pruned")
     rows = rows.assign(loss=rows["loss"].where(status != "diverged", math.nan))
     if pruned := int((status == "pruned").sum()):
@@ -328,12 +309,11 @@ def _refuse_mixtures(rows: pd.DataFrame, cell: list[str], swept: str) -> None:
                     hint="tell them apart by the column `variant`",
                 )
     place = [*cell, swept, "seed"]
-    doubled = rows[rows.duplicated(place, keep=False)]
+    unlike = rows.drop_duplicates([*place, "loss"])
+    doubled = unlike[unlike.duplicated(place, keep=False)]
     if doubled.empty:
         return
     first = doubled.groupby(place, sort=False).get_group(tuple(doubled.iloc[0][place]))
-    if first["loss"].nunique(dropna=False) == 1 and doubled.groupby(place)["loss"].nunique(dropna=False).max() == 1:
-        return
     differ = [c for c in first.columns if c not in {*place, "loss", "trial_id"} and first[c].astype(str).nunique() > 1]
     raise _refusal(
         "two runs share cell, value and seed but not the loss",

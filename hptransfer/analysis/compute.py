@@ -1,12 +1,12 @@
 """What a difference in loss is worth in compute, how loss falls with non-zero parameters, and what tuning cost.
 
 Compute-efficiency gain of A over B: the compute that a law says it takes to reach A's loss, over that for B's loss.
-Two laws serve. Hoffmann et al. (2022), approach 3,
+The law is that of Hoffmann et al. (2022), approach 3,
 
     L(N, D) = 1.69 + 406.4 / N^0.34 + 410.7 / D^0.28,    with D = 20 N tokens and C = 6 N D = 120 N² FLOPs,
 
-belongs to its own data and tokenizer, so it gives a currency and not a forecast. The study's own curve of loss
-against parameters at a fixed token budget has C in proportion to N. Every gain carries its convention in words.
+which belongs to its own data and tokenizer, so it gives a currency and not a forecast. Its convention is said in words
+beside every gain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ from hptransfer.study.axes import place_axes
 __all__ = [
     "CHINCHILLA",
     "Chinchilla",
-    "ComputeLaw",
     "LossCurve",
     "TuningCost",
     "compute_gain",
@@ -38,17 +37,6 @@ __all__ = [
 
 Array = NDArray[np.float64]
 EXPONENTS = (0.01, 4.0)
-
-
-class ComputeLaw(Protocol):
-    """Something that says how much compute a loss takes."""
-
-    @property
-    def convention(self) -> str:
-        """The law's assumptions in words."""
-
-    def compute_for(self, loss: float) -> float:
-        """Compute needed to reach `loss` (only ratios matter); NaN where the law cannot reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +60,9 @@ class Chinchilla:
 
     def loss(self, params: float) -> float:
         """Loss in nats per token of a dense model of that many parameters, trained on its tokens."""
-        tokens = self.tokens_per_param * params
-        return float(
-            self.floor
-            + self.params_scale / params**self.params_exponent
-            + self.tokens_scale / tokens**self.tokens_exponent
-        )
+        of_params = self.params_scale / params**self.params_exponent
+        of_tokens = self.tokens_scale / (self.tokens_per_param * params) ** self.tokens_exponent
+        return float(self.floor + of_params + of_tokens)
 
     def params_for(self, loss: float) -> float:
         """The inverse of `loss`; NaN at or below the floor and above the law's value at one parameter."""
@@ -97,18 +82,13 @@ CHINCHILLA = Chinchilla()
 
 @dataclass(frozen=True, slots=True)
 class LossCurve:
-    """L = floor + scale · N^−exponent at a fixed token budget, with intervals (NaN when points are too few)."""
+    """L = floor + scale · N^−exponent at a fixed token budget, the exponent with its interval (NaN: too few points)."""
 
     floor: float
     scale: float
     exponent: float
-    floor_low: float
-    floor_high: float
     exponent_low: float
     exponent_high: float
-    residual: float
-    """Root mean square residual, nats."""
-    n: int
 
     @property
     def determined(self) -> bool:
@@ -120,64 +100,43 @@ class LossCurve:
         """The fitted law as a formula."""
         return f"L = {self.floor:.4g} + {self.scale:.4g}/N^{self.exponent:.3g}"
 
-    @property
-    def convention(self) -> str:
-        """The fitted law in words."""
-        return (
-            f"the study's own curve {self.loss_text} over non-zero parameters at its fixed token budget, C in"
-            " proportion to N"
-        )
-
     def loss(self, params: float) -> float:
         """Fitted loss at that many non-zero parameters."""
         return float(self.floor + self.scale * params**-self.exponent)
 
-    def compute_for(self, loss: float) -> float:
-        """Non-zero parameters that reach `loss`, to which compute is proportional; NaN at or below the floor."""
-        if not loss > self.floor:
-            return math.nan
-        return float(((loss - self.floor) / self.scale) ** (-1 / self.exponent))
 
-
-def compute_gain(loss: float, other_loss: float, law: ComputeLaw = CHINCHILLA) -> float:
-    """How many times the compute `law` asks for `loss` over `other_loss`: above 1 when `loss` is the better."""
-    return law.compute_for(loss) / law.compute_for(other_loss)
+def compute_gain(loss: float, other_loss: float) -> float:
+    """How many times the compute the law asks for `loss` over `other_loss`: above 1 when `loss` is the better."""
+    return CHINCHILLA.compute_for(loss) / CHINCHILLA.compute_for(other_loss)
 
 
 def fit_loss_curve(params: Sequence[float], loss: Sequence[float], *, confidence: float = 0.95) -> LossCurve:
-    """Fit floor + scale·N^−exponent by least squares, floor and scale not negative.
+    """Fit floor + scale·N^−exponent by least squares, floor and scale not negative, to finite losses of known sizes.
 
-    For a given exponent the rest is linear, so the fit is a search over one number; the intervals hold every exponent
-    (and the floors that go with them) whose residuals are not significantly larger (F test).
+    For a given exponent the rest is linear, so the fit is a search over one number; its interval holds every exponent
+    whose residuals are not significantly larger (F test).
     """
     n, y = np.asarray(params, dtype=np.float64), np.asarray(loss, dtype=np.float64)
-    keep = np.isfinite(n) & np.isfinite(y) & (n > 0)
-    n, y = n[keep], y[keep]
-    if len(np.unique(n)) < 3:
-        raise InputError(
-            "a power law with a floor needs three sizes or more",
-            found=len(np.unique(n)),
-            hint="run more widths or densities",
-        )
+    if (sizes := len(np.unique(n))) < 3:
+        hint = "run more widths or densities"
+        raise InputError("a power law with a floor needs three sizes or more", found=sizes, hint=hint)
     from scipy.optimize import minimize_scalar
 
     unit = float(np.exp(np.log(n).mean()))  # keeps N^−exponent near 1
+    n = n / unit
     grid = np.geomspace(*EXPONENTS, 400)
-    squares = np.array([_linear(n / unit, y, a)[2] for a in grid])
+    squares = np.array([_linear(n, y, a)[2] for a in grid])
     best = int(np.argmin(squares))
     around = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = minimize_scalar(lambda a: _linear(n / unit, y, a)[2], bounds=around, method="bounded")
+    found = minimize_scalar(lambda a: _linear(n, y, a)[2], bounds=around, method="bounded")
     exponent = float(found.x) if found.fun <= squares[best] else float(grid[best])
-    floor, scale, least = _linear(n / unit, y, exponent)
+    floor, scale, least = _linear(n, y, exponent)
     free = len(y) - 3
-    floors = exponents = (math.nan, math.nan)
+    exponents = math.nan, math.nan
     if free > 0:
         limit = least * (1 + float(stdtrit(free, 0.5 + confidence / 2)) ** 2 / free) + 1e-18
-        exponents = _crossing(n / unit, y, exponent, limit, grid[0]), _crossing(n / unit, y, exponent, limit, grid[-1])
-        ends = [_linear(n / unit, y, a)[0] for a in (*exponents, exponent)]
-        floors = min(ends), max(ends)
-    rms = math.sqrt(least / len(y))
-    return LossCurve(floor, scale * unit**exponent, exponent, *floors, *exponents, rms, len(y))
+        exponents = _crossing(n, y, exponent, limit, grid[0]), _crossing(n, y, exponent, limit, grid[-1])
+    return LossCurve(floor, scale * unit**exponent, exponent, *exponents)
 
 
 def _crossing(n: Array, y: Array, inside: float, limit: float, end: float) -> float:
@@ -207,40 +166,33 @@ def _linear(n: Array, y: Array, exponent: float) -> tuple[float, float, float]:
     return floor, scale, float(rest @ rest)
 
 
-def rule_gains(cells: pd.DataFrame, series: str, other: str, law: ComputeLaw = CHINCHILLA) -> pd.DataFrame:
+def rule_gains(cells: pd.DataFrame, series: str, other: str) -> pd.DataFrame:
     """Gain of `series` over `other` in every target both have, from `Judgement.cells`.
 
     Columns: width, density, depth (and what else they are scaled along), gain_transferred (both at the transferred
-    value), gain_tuned (each at its own best), loss, other_loss, best, other_best. NaN where a loss is unknown or the
-    law cannot reach it.
+    value), gain_tuned (each at its own best). NaN where a loss is unknown or the law cannot reach it.
     """
     place = [axis.name for axis in place_axes() if axis.name in cells]
     known = sorted(cells["series"].unique())
     for name in (series, other):
         if name not in known:
             raise InputError("no such series", found=name, allowed=", ".join(known))
-    named = {"transferred_loss": "loss", "min_loss": "best"}
-    own, others = (
-        cells[cells["series"] == name].rename(columns=named)[[*place, *named.values()]] for name in (series, other)
-    )
-    pair = own.merge(others.rename(columns=lambda name: name if name in place else f"other_{name}"), on=place)
-    for gain, loss in (("gain_transferred", "loss"), ("gain_tuned", "best")):
-        pair[gain] = [compute_gain(a, b, law) for a, b in zip(pair[loss], pair[f"other_{loss}"], strict=True)]
-    return pair[[*place, "gain_transferred", "gain_tuned", "loss", "other_loss", "best", "other_best"]]
+    pair = cells[cells["series"] == series].merge(cells[cells["series"] == other], on=place, suffixes=("", "_other"))
+    for gain, loss in (("gain_transferred", "transferred_loss"), ("gain_tuned", "min_loss")):
+        pair[gain] = [compute_gain(a, b) for a, b in zip(pair[loss], pair[f"{loss}_other"], strict=True)]
+    return pair[[*place, "gain_transferred", "gain_tuned"]]
 
 
 @dataclass(frozen=True, slots=True)
 class TuningCost:
     """FLOPs of the proxy search against the same trials, each at the costliest cell of the grid (`target_flops`).
 
-    Numbers are NaN without a search, without a grid, or where a trainer knows no cost. `total` is all that ran.
+    Numbers are NaN without a search, without a grid, or where a trainer knows no cost.
     """
 
     proxy_trials: int
     proxy_flops: float
     target_flops: float
-    grid_flops: float
-    total: float
 
     @property
     def saved(self) -> float:
@@ -249,17 +201,14 @@ class TuningCost:
         return 1 - self.proxy_flops / self.target_flops if known else math.nan
 
 
-def tuning_cost(
-    frame: pd.DataFrame, base: Mapping[str, Any] | None = None, *, column: str = "flops_dense"
-) -> TuningCost:
+def tuning_cost(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> TuningCost:
     """Cost of finding the base HPs, from the store's rows (and `base.json` when the search ran elsewhere)."""
-    missing = [c for c in ("phase", column) if c not in frame]
-    if missing:
-        raise InputError(f"columns are missing: {', '.join(missing)}", where="results", allowed=f"phase and {column}")
-    flops = frame[column].astype(float)
+    if missing := [c for c in ("phase", "flops_dense") if c not in frame]:
+        raise InputError(f"columns are missing: {', '.join(missing)}", where="results", allowed="phase and flops_dense")
+    flops = frame["flops_dense"].astype(float)
     tune, grid = flops[frame["phase"] == "tune"], flops[frame["phase"] == "grid"]
     trials, proxy = len(tune), float(tune.sum())
     if not trials and base:
         trials, proxy = int(base.get("trials") or 0), float(base.get("flops") or math.nan)
     target = trials * float(grid.max()) if trials else math.nan  # of no rows the greatest is NaN
-    return TuningCost(trials, proxy if trials else math.nan, target, float(grid.sum()), float(flops.sum()))
+    return TuningCost(trials, proxy if trials else math.nan, target)

@@ -39,8 +39,6 @@ class Slope:
     inner_low: float = math.nan
     inner_high: float = math.nan
     path: Path = "alone"
-    n_cells: int = 0
-    scatter: float = math.nan
 
     def equivalent(self, margin: float) -> bool:
         """True when both one-sided tests place the slope within ±margin."""
@@ -82,7 +80,7 @@ def _slope(design: Array, column: int, optimum: Array, error: Array, df: float, 
     n, p = design.shape
     if np.isnan(error).any():
         value = float(np.linalg.lstsq(design, optimum, rcond=None)[0][column])
-        return Slope(value, path=path, n_cells=n)
+        return Slope(value, path=path)
     estimated = _scatter(design, optimum, error**2) if n > p else 0.0
     variance = error**2 + max(estimated, SCATTER_FLOOR**2)
     weighted = design / variance[:, None]
@@ -92,9 +90,7 @@ def _slope(design: Array, column: int, optimum: Array, error: Array, df: float, 
     # Satterthwaite: the part from scatter is worth n − p degrees of freedom, the rest those of the noise.
     free = 1 / ((1 - share) ** 2 / df + (share**2 / (n - p) if share else 0.0))
     outer, inner = (float(stdtrit(free, q)) * math.sqrt(total) for q in (0.5 + confidence / 2, confidence))
-    return Slope(
-        value, value - outer, value + outer, value - inner, value + inner, path, n, math.sqrt(max(estimated, 0.0))
-    )
+    return Slope(value, value - outer, value + outer, value - inner, value + inner, path)
 
 
 def _scatter(design: Array, optimum: Array, variance: Array) -> float:

@@ -38,9 +38,7 @@ def pool_noise(own: Sequence[Noise | None]) -> list[Noise | None]:
     total = float(df.sum())
     pooled: list[Noise | None] = []
     for n in own:
-        if math.isinf(prior_df):
-            pooled.append(Noise(common, total))
-        elif n is None:
+        if n is None or math.isinf(prior_df):
             pooled.append(Noise(common, min(prior_df, total)))
         else:
             both = prior_df + n.df

@@ -70,19 +70,15 @@ class CellPoints:
 
     x: Array
     losses: Array
-    seeds: tuple[int, ...]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[float, int, float]]) -> CellPoints:
         """From (value, seed, loss); a loss that is NaN or infinite counts as diverged; the last of equals stays."""
         table = {(round(math.log2(value), 6), int(seed)): float(loss) for value, seed, loss in rows}
-        xs = sorted({x for x, _ in table})
-        seeds = sorted({seed for _, seed in table})
-        column, line = {x: j for j, x in enumerate(xs)}, {seed: i for i, seed in enumerate(seeds)}
-        losses = np.full((len(seeds), len(xs)), np.nan)
-        for (x, seed), loss in table.items():
-            losses[line[seed], column[x]] = loss if math.isfinite(loss) else math.inf
-        return cls(np.array(xs, dtype=np.float64), losses, tuple(seeds))
+        ran = {key: loss if math.isfinite(loss) else math.inf for key, loss in table.items()}
+        xs, seeds = (sorted(set(part)) for part in zip(*ran, strict=True))
+        losses = np.array([[ran.get((x, seed), math.nan) for x in xs] for seed in seeds])
+        return cls(np.array(xs), losses)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,15 +194,13 @@ def _block(points: CellPoints) -> tuple[NDArray[np.intp], int, float]:
     usable = np.isfinite(points.losses).any(axis=0) & ~diverged
     columns = np.flatnonzero(usable)
     if not len(columns):
-        return columns, -1, float(points.x[diverged].min()) if diverged.any() else math.inf
+        return columns, -1, float(points.x[diverged].min(initial=math.inf))
     means = value_means(points.losses[:, columns])[0]
     best = columns[int(np.argmin(means))]
     walls = np.flatnonzero(diverged)
-    floor = walls[walls < best].max(initial=-1)
-    above = walls[walls > best]
-    top = above.min() if len(above) else len(points.x)
+    floor, top = walls[walls < best].max(initial=-1), walls[walls > best].min(initial=len(points.x))
     block = columns[(columns > floor) & (columns < top)]
-    return block, int(np.flatnonzero(block == best)[0]), float(points.x[top]) if len(above) else math.inf
+    return block, int(np.flatnonzero(block == best)[0]), float(points.x[top:].min(initial=math.inf))
 
 
 def own_noise(points: CellPoints) -> Noise | None:
@@ -214,35 +208,31 @@ def own_noise(points: CellPoints) -> Noise | None:
 
     Where the seeds share too few values to tell it, what a parabola leaves over is taken instead.
     """
-    near = _near_minimum(points)
-    if near is None or len(near[1]) < 2:
+    x, losses = _near_minimum(points)
+    if len(losses) < 2:
         return None
-    means, _, squares, df = value_means(near[1])
+    means, _, squares, df = value_means(losses)
     if df < FEW_DF:
-        return _about_a_parabola(points)
+        return _about_a_parabola(x, losses)
     return Noise(max(squares / df, (ROUNDING * abs(float(means.mean()))) ** 2), df)
 
 
-def _near_minimum(points: CellPoints) -> tuple[Array, Array] | None:
-    """log2 values from the lowest mean and losses (seeds × values) of the nearest values; None with fewer than two."""
+def _near_minimum(points: CellPoints) -> tuple[Array, Array]:
+    """log2 values from the lowest mean and losses (seeds × values) of the nearest values; none with fewer than two."""
     block, place, _ = _block(points)
     if len(block) < 2:
-        return None
+        return points.x[:0], points.losses[:0]
     away = points.x[block] - points.x[block[place]]
     near = np.sort(np.argsort(np.abs(away), kind="stable")[:NEAR])
     losses = points.losses[:, block[near]]
     return away[near], losses[np.isfinite(losses).any(axis=1)]
 
 
-def _about_a_parabola(points: CellPoints) -> Noise | None:
+def _about_a_parabola(x: Array, losses: Array) -> Noise | None:
     """Noise about one parabola near the minimum with an offset per seed; None without a degree of freedom to spare.
 
     What the curve has beyond a parabola counts as noise too, which errs on the side of a wide interval.
     """
-    near = _near_minimum(points)
-    if near is None:
-        return None
-    x, losses = near
     line, column = np.nonzero(np.isfinite(losses))
     y = losses[line, column]
     offsets = (line[:, None] == np.arange(len(losses))).astype(np.float64)
@@ -255,39 +245,33 @@ def _about_a_parabola(points: CellPoints) -> Noise | None:
     return Noise(max(float(rest @ rest) / df, (ROUNDING * abs(float(y.mean()))) ** 2), df)
 
 
-def fit_optimum(
-    points: CellPoints | Iterable[tuple[float, int, float]],
-    noise: Noise | None = None,
-    *,
-    confidence: float = 0.95,
-) -> Optimum:
-    """Fit the minimum of one cell from (value, seed, loss) rows.
+def fit_optimum(points: CellPoints, noise: Noise | None = None, *, confidence: float = 0.95) -> Optimum:
+    """Fit the minimum of one cell.
 
     `noise` is the pooled residual noise; without it the cell's own is used. The wiggles of a single seed scale the
     fit, but say nothing of other seeds: there is a vertex and no interval (status `one seed`). Diverged runs (NaN or
     infinite loss) bound the fit from their side and are counted, not fitted.
     """
-    cell = points if isinstance(points, CellPoints) else CellPoints.of(points)
-    block, place, ceiling = _block(cell)
+    block, place, ceiling = _block(points)
     seen = Optimum(
         "few points",
         n_points=len(block),
-        n_seeds=int(np.isfinite(cell.losses[:, block]).sum(axis=0).max(initial=0)),
-        n_diverged=int(np.isinf(cell.losses).sum()),
-        step=float(np.median(np.diff(cell.x))) if len(cell.x) > 1 else math.nan,
+        n_seeds=int(np.isfinite(points.losses[:, block]).sum(axis=0).max(initial=0)),
+        n_diverged=int(np.isinf(points.losses).sum()),
+        step=float(np.median(np.diff(points.x))) if len(points.x) > 1 else math.nan,
         ceiling=ceiling,
     )
     if place < 0:
         return seen
-    x = cell.x[block]
-    means, unit, _, _ = value_means(cell.losses[:, block])
+    x = points.x[block]
+    means, unit, _, _ = value_means(points.losses[:, block])
     seen = replace(seen, best_seen=float(x[place]))
     if len(block) < 4 or place in (0, len(block) - 1):
         side: Side = "low" if place == 0 and len(block) > 1 else "high" if place == len(block) - 1 and place else ""
         lowest = float(means[place]) if len(block) > 1 else math.nan
         return replace(seen, status="edge" if side else "few points", side=side, min_loss=lowest)
-    known = noise or own_noise(cell)
-    scale = known or _about_a_parabola(cell)
+    known = noise or own_noise(points)
+    scale = known or _about_a_parabola(*_near_minimum(points))
     floor = (ROUNDING * abs(float(means[place]))) ** 2
     variance = max(scale.variance, floor) if scale else floor
     t = float(stdtrit(known.df, 0.5 + confidence / 2)) if known else math.nan
@@ -328,11 +312,9 @@ def _fit(x: Array, means: Array, sigma: Array, place: int, t: float, df: float) 
 
 def _vertex(beta: Array) -> float:
     """The minimum of the polynomial nearest 0; NaN where there is none."""
-    slope = beta[1:] * np.arange(1, len(beta))
-    roots = np.roots(slope[::-1])
+    roots = np.roots(polyder(beta)[::-1])
     real = roots.real[np.abs(roots.imag) < 1e-9]
-    bend = polyval(real, slope[1:] * np.arange(1, len(slope)))
-    minima = real[bend > 0]
+    minima = real[polyval(real, polyder(beta, 2)) > 0]
     return float(minima[np.argmin(np.abs(minima))]) if len(minima) else math.nan
 
 

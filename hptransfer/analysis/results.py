@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -48,8 +48,7 @@ class Results(StoredStudy):
 
 def load_results(uri: str) -> Results:
     """Read a results folder, a path or any URI that `pyarrow.fs` knows (see `read_study`), and judge its rows."""
-    stored = read_study(uri)
-    return results_of(**{part.name: getattr(stored, part.name) for part in fields(stored)})
+    return results_of(**vars(read_study(uri)))
 
 
 def results_of(frame: pd.DataFrame, *, name: str = "", study: Mapping[str, Any] | None = None, **known: Any) -> Results:
@@ -57,9 +56,8 @@ def results_of(frame: pd.DataFrame, *, name: str = "", study: Mapping[str, Any] 
     frame, apart = _of_newest_version(_of_this_budget(frame, study))
     if apart:
         known["problems"] = (*known.get("problems", ()), apart)
-    names = frame["study"].dropna() if "study" in frame else pd.Series(dtype=str)
-    name = name or (str(names.iloc[0]) if len(names) else "results")
-    results = Results(frame, name=name, study=study, **known)
+    names = frame["study"].dropna().astype(str) if "study" in frame else ()
+    results = Results(frame, name=name or next(iter(names), "results"), study=study, **known)
     if frame.empty:
         return replace(results, no_judgement="no trial has finished yet")
     try:

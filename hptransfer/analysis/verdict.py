@@ -118,46 +118,38 @@ def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] 
     verdicts: list[AxisVerdict] = []
     for series in dict.fromkeys(c.key.series for c in judged):
         verdicts += _verdicts([c for c in judged if c.key.series == series], settings)
-    stable, missing = _as_expected(verdicts, settings)
+    expected = [v for v in verdicts if {v.rule, v.series} & set(settings.expect_stable)]
+    missing = [name for name in settings.expect_stable if not any(name in (v.rule, v.series) for v in expected)]
+    stable = not missing and all(v.verdict == "STABLE" for v in expected)
     notes = (*cells.notes, *(f"no rows of '{m}', which is expected to be stable" for m in missing))
-    spread = seed_spread([c.points for c in cells.cells], [c.optimum for c in judged])
+    spread = seed_spread(list(cells.points.values()), [c.optimum for c in judged])
     if spread > 0:
         notes += (f"seeds differ in their own optimum by {spread:.2f} octaves (standard deviation)",)
-    sentence = _sentence(verdicts, missing, settings)
+    sentence = _sentence(sorted(verdicts, key=lambda v: v not in expected), missing)
     return Judgement(tuple(verdicts), tuple(judged), sentence, stable, cells.swept, notes)
 
 
 def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[AxisVerdict]:
     """One verdict per axis of one series."""
-    slopes = _slopes([c for c in cells if c.optimum.status in ("ok", "one seed")], settings)
-    present = [axis for axis in scaled_axes() if _varies(cells, axis)]
-    if not present:
-        only = cells[0]
-        why = f"only one cell, {only.where}: nothing is transferred across an axis; {only.why}"
-        return [_verdict(cells, scaled_axes()[0].name, ("INCONCLUSIVE", only, why), Slope(), settings)]
+    slopes = _slopes(cells, settings)
     joint = any(s.path == "joint" for s in slopes.values())
-    out = []
-    for axis in present:
-        line = cells if joint else _line(cells, axis)
-        slope = slopes.get(axis.name, Slope())
-        out.append(_verdict(line, axis.name, _decide(line, slope, axis, settings), slope, settings))
-    return out
+    present = [axis for axis in scaled_axes() if _varies(cells, axis)] or scaled_axes()[:1]
+    lines = [(axis, cells if joint else _line(cells, axis)) for axis in present]
+    return [_verdict(line, axis, slopes.get(axis.name, Slope()), settings) for axis, line in lines]
 
 
 def _varies(cells: Sequence[CellVerdict], axis: ScaledAxis) -> bool:
     return len({c.key[axis.name] for c in cells}) > 1
 
 
-def _slopes(settled: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, Slope]:
-    if len(settled) < 2:
+def _slopes(cells: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, Slope]:
+    fitted = [(c, c.optimum.fit) for c in cells if c.optimum.status in ("ok", "one seed") and c.optimum.fit]
+    if len(fitted) < 2:
         return {}
-    axes = {a.name: np.array([a.octaves(c.key[a.name]) for c in settled]) for a in scaled_axes()}
-    optimum = np.array([c.optimum.log2 for c in settled])
-    fits = [c.optimum.fit for c in settled]
-    quantiles = np.array([f.t if f else math.nan for f in fits])
-    error = np.array([c.optimum.half_width for c in settled]) / quantiles
-    df = min(f.df if f else 0.0 for f in fits)
-    return drift_slopes(axes, optimum, error, df, confidence=settings.confidence)
+    axes = {a.name: np.array([a.octaves(c.key[a.name]) for c, _ in fitted]) for a in scaled_axes()}
+    optimum = np.array([c.optimum.log2 for c, _ in fitted])
+    error = np.array([c.optimum.half_width / fit.t for c, fit in fitted])
+    return drift_slopes(axes, optimum, error, min(fit.df for _, fit in fitted), confidence=settings.confidence)
 
 
 def _line(cells: list[CellVerdict], axis: ScaledAxis) -> list[CellVerdict]:
@@ -185,8 +177,12 @@ def _at_base_of(axis: ScaledAxis, cells: Sequence[CellVerdict]) -> list[CellVerd
 
 
 def _decide(
-    cells: list[CellVerdict], slope: Slope, axis: ScaledAxis, settings: VerdictSpec
+    cells: Sequence[CellVerdict], slope: Slope, axis: ScaledAxis, settings: VerdictSpec
 ) -> tuple[Word, CellVerdict, str]:
+    if len(cells) == 1:
+        (only,) = cells
+        why = f"only one cell, {only.where}: nothing is transferred across an axis; {only.why}"
+        return "INCONCLUSIVE", only, why
     drifting = [c for c in cells if c.word == "DRIFT"]
     if drifting:
         worst = max(drifting, key=lambda c: _order(c.regret.low))
@@ -221,13 +217,12 @@ def _span(slope: Slope) -> str:
     return f"{slope.value:+.2f} ({slope.low:+.2f} to {slope.high:+.2f})"
 
 
-def _verdict(
-    cells: list[CellVerdict], axis: str, found: tuple[Word, CellVerdict, str], slope: Slope, settings: VerdictSpec
-) -> AxisVerdict:
-    word, worst, why = found
+def _verdict(cells: Sequence[CellVerdict], axis: ScaledAxis, slope: Slope, settings: VerdictSpec) -> AxisVerdict:
+    """What the cells that speak for an axis say of it."""
+    word, worst, why = _decide(cells, slope, axis, settings)
     return AxisVerdict(
         rule=worst.key.rule,
-        axis=axis,
+        axis=axis.name,
         verdict=word,
         regret=worst.regret.value,
         regret_low=worst.regret.low,
@@ -247,22 +242,10 @@ def _verdict(
     )
 
 
-def _as_expected(verdicts: Sequence[AxisVerdict], settings: VerdictSpec) -> tuple[bool, list[str]]:
-    """Whether all that is expected to be stable is; and what of it has no rows. An entry is a rule or a series."""
-    stable, missing = True, []
-    for name in settings.expect_stable:
-        mine = [v for v in verdicts if name in (v.rule, v.series)]
-        if not mine:
-            missing.append(name)
-        stable &= bool(mine) and all(v.verdict == "STABLE" for v in mine)
-    return stable, missing
-
-
-def _sentence(verdicts: Sequence[AxisVerdict], missing: list[str], settings: VerdictSpec) -> str:
-    """One plain sentence for the study, what is expected to be stable first."""
-    expected = [v for v in verdicts if v.rule in settings.expect_stable or v.series in settings.expect_stable]
+def _sentence(verdicts: Sequence[AxisVerdict], missing: Sequence[str]) -> str:
+    """One plain sentence for the study, a clause for each series in the order of the verdicts."""
     parts = []
-    for series in dict.fromkeys(v.series for v in [*expected, *verdicts]):
+    for series in dict.fromkeys(v.series for v in verdicts):
         mine = [v for v in verdicts if v.series == series]
         words = dict.fromkeys(v.verdict for v in mine)
         said = []

@@ -18,7 +18,6 @@ from hptransfer.analysis.cells import full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
-from hptransfer.report.series_look import order_series
 from hptransfer.store.results import diverged
 from hptransfer.study.base import TunedBase
 from hptransfer.study.series_name import series_name
@@ -35,7 +34,6 @@ __all__ = [
     "places_in",
     "points",
     "prepared",
-    "series_in",
     "swept_axes",
     "transferred",
 ]
@@ -76,11 +74,6 @@ def prepared(frame: pd.DataFrame) -> pd.DataFrame:
 def grid_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The fan-out's rows of the full budget: neither the proxy search nor the check, nothing pruned, no short probe."""
     return full_budget(frame[(frame["phase"] == "grid") & (frame["status"] != "pruned")])
-
-
-def series_in(frame: pd.DataFrame) -> list[str]:
-    """The series of a prepared frame, in the order they are shown."""
-    return order_series(list(frame["series"].unique()))
 
 
 def transferred(frame: pd.DataFrame, base: TunedBase | None, axis: str) -> float:

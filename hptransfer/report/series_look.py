@@ -120,12 +120,9 @@ def series_styles(names: Sequence[str]) -> dict[str, LineStyle]:
         style = _RULES.get(rule) or styles[rule]
         if variant:
             count = variants[rule] = variants.get(rule, 0) + 1
-            style = LineStyle(
-                _mix(style.light, "#ffffff", 1 - 0.72**count),
-                _mix(style.dark, "#000000", 1 - 0.8**count),
-                _SPARE[(count - 1) % len(_SPARE)].dash,
-                _SPARE[(count - 1) % len(_SPARE)].marker,
-            )
+            told = _SPARE[(count - 1) % len(_SPARE)]
+            light, dark = _mix(style.light, "#ffffff", 1 - 0.72**count), _mix(style.dark, "#000000", 1 - 0.8**count)
+            style = LineStyle(light, dark, told.dash, told.marker)
         styles[name] = style
     return {name: styles[name] for name in names}
 

@@ -50,7 +50,7 @@ def cell(
     losses = curve(np.minimum(u, 30)) + offset * rng.standard_normal((seeds, 1))
     losses = losses + noise * rng.standard_normal((seeds, len(x)))
     losses[:, u > edge] = math.inf
-    return CellPoints(x, losses, tuple(range(seeds)))
+    return CellPoints(x, losses)
 
 
 def frame(

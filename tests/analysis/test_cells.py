@@ -66,8 +66,8 @@ def test_a_trial_of_the_grid_that_the_search_ran_first_still_counts():
     elsewhere = rows[centre].assign(lr=2.0**-7.3)
     other_beta = rows[centre].assign(beta1="another", seed=1)
     read = read_cells(pd.concat([rows, elsewhere, other_beta]))
-    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
-    assert all(math.isfinite(x) for c in read.cells for x in c.points.losses.ravel())
+    assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 3
+    assert all(math.isfinite(x) for p in read.points.values() for x in p.losses.ravel())
     assert read.notes == ("trials of the grid that another phase had run before: 1",)
 
 
@@ -75,7 +75,7 @@ def test_several_budgets_are_cut_to_the_usual_one_and_said():
     extra = frame().iloc[:10].assign(steps=25, seed=9, loss=9.0)
     read = read_cells(pd.concat([frame(), extra]))
     assert read.notes == ("10 rows of other budgets than 100 steps were left out",)
-    assert sum(c.points.losses.size for c in read.cells) == 81
+    assert sum(p.losses.size for p in read.points.values()) == 81
 
 
 def test_diverged_runs_are_kept_and_pruned_ones_named():
@@ -83,9 +83,9 @@ def test_diverged_runs_are_kept_and_pruned_ones_named():
     rows.loc[rows["lr"] == 2.0**-3, ["status", "loss"]] = ["diverged", math.nan]
     rows.loc[rows.index[0], ["status", "loss"]] = ["pruned", math.nan]
     read = read_cells(rows)
-    assert [c.points.losses[:, -1].tolist() for c in read.cells] == [[math.inf] * 3] * 3
+    assert [p.losses[:, -1].tolist() for p in read.points.values()] == [[math.inf] * 3] * 3
     assert read.notes == ("1 pruned rows were left out",)
-    assert sum(math.isnan(x) for c in read.cells for x in c.points.losses.ravel()) == 1
+    assert sum(math.isnan(x) for p in read.points.values() for x in p.losses.ravel()) == 1
 
 
 def test_a_finite_loss_of_a_diverged_run_does_not_count():
@@ -122,7 +122,7 @@ def test_two_different_losses_for_one_run_name_the_column_that_differs():
 
 
 def test_the_same_run_twice_is_one_run():
-    assert read_cells(pd.concat([frame(), frame()])).cells[0].points.losses.shape == (3, 9)
+    assert next(iter(read_cells(pd.concat([frame(), frame()])).points.values())).losses.shape == (3, 9)
 
 
 def test_a_series_of_two_optimizers_is_refused():
@@ -136,7 +136,7 @@ def test_a_second_sweep_is_judged_at_the_base_and_said():
     read = read_cells(rows, {"init_std": 0.1})
     assert read.swept == "lr"
     assert "several init_std were run; judged at init_std = 0.1" in read.notes[0]
-    assert read.cells[0].points.losses.min() > 3.5
+    assert next(iter(read.points.values())).losses.min() > 3.5
 
 
 def swept_as(name: str) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def swept_as(name: str) -> pd.DataFrame:
 def test_whatever_varies_within_a_cell_was_swept(name):
     read = read_cells(swept_as(name))
     assert read.swept == name
-    assert [c.points.x.tolist() for c in read.cells] == [list(range(-11, -2))] * 3
+    assert [p.x.tolist() for p in read.points.values()] == [list(range(-11, -2))] * 3
     assert read.notes == ()
 
 
@@ -161,7 +161,7 @@ def stored(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
 def test_the_store_keeps_axes_from_outside_as_json():
     read = read_cells(stored(swept_as(TEMPERATURE), TEMPERATURE))
     assert read.swept == TEMPERATURE
-    assert read.cells[0].points.losses.shape == (3, 9)
+    assert next(iter(read.points.values())).losses.shape == (3, 9)
 
 
 def test_rows_without_axes_from_outside_have_an_empty_object():
@@ -196,13 +196,13 @@ def test_of_several_swept_axes_the_lr_is_judged_at_one_value_of_each_other():
         "several weight_decay were run; judged at weight_decay = 0.2 (324 rows left out)",
         f"several {TEMPERATURE} were run; judged at {TEMPERATURE} = 2 (81 rows left out)",
     )
-    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
+    assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 3
 
 
 def test_a_hyperparameter_tied_to_the_lr_is_no_axis_of_its_own():
     """Other tools set a decay in proportion to 1/LR: there is nothing to slice."""
     read = read_cells(frame().assign(weight_decay=lambda f: 1e-3 / f["lr"]))
-    assert read.cells[0].points.losses.shape == (3, 9)
+    assert next(iter(read.points.values())).losses.shape == (3, 9)
     assert read.notes == ("weight_decay moves together with lr, value by value",)
 
 
@@ -210,7 +210,7 @@ def test_one_that_takes_fewer_values_than_the_lr_is_sliced():
     """Half of the LRs ran at one init std, half at another: two curves, of which one is judged."""
     rows = frame().assign(init_std=lambda f: f["lr"].gt(2.0**-7).map({True: 0.1, False: 0.05}))
     read = read_cells(rows, {"init_std": 0.05})
-    assert [c.points.x.tolist() for c in read.cells] == [[-11.0, -10.0, -9.0, -8.0, -7.0]] * 3
+    assert [p.x.tolist() for p in read.points.values()] == [[-11.0, -10.0, -9.0, -8.0, -7.0]] * 3
 
 
 def test_a_search_trial_at_another_value_of_a_swept_axis_is_none_of_the_grid():
@@ -222,7 +222,7 @@ def test_a_search_trial_at_another_value_of_a_swept_axis_is_none_of_the_grid():
     read = read_cells(pd.concat([rows, rows[first].assign(weight_decay=2.0**-7.3)]))
     assert read.swept == "weight_decay"
     assert read.notes == ("trials of the grid that another phase had run before: 3",)
-    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 3
+    assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 3
 
 
 def test_a_series_of_two_tasks_is_refused():
@@ -251,7 +251,7 @@ def test_a_further_scaled_axis_makes_a_place_where_a_series_is_scaled_along_it(m
     monkeypatch.setitem(SCALED.built_in, "batch_size", "surfaces:BATCH_SIZE")
     read = read_cells(rows)
     assert read.words()[:2] == ["width 64, density 1/16, batch size 16", "width 64, density 1/16, batch size 32"]
-    assert [c.points.losses.shape for c in read.cells] == [(3, 9)] * 6
+    assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 6
     assert read_cells(rows[rows["batch_size"] == 16]).words()[0] == "width 64, density 1/16"
     rows.loc[rows["batch_size"] == 16, "batch_size"] = None
     rows = pd.concat([rows, frame().assign(batch_size=64)])

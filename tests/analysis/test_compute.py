@@ -62,19 +62,15 @@ def test_an_exact_curve_is_found_again():
     assert found.floor == pytest.approx(1.5, abs=1e-3)
     assert found.exponent == pytest.approx(0.35, abs=1e-3)
     assert found.loss(1e6) == pytest.approx(1.5 + 80 * 1e6**-0.35, abs=1e-4)
-    assert found.compute_for(found.loss(3e5)) == pytest.approx(3e5, rel=1e-6)
-    assert compute_gain(found.loss(2e6), found.loss(1e6), found) == pytest.approx(2.0, rel=1e-6)
-    assert math.isnan(found.compute_for(1.0))
 
 
-def test_its_intervals_cover_the_truth():
+def test_its_interval_covers_the_truth():
     rng = np.random.default_rng(0)
     fits = [fit_loss_curve(SIZES, 1.5 + 80 * SIZES**-0.35 + 0.01 * rng.standard_normal(8)) for _ in range(150)]
     assert 0.9 <= np.mean([f.exponent_low <= 0.35 <= f.exponent_high for f in fits]) <= 1.0
-    assert 0.9 <= np.mean([f.floor_low <= 1.5 <= f.floor_high for f in fits]) <= 1.0
 
 
-def test_three_sizes_fit_without_intervals_and_two_not_at_all():
+def test_three_sizes_fit_without_an_interval_and_two_not_at_all():
     sizes = SIZES[:3]
     assert math.isnan(fit_loss_curve(sizes, 1.5 + 80 * sizes**-0.35).exponent_low)
     with pytest.raises(InputError, match="three sizes"):
@@ -109,7 +105,6 @@ def test_ten_proxy_trials_against_ten_at_the_target():
     cost = tuning_cost(costs())
     assert (cost.proxy_trials, cost.proxy_flops, cost.target_flops) == (10, 10.0, 1000.0)
     assert cost.saved == pytest.approx(0.99)
-    assert (cost.grid_flops, cost.total) == (152.0, 162.0)
 
 
 def test_a_search_made_elsewhere_is_taken_from_the_base():

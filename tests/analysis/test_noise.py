@@ -40,7 +40,7 @@ def test_seeds_whose_curves_lie_side_by_side_do_not_break_the_coverage():
     for _ in range(400):
         own = 0.1 * rng.standard_normal((3, 1))
         losses = quadratic()(X - own + 7) + 0.002 * rng.standard_normal((3, len(X)))
-        found = fit_optimum(CellPoints(X, losses, (0, 1, 2)))
+        found = fit_optimum(CellPoints(X, losses))
         hits.append(found.log2_low <= -7 <= found.log2_high)
     assert 0.92 <= np.mean(hits) <= 0.995
 

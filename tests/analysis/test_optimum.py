@@ -32,7 +32,7 @@ def coverage(curve, seeds, *, x, noise, draws=DRAWS, edge=math.inf):
 
 def test_a_parabola_without_noise_gives_its_own_vertex_curvature_and_minimum():
     rows = [(2.0**x, 0, 2.0 + 0.1 * (x + 6.3) ** 2) for x in range(-9, -3)]
-    found = fit_optimum(rows, Noise(1e-8, 100))
+    found = fit_optimum(CellPoints.of(rows), Noise(1e-8, 100))
     assert found.log2 == pytest.approx(-6.3, abs=1e-4)
     assert found.vertex == pytest.approx(2.0**-6.3, rel=1e-4)
     assert found.curvature == pytest.approx(0.1, abs=1e-4)
@@ -76,7 +76,7 @@ def test_a_wall_at_high_lr_moves_the_vertex_less_than_a_plain_parabola():
 def test_offsets_of_seeds_and_the_unit_of_the_value_change_nothing(level, shift, offsets, seed):
     """Adding a constant to every loss of a seed leaves the fit; multiplying all LRs moves only the vertex."""
     points = cell(np.random.default_rng(seed), quadratic(0.05), -6.8, x=OCTAVES, seeds=3)
-    moved = CellPoints(points.x + shift, points.losses + level + np.array(offsets)[:, None], points.seeds)
+    moved = CellPoints(points.x + shift, points.losses + level + np.array(offsets)[:, None])
     a, b = fit_optimum(points), fit_optimum(moved)
     assert b.log2 - shift == pytest.approx(a.log2, abs=1e-6)
     assert b.half_width == pytest.approx(a.half_width, rel=1e-5)
@@ -128,8 +128,8 @@ def test_a_value_that_only_lucky_seeds_survive_is_not_the_optimum():
 
 
 def test_everything_diverged_or_one_value_only_is_too_few_points():
-    assert fit_optimum([(2.0**-x, 0, math.nan) for x in range(5)]).status == "few points"
-    assert fit_optimum([(2.0**-7, s, 3.0) for s in range(3)]).status == "few points"
+    assert fit_optimum(CellPoints.of([(2.0**-x, 0, math.nan) for x in range(5)])).status == "few points"
+    assert fit_optimum(CellPoints.of([(2.0**-7, s, 3.0) for s in range(3)])).status == "few points"
 
 
 def test_one_seed_gives_a_vertex_without_interval_unless_noise_is_known():
@@ -156,7 +156,7 @@ def test_missing_runs_are_no_divergence_and_the_rest_is_still_paired():
     np.testing.assert_allclose(means - means[0], quadratic(0.05)(x + 7.2) - quadratic(0.05)(x[0] + 7.2), atol=1e-9)
     assert squares == pytest.approx(0, abs=1e-12)
     assert df == 14 - 5 - 2
-    found = fit_optimum(CellPoints(x, losses, (0, 1, 2)), Noise(1e-6, 20))
+    found = fit_optimum(CellPoints(x, losses), Noise(1e-6, 20))
     assert found.n_diverged == 0
     assert found.log2 == pytest.approx(-7.2, abs=1e-3)
 
@@ -188,7 +188,7 @@ def test_seeds_that_share_few_values_take_the_noise_from_the_curve():
         losses = np.full((2, 7), np.nan)
         losses[0, ::2], losses[1, 1::2] = 3.0, 3.4
         losses += 0.05 * x**2 + 0.01 * rng.standard_normal(7)
-        noise = own_noise(CellPoints(x, losses, (0, 1)))
+        noise = own_noise(CellPoints(x, losses))
         assert noise is not None
         assert noise.df == 7 - 2 - 2
         found.append(noise.variance)
@@ -199,6 +199,6 @@ def test_own_noise_is_the_two_way_residual_variance():
     """Residuals ±0.01 in a 2 × 5 table: sum of squares 1e-3 on four degrees of freedom; offsets do not count."""
     signs = np.array([[1, -1, 0, 1, -1], [-1, 1, 0, -1, 1]])
     losses = np.array([4.0, 1.0, 0.0, 1.0, 4.0]) + 0.01 * signs + np.array([[1.0], [6.0]])
-    found = own_noise(CellPoints(np.arange(-2.0, 3.0), losses, (0, 1)))
+    found = own_noise(CellPoints(np.arange(-2.0, 3.0), losses))
     assert found is not None
     assert (found.variance, found.df) == (pytest.approx(8 * 1e-4 / 4), 4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from surfaces import cell, lopsided, quadratic
 
-from hptransfer.analysis.optimum import Noise, fit_optimum
+from hptransfer.analysis.optimum import CellPoints, Noise, fit_optimum
 from hptransfer.analysis.regret import regret_at
 
 OCTAVES = np.arange(-11.0, -2.0)
@@ -92,6 +92,6 @@ def test_at_a_value_that_diverged_the_regret_is_unbounded():
 
 
 def test_without_a_fit_nothing_is_claimed():
-    found = regret_at(fit_optimum([(2.0**-7, 0, 3.0)]), -7.0)
+    found = regret_at(fit_optimum(CellPoints.of([(2.0**-7, 0, 3.0)])), -7.0)
     assert math.isnan(found.value)
     assert math.isnan(found.low)

@@ -20,7 +20,7 @@ def cells(spread: float, *, count: int = 30, seeds: int = 5, noise: float = 0.00
     for _ in range(count):
         best = -6.5 + spread * rng.standard_normal(seeds)
         losses = 2.5 + 0.03 * (OCTAVES - best[:, None]) ** 2 + noise * rng.standard_normal((seeds, len(OCTAVES)))
-        found.append(CellPoints(OCTAVES, losses + 0.02 * rng.standard_normal((seeds, 1)), tuple(range(seeds))))
+        found.append(CellPoints(OCTAVES, losses + 0.02 * rng.standard_normal((seeds, 1))))
     return found, [fit_optimum(cell) for cell in found]
 
 

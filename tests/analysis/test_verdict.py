@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from surfaces import cell, frame, lopsided, quadratic
 
-from hptransfer.analysis.cells import CellKey, CellRows, Cells
+from hptransfer.analysis.cells import CellKey, Cells
 from hptransfer.analysis.verdict import Judgement, judge, judge_prepared
 from hptransfer.common.seams import SCALED
 from hptransfer.study.study import VerdictSpec
@@ -32,15 +32,14 @@ def rates(drift, seeds, *, curve=None, base=None, noise=0.006, draws=DRAWS, edge
     words = []
     for _ in range(draws):
         home = -7 + rng.uniform(-0.5, 0.5)
-        rows = tuple(
-            CellRows(
-                CellKey("supar", "", (("width", 64), ("density", 4.0**-k), ("depth", 2))),
-                cell(rng, curve or quadratic(), home - 2 * k * drift, x=x, seeds=seeds, noise=noise, edge=edge),
+        points = {
+            CellKey("supar", "", (("width", 64), ("density", 4.0**-k), ("depth", 2))): cell(
+                rng, curve or quadratic(), home - 2 * k * drift, x=x, seeds=seeds, noise=noise, edge=edge
             )
             for k in range(3)
-        )
+        }
         given = {"lr": 2.0**home} if base else None
-        words.append(judge_prepared(Cells(rows, "lr", ()), VerdictSpec(), given).verdicts[0].verdict)
+        words.append(judge_prepared(Cells(points, "lr", ()), VerdictSpec(), given).verdicts[0].verdict)
     return {word: words.count(word) / draws for word in ("STABLE", "DRIFT", "INCONCLUSIVE")}
 
 

@@ -21,6 +21,7 @@ __all__ = ["check"]
 MOST_PARTS = 3
 """Parts of the model that are drawn into a file, one row each."""
 MOST_PANELS = 6
+MOST_STEPS = 6
 _TELLING = ("attention", "ffn", "mixer", "mlp", "(model)")
 _COLUMNS = ("rule", "width", "density", "seed", "step", "module", "kind", "value")
 
@@ -28,19 +29,18 @@ _COLUMNS = ("rule", "width", "density", "seed", "step", "module", "kind", "value
 def check(results: Results) -> Chart | None:
     """A view per part of the model and axis, a panel per rule; of one rule a view per axis, a panel per part."""
     frame, views = results.check, []
-    for number, axis in enumerate(_axes(frame) if frame is not None else []):
-        assert frame is not None
+    if frame is None or not set(_COLUMNS) <= set(frame.columns):
+        return None
+    for number, axis in enumerate(axis for axis in ("density", "width") if frame[axis].nunique() > 1):
         table = _points(frame, axis)
         parts, rules = _parts(table), order_series(list(table["rule"]))
         file = f"check-{axis}" if number else "check"
         if len(rules) == 1:
-            pairs = [(part, part, rules[0]) for part in parts[:MOST_PANELS]]
-            views.append(_view(f"{series_text(rules[0])} against {axis}", table, axis, pairs, file))
-            continue
-        for place_of, part in enumerate(parts):
-            pairs = [(series_text(rule), part, rule) for rule in rules]
-            shown = file if place_of < MOST_PARTS else ""
-            views.append(_view(f"{part} against {axis}", table[table["part"] == part], axis, pairs, shown))
+            shown = [(series_text(rules[0]), [(part, part, rules[0]) for part in parts[:MOST_PANELS]])]
+        else:
+            shown = [(part, [(series_text(rule), part, rule) for rule in rules]) for part in parts]
+        for row, (name, pairs) in enumerate(shown):
+            views.append(_view(f"{name} against {axis}", table, axis, pairs, file if row < MOST_PARTS else ""))
     if not views:
         return None
     lead = "The size of the activations over the first steps. Level lines pass: it depends on neither axis."
@@ -51,7 +51,7 @@ def check(results: Results) -> Chart | None:
 def _view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, str, str]], file: str) -> View:
     """One view; `pairs` are (title, part, rule) of its panels."""
     mine = table[table["part"].isin([part for _, part, _ in pairs])]
-    steps = _some(sorted(int(s) for s in mine["step"].unique()))
+    steps = _some(sorted(map(int, mine["step"].unique())))
     styles = axis_styles("width", len(steps))
     low, high = math.log2(mine["activation"].min()), math.log2(mine["activation"].max())
     y = octave_axis("mean |activation|", min(low, high - 2) - 0.4, high + 0.4, pad=0)
@@ -71,13 +71,6 @@ def _line(rows: pd.DataFrame, step: int, style: LineStyle, axis: str) -> Line:
         tip = f"step {step}, {axis} {axis_text(axis, x)}\nmean |activation| {value_text(size)}"
         marks.append(Point(place(axis, x), math.log2(size), tip))
     return Line(f"step {step}", style, tuple(sorted(marks, key=lambda mark: mark.x)))
-
-
-def _axes(check: pd.DataFrame) -> list[str]:
-    """The axes a check compares: density, width, those with two values or more; none when it is no check."""
-    if not set(_COLUMNS) <= set(check.columns):
-        return []
-    return [axis for axis in ("density", "width") if check[axis].nunique() > 1]
 
 
 def _points(check: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -102,8 +95,6 @@ def _parts(table: pd.DataFrame) -> list[str]:
     return sorted(dict.fromkeys(table["part"]), key=lambda part: rank.get(part.rpartition(".")[2], len(rank)))
 
 
-def _some(steps: Sequence[int], most: int = 6) -> list[int]:
-    """At most `most` of the steps, always the first and the last."""
-    if len(steps) <= most:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+def _some(steps: Sequence[int]) -> list[int]:
+    """At most `MOST_STEPS` of the steps, always the first and the last."""
+    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS))]

@@ -12,7 +12,7 @@ from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.optimum import Optimum
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import power_text, value_text
-from hptransfer.report.figures.chart import Axis, Chart, Line, Lost, Panel, Point, View
+from hptransfer.report.figures.chart import Chart, Line, Lost, Panel, Point, View
 from hptransfer.report.figures.labels import base_label, file_name, full_name, loss_label
 from hptransfer.report.figures.scales import linear_axis, octave_axis
 from hptransfer.report.points import (
@@ -24,11 +24,10 @@ from hptransfer.report.points import (
     places_in,
     points,
     prepared,
-    series_in,
     swept_axes,
     transferred,
 )
-from hptransfer.report.series_look import LineStyle, axis_styles, series_text
+from hptransfer.report.series_look import LineStyle, axis_styles, order_series, series_text
 from hptransfer.study.axes import swept_label
 
 __all__ = ["loss_limits", "sweep"]
@@ -47,7 +46,7 @@ def sweep(results: Results, axis: str) -> Chart | None:
     cells = [cell for cell in results.cells if cell.swept == axis]
     optima = {(cell.key.series, *place_of(cell)): cell.optimum for cell in cells}
     fallback = transferred(rows, results.base, axis)
-    values = {name: _carried(cells, name, fallback) for name in series_in(rows)}
+    values = {name: _carried(cells, name, fallback) for name in order_series(list(rows["series"]))}
     stem = {"lr": "lr", "init_std": "init"}.get(axis, f"sweep-{file_name(axis)}")
     views: list[View] = []
     ways: set[str] = set()
@@ -77,35 +76,26 @@ def _view(
     styles = axis_styles("density" if way.by == "density" else "width", len(way.keys))
     x = octave_axis(base_label(axis), float(np.log2(mine["x"].min())), float(np.log2(mine["x"].max())))
     y = linear_axis(loss, *loss_limits(mine))
-    panels = tuple(
-        _panel(mine[mine["series"] == name], optima, way, axis, values[name], (x, y), styles)
-        for name in values
-        if name in set(mine["series"])
-    )
+    panels = []
+    for name, value in values.items():
+        if lines := _lines(mine[mine["series"] == name], optima, way, axis, styles):
+            panels.append(Panel(series_text(name), x, y, lines, (math.log2(value),) if value > 0 else ()))
     by, held = "width · density" if way.by == "cell" else way.by, way.held_text()
     key = [Line(label, style) for label, style in zip(way.labels, styles, strict=True)] if len(styles) > 1 else []
     key = key[::-1] if way.by == "density" else key  # as the lines lie: sparser is worse, wider is better
     name = f"by {by}" + (f", at {held}" if held else "")
-    return View(name, panels, tuple(key), by, dotted=_dotted(values), file=file)
+    return View(name, tuple(panels), tuple(key), by, dotted=_dotted(values), file=file)
 
 
-def _panel(
-    rows: pd.DataFrame,
-    optima: Optima,
-    way: Lines,
-    axis: str,
-    value: float,
-    axes: tuple[Axis, Axis],
-    styles: Sequence[LineStyle],
-) -> Panel:
-    series = str(rows["series"].iloc[0])
+def _lines(rows: pd.DataFrame, optima: Optima, way: Lines, axis: str, styles: Sequence[LineStyle]) -> tuple[Line, ...]:
+    """Of one series a line per cell of the view."""
     lines = []
     for key, label, style in zip(way.keys, way.labels, styles, strict=True):
         part = rows[[place == key for place in places_in(rows)]]
         if len(part):
-            lines.append(_line(part.sort_values("x"), optima.get((series, *key)), label, style, axis))
-    at_x = (math.log2(value),) if value > 0 else ()
-    return Panel(series_text(series), *axes, tuple(lines), at_x)
+            optimum = optima.get((str(part["series"].iloc[0]), *key))
+            lines.append(_line(part.sort_values("x"), optimum, label, style, axis))
+    return tuple(lines)
 
 
 def _line(rows: pd.DataFrame, optimum: Optimum | None, label: str, style: LineStyle, axis: str) -> Line:

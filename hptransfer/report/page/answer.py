@@ -122,11 +122,9 @@ def _rule(study: Study, results: Results) -> str:
     verdicts = results.judgement.verdicts if results.judgement else ()
     ran = list(dict.fromkeys(v.rule for v in verdicts)) or list(study.grid.rules)
     expected = [rule for rule in study.verdict.expect_stable if rule in ran]
-    order = [*expected, *(rule for rule in ran if rule not in expected)]
-    for rule in order:
-        if verdicts and all(v.verdict == "STABLE" for v in verdicts if v.rule == rule):
-            return rule
-    return order[0]
+    order = list(dict.fromkeys([*expected, *ran]))
+    held = [rule for rule in order if verdicts and all(v.verdict == "STABLE" for v in verdicts if v.rule == rule)]
+    return (held or order)[0]
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[Group]:

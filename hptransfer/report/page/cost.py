@@ -37,21 +37,16 @@ def _search(results: Results) -> Markup | None:
     cells = (results.search or {}).get("cells") or []
     if not cells:
         return None
-    heads = [("series", ""), *((name, "num") for name in ("width", "density", "trials", "probes"))]
-    rows = [
-        (
-            series_text(str(cell.get("series", ""))),
-            value_text(number(cell.get("width"))),
-            density_text(number(cell.get("density"))),
-            value_text(number(cell.get("trials"))),
-            value_text(number(cell.get("probes"))),
-            ("fixed axis: " if cell.get("fell_back") else "") + str(cell.get("why", "")),
-        )
-        for cell in cells
-    ]
+    numbers = {"width": value_text, "density": density_text, "trials": value_text, "probes": value_text}
+    heads = [("series", ""), *((name, "num") for name in numbers), ("why it stopped", "")]
+    rows = []
+    for cell in cells:
+        found = [write(number(cell.get(name))) for name, write in numbers.items()]
+        why = ("fixed axis: " if cell.get("fell_back") else "") + str(cell.get("why", ""))
+        rows.append([series_text(str(cell.get("series", ""))), *found, why])
     spent, fixed = (int((results.search or {}).get(name) or 0) for name in ("trials", "fixed_grid"))
     summary = f"The bracket search took {spent} trials, where the fixed grid has {fixed}"
-    return tag("details", tag("summary", summary), table([*heads, ("why it stopped", "")], rows))
+    return tag("details", tag("summary", summary), table(heads, rows))
 
 
 def _savings(results: Results) -> list[str]:
@@ -75,9 +70,8 @@ def _gains(results: Results) -> list[str]:
         return []
     said = []
     for other in (n for n in names if n != expected[-1]):
-        pairs = rule_gains(results.judgement.cells, expected[-1], other).sort_values(
-            ["width", "density"], ascending=[False, True]
-        )
+        pairs = rule_gains(results.judgement.cells, expected[-1], other)
+        pairs = pairs.sort_values(["width", "density"], ascending=[False, True])
         if len(pairs) and math.isfinite(gain := float(pairs["gain_transferred"].iloc[0])):
             tuned = float(pairs["gain_tuned"].iloc[0])
             each = f" ({tuned:.2g} times with each tuned there)" if math.isfinite(tuned) else ""

@@ -18,9 +18,6 @@ class Markup(str):
     __slots__ = ()
 
 
-Content = str | Markup | None
-
-
 def text(value: object) -> Markup:
     """Anything as escaped text; Markup as it is; None as nothing."""
     if isinstance(value, Markup):

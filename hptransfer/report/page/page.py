@@ -20,7 +20,7 @@ from hptransfer.report.page.answer import answer_section
 from hptransfer.report.page.cells_table import cells_section
 from hptransfer.report.page.cost import cost_section
 from hptransfer.report.page.elements import number, section
-from hptransfer.report.page.markup import Markup, join, tag, text
+from hptransfer.report.page.markup import Markup, attributes, join, tag, text
 from hptransfer.report.page.open_questions import open_section
 from hptransfer.report.page.picture_markup import picture_markup
 from hptransfer.report.page.provenance import provenance_section
@@ -30,40 +30,33 @@ __all__ = ["REFRESH_S", "render_report"]
 
 REFRESH_S = 10
 """How often an open page of a running study looks again, in seconds."""
-_NAV = (
-    ("answer", "Answer"),
-    ("pictures", "Evidence"),
-    ("table", "Cells"),
-    ("open", "Open"),
-    ("cost", "Cost"),
-    ("provenance", "Provenance"),
-)
 
 
 def render_report(results: Results) -> str:
     """The whole page as text. Every string that came from data is escaped."""
     sections = {
-        "verdict": verdict_section(results),
-        "answer": answer_section(results),
-        "pictures": _evidence(results),
-        "table": cells_section(results),
-        "open": open_section(results),
-        "cost": cost_section(results),
-        "provenance": provenance_section(results),
+        ("answer", "Answer"): answer_section(results),
+        ("pictures", "Evidence"): _evidence(results),
+        ("table", "Cells"): cells_section(results),
+        ("open", "Open"): open_section(results),
+        ("cost", "Cost"): cost_section(results),
+        ("provenance", "Provenance"): provenance_section(results),
     }
     script = _asset("charts.js") + _asset("page.js")
+    look_again = tag("noscript", Markup(f'<meta http-equiv="refresh" content="{3 * REFRESH_S}">'))
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    following = attributes(data_running=1, data_stamp=stamp, data_every=REFRESH_S)
     return Template(_asset("page.html")).substitute(
         csp=text(_policy(script)),
         version=text(__version__),
-        refresh=_refresh(results),
+        refresh=look_again if results.running else "",
         title=text(f"{results.name}: hyperparameter transfer"),
         css=_asset("page.css"),
-        running_attributes=_running(results, stamp),
+        running_attributes=following if results.running else "",
         name=text(results.name),
-        nav=join(tag("a", label, href=f"#{name}") for name, label in _NAV if sections[name]),
+        nav=join(tag("a", label, href=f"#{name}") for (name, label), found in sections.items() if found),
         progress=text(_progress(results)),
-        main=join((s for s in sections.values() if s), "\n"),
+        main=join(filter(None, [verdict_section(results), *sections.values()]), "\n"),
         footer=text(f"Written by hptransfer {__version__} on {stamp}, from the stored trials alone."),
         script=script,
     )
@@ -89,31 +82,18 @@ def _evidence(results: Results) -> Markup | None:
     return section("pictures", "The evidence", tag("noscript", hint), *drawn, lead=lead)
 
 
-def _refresh(results: Results) -> Markup:
-    if not results.running:
-        return Markup("")
-    return tag("noscript", Markup(f'<meta http-equiv="refresh" content="{3 * REFRESH_S}">'))
-
-
-def _running(results: Results, stamp: str) -> Markup:
-    return Markup(f' data-running="1" data-stamp="{stamp}" data-every="{REFRESH_S}"') if results.running else Markup("")
-
-
 def _progress(results: Results) -> Markup | None:
     """How far a running study is, and the button that stops following it."""
-    if not results.running or results.progress is None:
-        return None
     given = results.progress
+    if given is None:
+        return None
     planned, stored = number(given.get("planned")), number(given.get("stored"))
     share = 100 * min(1.0, stored / planned) if planned > 0 and stored >= 0 else 0.0
     words = [f"Running: {stored:.0f} of {planned:.0f} trials" if planned > 0 else "Running"]
     if given.get("phase"):
         words.append(str(given["phase"]))
-    for name in ("diverged", "failed"):
-        if number(given.get(name)) > 0:
-            words.append(f"{number(given.get(name)):.0f} {name}")
-    eta = number(given.get("eta_s"))
-    if eta >= 0:
+    words += [f"{count:.0f} {name}" for name in ("diverged", "failed") if (count := number(given.get(name))) > 0]
+    if (eta := number(given.get("eta_s"))) >= 0:
         words.append(f"about {seconds_text(eta)} left")
     said = {"role": "progressbar", "aria_label": "trials done", "aria_valuemin": 0, "aria_valuemax": 100}
     meter = tag("div", tag("i", style=f"width:{share:.1f}%"), class_="bar", aria_valuenow=round(share), **said)
