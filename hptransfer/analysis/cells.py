@@ -38,8 +38,9 @@ DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
 ABOVE_0 = (1e-300, 1e300, "a number above 0")
-RANGES = {"width": (1.0, math.inf, "a number above 0"), "density": (1e-12, 1.0, "a number above 0, at most 1"),
-          "lr": ABOVE_0, "seed": (0.0, math.inf, "a whole number, 0 or above")}  # fmt: skip
+FROM_0 = (0.0, math.inf, "a whole number, 0 or above")
+RANGES = {"width": (1.0, math.inf, "a whole number above 0"), "depth": FROM_0,
+          "density": (1e-12, 1.0, "a number above 0, at most 1"), "lr": ABOVE_0, "seed": FROM_0}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,8 @@ def _numbers(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def _in_range(values: pd.Series, low: float, high: float, allowed: str) -> None:
-    bad = values[~values.between(low, high)]
+    whole = allowed.startswith("a whole")
+    bad = values[~values.between(low, high) | (whole & (values % 1 != 0))]
     if len(bad):
         raise _refusal("value out of range", str(values.name), found=bad.tolist()[0], allowed=allowed)
 

@@ -39,6 +39,8 @@ def open_folder(uri: str, *, create: bool) -> Folder:
 
     Without `create` a folder that is not there is refused.
     """
+    if any("\ud800" <= c <= "\udfff" for c in uri):  # bytes that are no text: neither Arrow nor a report can hold them
+        raise InputError("is no name for a folder", where=ascii(uri), allowed="text in UTF-8")
     parsed = urlparse(uri)
     if "://" not in uri or parsed.scheme == "file":
         path = Path(unquote(parsed.path) if parsed.scheme == "file" else uri).absolute()

@@ -101,6 +101,8 @@ def test_a_finite_loss_of_a_diverged_run_does_not_count():
         ("lr", -1.0, "above 0"),
         ("lr", "fast", "not a number"),
         ("width", 0, "out of range"),
+        ("width", 64.5, "column width: value out of range; found 64.5; allowed: a whole number above 0"),
+        ("depth", 2.5, "column depth: value out of range; found 2.5"),
         ("status", "exploded", "ok, diverged, pruned"),
         ("loss", -0.5, "above 0"),
     ],

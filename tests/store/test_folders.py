@@ -33,6 +33,11 @@ def test_a_uri_without_a_folder_is_refused_before_anything_is_asked_of_a_network
             Store.open(uri, "s", create=create)
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\\udcff.*no name for a folder; allowed: text in UTF-8"):
+        open_folder(os.fsdecode(bytes(tmp_path) + b"/r\xff"), create=True)
+
+
 def test_a_second_writer_is_refused_with_the_first_ones_pid_and_host(uri: str) -> None:
     first, second = Store.open(uri, "s"), Store.open(uri, "s")
     with (
