@@ -30,8 +30,6 @@ class PackFailure:
     """
 
     kind: FailureKind
-    trial_id: str = ""
-    """The trial at fault; empty where several were in hand and it cannot be told."""
     text: str = ""
     """Traceback or reason, for the log of the failure."""
 
