@@ -119,9 +119,8 @@ class Runner:
         new = [trial for trial in asked.values() if trial.id not in self._stored]
         if stored:
             self._refuse_renamed(asked[trial_id] for trial_id in stored)
-        self._tally.plan(asked, phase)
-        if stored:
             self._ready.append(self._stored_rows(stored))
+        self._tally.plan(asked, phase)
         if new:
             self._unpacked.append((new, phase, pruning))
         self._pending.update(trial.id for trial in new)

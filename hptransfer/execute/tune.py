@@ -65,7 +65,6 @@ class TuneExecutor(Executor):
                 search_alg=self._packs,
                 num_samples=-1,
                 reuse_actors=True,
-                max_concurrent_trials=None,
                 trial_name_creator=_name_of,
                 trial_dirname_creator=_name_of,
             ),
