@@ -154,7 +154,8 @@ class _Packs(_Live, Searcher):
             return Searcher.FINISHED
         pack, needs = handed
         self.flying[trial_id] = pack
-        return {"id": pack.id, "pack": _PACK.dump_json(pack).decode(), "needs": needs}
+        trials = _PACK.dump_json(pack, exclude={"cost"}).decode()
+        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "needs": needs}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The callback brings the report; Tune asks for this one to exist."""
@@ -192,7 +193,7 @@ class PackTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         settings = _SETTINGS.validate_json(self.config["settings"])
         redirect_output(settings.log_dir)
-        report = run_pack(_PACK.validate_json(self.config["pack"]), settings)
+        report = run_pack(_PACK.validate_json(self.config["trials"]), settings)
         losses = [outcome.loss for outcome in report.outcomes if outcome.loss == outcome.loss]
         return {
             "done": True,
@@ -203,4 +204,4 @@ class PackTrainable(tune.Trainable):
 
 
 def _name_of(trial: Any) -> str:
-    return f"pack-{trial.config['id']}-{trial.trial_id}"
+    return f"pack-{trial.config['pack']}-{trial.trial_id}"
