@@ -8,16 +8,13 @@ from typing import Any
 
 import click
 
-from hptransfer.cli.options import BASE, JSON, RESULTS_DIR, SET, STUDY
+from hptransfer.cli.options import JSON, asking
 
 __all__ = ["check"]
 
 
 @click.command(short_help="Coordinate check: do activations keep their size?")
-@STUDY
-@SET
-@RESULTS_DIR
-@BASE
+@asking
 @JSON
 def check(as_json: bool, **given: Any) -> None:
     """Coordinate check: do activations, gradients and updates keep their size over width and density?

@@ -8,16 +8,13 @@ from typing import Any
 
 import click
 
-from hptransfer.cli.options import BASE, JSON, RESULTS_DIR, SET, STUDY, targeted
+from hptransfer.cli.options import JSON, asking, targeted
 
 __all__ = ["explain"]
 
 
 @click.command(short_help="Show what a rule does to every tensor.")
-@STUDY
-@SET
-@RESULTS_DIR
-@BASE
+@asking
 @JSON
 @targeted
 def explain(as_json: bool, rule: str, width: int | None, depth: int | None, density: str | None, **given: Any) -> None:

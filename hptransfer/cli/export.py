@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from hptransfer.cli.options import BASE, RESULTS_DIR, SET, STUDY, targeted
+from hptransfer.cli.options import asking, targeted
 from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
 
@@ -15,10 +15,7 @@ __all__ = ["export"]
 
 
 @click.command(short_help="Write per-tensor settings for another trainer.")
-@STUDY
-@SET
-@RESULTS_DIR
-@BASE
+@asking
 @targeted
 @click.option(
     "--format", "form", type=click.Choice(get_args(ExportForm)), default="json", show_default=True, help="Form."

@@ -63,6 +63,7 @@ class InOrder(click.Group):
 
 @click.group(
     cls=InOrder,
+    commands=[init, run, tune, fanout, plan, explain, export, check, verdict, plot, report, status],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EPILOG,
 )
@@ -73,10 +74,6 @@ def cli() -> None:
     A STUDY is a YAML file that asks one question. RESULTS is the folder of a study that ran, such as
     results/quickstart. `hptransfer COMMAND --help` explains a command, with examples.
     """
-
-
-for _command in (init, run, tune, fanout, plan, explain, export, check, verdict, plot, report, status):
-    cli.add_command(_command)
 
 
 class _OnTerminal(logging.Handler):
@@ -92,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if not log.handlers:
         log.addHandler(_OnTerminal(logging.WARNING))
     try:
-        cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        cli.main(arguments, standalone_mode=False)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
@@ -108,13 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_status)
     except Exception as error:  # the boundary to a user's own model, which may raise anything; ours stays a traceback
         place = _in_users_code(error)
-        if place is None and isinstance(error, OSError):  # a folder without permission, a network that went away
+        if place is not None:
+            said = (str(error).splitlines() or [""])[0]
+            click.echo(f"hptransfer: {place}: your code raised {type(error).__name__}: {said}", err=True)
+        elif isinstance(error, OSError):  # a folder without permission, a network that went away
             click.echo(f"hptransfer: {error}", err=True)
-            sys.exit(2)
-        if place is None:
+        else:
             raise
-        said = (str(error).splitlines() or [""])[0]
-        click.echo(f"hptransfer: {place}: your code raised {type(error).__name__}: {said}", err=True)
         sys.exit(2)
     sys.exit(0)
 

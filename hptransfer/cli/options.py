@@ -14,19 +14,7 @@ from hptransfer.common.choices import Device, GridSearch, Products
 from hptransfer.common.seams import EXECUTORS, OBSERVERS, Seam
 from hptransfer.store.file_names import RESULTS_FOLDER
 
-__all__ = [
-    "BASE",
-    "JSON",
-    "RESULTS",
-    "RESULTS_DIR",
-    "SEARCH",
-    "SET",
-    "STORAGE",
-    "STUDY",
-    "YES",
-    "targeted",
-    "working",
-]
+__all__ = ["JSON", "RESULTS", "SEARCH", "STORAGE", "asking", "targeted", "with_grid", "working"]
 
 Command = Callable[..., Any]
 
@@ -76,7 +64,6 @@ SEARCH = click.option("--search", type=click.Choice(get_args(GridSearch)), help=
 STORAGE = click.option(
     "--storage", metavar="URL", help="Mirror the search into this Optuna storage, e.g. sqlite:///optuna.db."
 )
-YES = click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking.")
 
 
 def _together(*options: Command) -> Command:
@@ -84,7 +71,11 @@ def _together(*options: Command) -> Command:
     return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
+asking = _together(STUDY, SET, RESULTS_DIR, BASE)
+"""The study and the options of every command that asks about it and trains none of its trials."""
+
 working = _together(
+    STUDY,
     SET,
     RESULTS_DIR,
     click.option(
@@ -125,7 +116,12 @@ working = _together(
     ),
     click.option("--no-compile", is_flag=True, help="Train eagerly; slower, starts at once."),
 )
-"""The options of every command that trains."""
+"""The study and the options of every command that trains."""
+
+with_grid = _together(
+    BASE, click.option("--yes", is_flag=True, help="Run a grid above `grid.max_trials` without asking."), SEARCH
+)
+"""The further options of a command that runs the grid."""
 
 targeted = _together(
     click.option("--rule", default="supar", show_default=True, metavar="RULE", help="Rule to apply."),

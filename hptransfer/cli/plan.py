@@ -7,16 +7,13 @@ from typing import Any
 
 import click
 
-from hptransfer.cli.options import BASE, JSON, RESULTS_DIR, SEARCH, SET, STUDY
+from hptransfer.cli.options import JSON, SEARCH, asking
 
 __all__ = ["plan"]
 
 
 @click.command(short_help="Show what would run, and how long it takes.")
-@STUDY
-@SET
-@RESULTS_DIR
-@BASE
+@asking
 @JSON
 @click.option("--no-calibrate", is_flag=True, help="Do not time a short pack; leaves the time unknown.")
 @SEARCH

@@ -21,13 +21,8 @@ def plan_table(plan: Plan) -> RenderableType:
     """Tables by phase and by cell of the grid, and a sentence that sums up; 80 columns are enough."""
     phases = _table(f"Plan of {plan.study}", ("phase", "packs", *WEIGHT, "memory", "time"))
     for phase in plan.phases:
-        phases.add_row(
-            phase.phase,
-            str(phase.packs),
-            *_weight(phase),
-            quantity(phase.memory_bytes, "B"),
-            _time(phase.est_seconds),
-        )
+        memory = quantity(phase.memory_bytes, "B")
+        phases.add_row(phase.phase, str(phase.packs), *_weight(phase), memory, _time(phase.est_seconds))
     cells = _table("Cells of the grid", ("width", "density", "depth", *WEIGHT, "time"))
     for cell in plan.cells:
         if cell.phase == "grid":
@@ -66,14 +61,8 @@ def _memory(plan: Plan) -> str:
 
 
 def _weight(load: Load) -> tuple[str, ...]:
-    return (
-        str(load.planned),
-        str(load.stored),
-        quantity(load.params),
-        quantity(load.params_nonzero),
-        quantity(load.flops_dense),
-        quantity(load.flops_nonzero),
-    )
+    sizes = (load.params, load.params_nonzero, load.flops_dense, load.flops_nonzero)
+    return (str(load.planned), str(load.stored), *map(quantity, sizes))
 
 
 def _time(seconds: float | None) -> str:

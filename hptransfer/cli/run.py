@@ -7,17 +7,14 @@ from typing import Any
 
 import click
 
-from hptransfer.cli.options import BASE, SEARCH, STORAGE, STUDY, YES, working
+from hptransfer.cli.options import STORAGE, with_grid, working
 
 __all__ = ["fanout", "run", "tune"]
 
 
 @click.command(short_help="Tune, check, fan out, judge, draw: the whole study.")
-@STUDY
 @working
-@BASE
-@YES
-@SEARCH
+@with_grid
 @STORAGE
 @click.option("--no-check", is_flag=True, help="Skip the coordinate check that guards the sweep.")
 def run(no_check: bool, **given: Any) -> None:
@@ -37,7 +34,6 @@ def run(no_check: bool, **given: Any) -> None:
 
 
 @click.command(short_help="Search base HPs on the dense proxy.")
-@STUDY
 @working
 @STORAGE
 def tune(**given: Any) -> None:
@@ -54,11 +50,8 @@ def tune(**given: Any) -> None:
 
 
 @click.command(short_help="Run the grid with base HPs found before.")
-@STUDY
 @working
-@BASE
-@YES
-@SEARCH
+@with_grid
 def fanout(**given: Any) -> None:
     """Run the grid with the base HPs of --base FILE, else of the results folder's base.json, else of the study itself.
 

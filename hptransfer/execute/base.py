@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Literal, Self
 
 from hptransfer.execute.pack import Pack
@@ -31,8 +30,6 @@ class PackFailure:
     """
 
     kind: FailureKind
-    trial_id: str = ""
-    """The trial at fault; empty where several were in hand and it cannot be told."""
     text: str = ""
     """Traceback or reason, for the log of the failure."""
 
@@ -104,7 +101,5 @@ class Executor(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import ray
@@ -77,21 +77,16 @@ def join_cluster(launch: Launch) -> Cluster:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     settings, address = launch.settings, launch.address or os.environ.get("RAY_ADDRESS")
     grows = ray.is_initialized() or address is not None
-    if ray.is_initialized():
-        leave: Callable[[], None] = _nothing
-    elif address is not None:
-        _join(address)
-        leave = ray.shutdown
-    else:
-        leave = _start(launch)
-    try:
+    with ExitStack() as leaving:
+        if not grows:
+            _start(launch, leaving)
+        elif address is not None and not ray.is_initialized():
+            _join(address)
+            leaving.callback(ray.shutdown)
         gpus = settings.device != "cpu" and _resources().get("GPU", 0) >= 1
         if settings.device == "cuda" and not gpus:
             raise InputError("there is no GPU in the Ray cluster", where="--device", found="cuda", allowed="auto, cpu")
-        return Cluster(gpus, settings.threads, launch.workers, grows, leave)
-    except BaseException:
-        leave()
-        raise
+        return Cluster(gpus, settings.threads, launch.workers, grows, leaving.pop_all().close)
 
 
 def _resources() -> dict[str, float]:
@@ -99,41 +94,26 @@ def _resources() -> dict[str, float]:
     return found
 
 
-def _nothing() -> None:
-    return None
-
-
-def _start(launch: Launch) -> Callable[[], None]:
+def _start(launch: Launch, leaving: ExitStack) -> None:
     """Ray on this machine, in a folder of its own that goes with it."""
     if ray.util.get_node_ip_address() == _LOOPBACK:  # type: ignore[no-untyped-call]
         # Nothing but this machine can reach the ports, so Ray need not write a token into the home directory.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    folder = tempfile.mkdtemp(prefix="hpt-")
-    short = len(folder) <= _LONGEST_TEMP
-    cores = len(os.sched_getaffinity(0))
+    folder = leaving.enter_context(tempfile.TemporaryDirectory(prefix="hpt-", ignore_cleanup_errors=True))
     threads = launch.settings.threads
-    cpus = (launch.workers or max(1, cores // threads)) * threads
-
-    def leave() -> None:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    try:
-        ray.init(
-            address="local",
-            num_cpus=max(cpus, threads),
-            num_gpus=0 if launch.settings.device == "cpu" else None,
-            include_dashboard=launch.dashboard,
-            dashboard_host=_LOOPBACK,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _temp_dir=folder if short else None,
-        )
-    except BaseException:
-        leave()
-        raise
-    return leave
+    workers = launch.workers or max(1, len(os.sched_getaffinity(0)) // threads)
+    leaving.callback(ray.shutdown)
+    ray.init(
+        address="local",
+        num_cpus=workers * threads,
+        num_gpus=0 if launch.settings.device == "cpu" else None,
+        include_dashboard=launch.dashboard,
+        dashboard_host=_LOOPBACK,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=folder if len(folder) <= _LONGEST_TEMP else None,
+    )
 
 
 def _join(address: str) -> None:

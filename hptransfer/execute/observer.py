@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hptransfer.common.number_text import duration
@@ -51,10 +51,6 @@ class Counts:
         if self.workers:
             parts.append(f"{self.workers} worker{'s' if self.workers != 1 else ''}")
         return " · ".join(parts)
-
-    def document(self) -> dict[str, Any]:
-        """As `running.json` holds it."""
-        return asdict(self)
 
 
 class Observer(Protocol):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hptransfer.common.files import digest_of
 from hptransfer.execute.pruning import Pruning
 from hptransfer.study.trial import Phase, Trial
 
@@ -32,15 +32,13 @@ class Pack:
     @property
     def id(self) -> str:
         """Short name for logs: a hash of the ids inside."""
-        joined = ",".join(t.id for t in self.trials)
-        return hashlib.sha256(joined.encode()).hexdigest()[:10]
+        return digest_of(",".join(t.id for t in self.trials), 10)
+
+    def part(self, trials: tuple[Trial, ...]) -> Pack:
+        """A pack of some of the trials, with their share of the cost."""
+        return replace(self, trials=trials, cost=self.cost * len(trials) / len(self.trials))
 
     def halves(self) -> Sequence[Pack]:
         """Two packs of half the trials each; the pack itself when it holds a single trial."""
-        if len(self.trials) == 1:
-            return (self,)
         middle = len(self.trials) // 2
-        return tuple(
-            Pack(self.phase, part, self.cost * len(part) / len(self.trials), self.pruning)
-            for part in (self.trials[:middle], self.trials[middle:])
-        )
+        return (self.part(self.trials[:middle]), self.part(self.trials[middle:])) if middle else (self,)

@@ -7,11 +7,10 @@ trials of its batch: so it does not matter how a batch is packed, or which of it
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
 
 import optuna
 from optuna.trial import TrialState
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from hptransfer.common.choices import PrunerName
 from hptransfer.study.pieces import Spec
@@ -37,10 +36,8 @@ class Pruning(Spec):
     past: tuple[PastRun, ...] = Field(default=(), description="Every run of the earlier batches, by its number.")
     numbers: dict[str, int] = Field(default_factory=dict, description="Number in the search, by trial id.")
 
-    @cached_property
-    def seen(self) -> dict[str, list[tuple[int, float]]]:
-        """Losses of the trials in hand, by trial id."""
-        return {}
+    _seen: dict[str, list[tuple[int, float]]] = PrivateAttr(default_factory=dict)
+    """Losses of the trials in hand, by trial id."""
 
     def __call__(self, trial: Trial, step: int, loss: float) -> bool:
         """Whether Optuna's pruner would end this trial now. A trial that the search did not number never is."""
@@ -48,7 +45,7 @@ class Pruning(Spec):
         if number is None:
             return False
         # A trial that is run again after a lost worker starts anew.
-        seen = self.seen[trial.id] = [rung for rung in self.seen.get(trial.id, []) if rung[0] < step] + [(step, loss)]
+        seen = self._seen[trial.id] = [rung for rung in self._seen.get(trial.id, []) if rung[0] < step] + [(step, loss)]
         study = self._study()
         while (asked := study.ask()).number < number:
             pass

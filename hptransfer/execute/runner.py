@@ -17,9 +17,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self, get_args
 
 import pyarrow as pa
@@ -119,9 +119,8 @@ class Runner:
         new = [trial for trial in asked.values() if trial.id not in self._stored]
         if stored:
             self._refuse_renamed(asked[trial_id] for trial_id in stored)
-        self._tally.plan(asked, phase)
-        if stored:
             self._ready.append(self._stored_rows(stored))
+        self._tally.plan(asked, phase)
         if new:
             self._unpacked.append((new, phase, pruning))
         self._pending.update(trial.id for trial in new)
@@ -163,9 +162,7 @@ class Runner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # What is stored already
@@ -193,7 +190,8 @@ class Runner:
     def _stored_rows(self, ids: Sequence[str]) -> Iterator[Row]:
         assert self._table is not None
         table = self._table.take([self._stored[trial_id] for trial_id in ids])
-        self._tally.done_table(table)
+        for row in table.select(["trial_id", "status", "loss"]).to_pylist():
+            self._tally.done_row(row)
         return (row for batch in table.to_batches(max_chunksize=256) for row in batch.to_pylist())
 
     # To the executor and back
@@ -204,15 +202,14 @@ class Runner:
         heapq.heappush(self._waiting, (-math.inf if again else -job.pack.cost, self._order, job))
         self._tally.queued(job.pack)
 
-    def _pack(self, workers: int) -> None:
+    def _pack(self, executor: Executor, workers: int) -> None:
         """Into packs only now: how large they may be depends on how many workers there are."""
         unpacked, self._unpacked = self._unpacked, []
         for trials, phase, pruning in unpacked:
             if self._pack_trials is not None:
                 packs = self._pack_trials(trials, phase)
             else:
-                stacks = self._executor is not None and self._executor.stacks
-                packs = packs_of(trials, phase, workers=max(1, workers), stacked=stacks)
+                packs = packs_of(trials, phase, workers=workers, stacked=executor.stacks)
             for pack in packs:
                 self._queue(_Job(replace(pack, pruning=pruning)))
 
@@ -225,8 +222,8 @@ class Runner:
     def _launch(self) -> None:
         """Keep every worker busy; packs that take moments queue up behind the workers, long ones do not."""
         executor = self._started()
-        self._pack(executor.workers)
         workers = max(1, executor.workers)  # a cluster that can grow grows for a task that waits
+        self._pack(executor, workers)
         depth = 2 * workers + 2 if 0 < self._tally.pack_wall_s < 1 else workers
         while self._waiting and len(self._flying) < depth and not self._draining:
             job = heapq.heappop(self._waiting)[2]
@@ -298,13 +295,13 @@ class Runner:
         left = report.unfinished
         if not left:
             return
-        failure = report.failure or PackFailure("raised", "", "the training program returned no outcome for the trial")
+        failure = report.failure or PackFailure("raised", "the training program returned no outcome for the trial")
         if failure.kind == "breach":
             raise BreachError(failure.text)
         if failure.kind == "dropped":
             self._pending.difference_update(trial.id for trial in left)
             return
-        rest = Pack(report.pack.phase, left, report.pack.cost * len(left) / len(report.pack.trials), job.pack.pruning)
+        rest = job.pack.part(left)
         losses = job.losses + (failure.kind == "lost")
         if len(left) > 1 and (failure.kind != "lost" or losses > 1):
             # A worker that dies twice under one pack may well have been killed for its memory.
@@ -341,7 +338,7 @@ class Runner:
         if not last and now - self._noted < _RUNNING_EVERY_S:
             return
         self._noted = now
-        document = counts.document() | {"updated": datetime.now(UTC).isoformat(), "pid": os.getpid()}
+        document = asdict(counts) | {"updated": datetime.now(UTC).isoformat(), "pid": os.getpid()}
         # At the end the sweep's own error, if there is one, must not be hidden by this mere convenience failing.
         with suppress(WorkError) if last else nullcontext():
             self.store.write_json(RUNNING_FILE, document)

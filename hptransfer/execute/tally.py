@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from hptransfer.execute.base import PackReport
 from hptransfer.execute.observer import Counts
 from hptransfer.execute.pack import Pack
@@ -42,11 +40,6 @@ class Tally:
         """Trials asked for in a phase."""
         self._planned.update(ids)
         self.phase = phase
-
-    def done_table(self, table: pa.Table) -> None:
-        """Trials that were stored before."""
-        for row in table.select(["trial_id", "status", "loss"]).to_pylist():
-            self.done_row(row)
 
     def done_row(self, row: Mapping[str, Any]) -> None:
         """A stored trial; counted once however often it is named."""

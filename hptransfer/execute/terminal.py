@@ -40,7 +40,7 @@ class Terminal(Observer):
 
     def _renew(self, line: str) -> None:
         if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=False)
+            self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
         if line != self._last_line or time.monotonic() - self._last_shown > 0.1:
             self._show(line)

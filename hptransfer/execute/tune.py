@@ -13,11 +13,11 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import TypeAdapter
 from ray import tune
 from ray.tune.search import Searcher
 
@@ -25,12 +25,13 @@ from hptransfer.common.errors import WorkError
 from hptransfer.execute.base import Executor, FailureKind, Launch, PackFailure, PackReport
 from hptransfer.execute.cluster import join_cluster
 from hptransfer.execute.pack import Pack
-from hptransfer.execute.pruning import Pruning
 from hptransfer.execute.worker import redirect_output, run_pack
-from hptransfer.study.trial import CurvePoint, Outcome, Trial
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["PackTrainable", "TuneExecutor"]
+
+_SETTINGS, _PACK, _REPORT = TypeAdapter(WorkerSettings), TypeAdapter(Pack), TypeAdapter(PackReport)
+"""What travels through Tune does so as JSON: it also reads well in Tune's results folder."""
 
 _END_S = 60.0
 """Seconds that Tune has to tidy up once all packs are back. A call of Ray's after Ray was left would start another."""
@@ -59,12 +60,11 @@ class TuneExecutor(Executor):
             logging.getLogger(name).setLevel(logging.WARNING if verbose else logging.CRITICAL)
         tuner = tune.Tuner(
             tune.with_resources(PackTrainable, lambda config: tune.PlacementGroupFactory([config["needs"]])),
-            param_space={"settings": json.dumps(dataclasses.asdict(settings))},
+            param_space={"settings": _SETTINGS.dump_json(settings).decode()},
             tune_config=tune.TuneConfig(
                 search_alg=self._packs,
                 num_samples=-1,
                 reuse_actors=True,
-                max_concurrent_trials=None,
                 trial_name_creator=_name_of,
                 trial_dirname_creator=_name_of,
             ),
@@ -154,9 +154,8 @@ class _Packs(_Live, Searcher):
             return Searcher.FINISHED
         pack, needs = handed
         self.flying[trial_id] = pack
-        pruning = pack.pruning.model_dump_json() if pack.pruning is not None else None
-        trials = [trial.model_dump_json() for trial in pack.trials]
-        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "pruning": pruning, "needs": needs}
+        trials = _PACK.dump_json(pack, exclude={"cost"}).decode()
+        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "needs": needs}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The callback brings the report; Tune asks for this one to exist."""
@@ -176,7 +175,7 @@ class _Bring(_Live, tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         pack = self._packs.flying.pop(trial.trial_id)
-        self._reports.put(_report_of(pack, trial.last_result["report"]))
+        self._reports.put(_REPORT.validate_python({"pack": pack, **json.loads(trial.last_result["report"])}))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         pack = self._packs.flying.pop(trial.trial_id)
@@ -188,49 +187,21 @@ class _Bring(_Live, tune.Callback):
 class PackTrainable(tune.Trainable):
     """A pack as a Tune trial of one step; the actor is reused for the next pack."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        self._take(config)
-
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._take(new_config)
-        return True
-
-    def _take(self, config: Mapping[str, Any]) -> None:
-        settings = json.loads(config["settings"])
-        self._settings = WorkerSettings(**settings | {"sys_path": tuple(settings["sys_path"])})
-        trials = tuple(Trial.model_validate_json(text) for text in config["trials"])
-        pruning = Pruning.model_validate_json(config["pruning"]) if config["pruning"] is not None else None
-        self._pack = Pack(config["phase"], trials, pruning=pruning)
+        return True  # nothing to set up: a step reads all it needs from the `config` that Tune has put in place
 
     def step(self) -> dict[str, Any]:
-        redirect_output(self._settings.log_dir)
-        report = run_pack(self._pack, self._settings)
+        settings = _SETTINGS.validate_json(self.config["settings"])
+        redirect_output(settings.log_dir)
+        report = run_pack(_PACK.validate_json(self.config["trials"]), settings)
         losses = [outcome.loss for outcome in report.outcomes if outcome.loss == outcome.loss]
         return {
             "done": True,
             "loss": min(losses, default=float("nan")),
             "finished_trials": len(report.outcomes),
-            "report": _document_of(report),
+            "report": json.dumps(_REPORT.dump_python(report, exclude={"pack"}, warnings=False)),
         }
 
 
 def _name_of(trial: Any) -> str:
     return f"pack-{trial.config['pack']}-{trial.trial_id}"
-
-
-def _document_of(report: PackReport) -> str:
-    """A report without its pack, as text that also reads well in Tune's results folder."""
-    document = {field.name: getattr(report, field.name) for field in dataclasses.fields(report) if field.name != "pack"}
-    document["outcomes"] = [dataclasses.asdict(outcome) for outcome in report.outcomes]
-    document["failure"] = dataclasses.asdict(report.failure) if report.failure is not None else None
-    return json.dumps(document)
-
-
-def _report_of(pack: Pack, text: str) -> PackReport:
-    document = json.loads(text)
-    outcomes = tuple(
-        Outcome(**fields | {"curve": tuple(CurvePoint(**point) for point in fields["curve"])})
-        for fields in document["outcomes"]
-    )
-    failure = PackFailure(**document["failure"]) if document["failure"] is not None else None
-    return PackReport(pack, outcomes, failure, document["host"], document["pid"], document["wall_s"])

@@ -19,7 +19,7 @@ from hptransfer.common.errors import BreachError, OutOfMemoryError
 from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import PackFailure, PackReport
 from hptransfer.execute.pack import Pack
-from hptransfer.study.trial import Outcome, Trial
+from hptransfer.study.trial import Outcome
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = ["redirect_output", "run_pack"]
@@ -44,19 +44,13 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
                 failure = PackFailure("dropped")
                 break
     except (OutOfMemoryError, MemoryError) as error:
-        failure = PackFailure("memory", _at_fault(pack, outcomes), str(error) or type(error).__name__)
+        failure = PackFailure("memory", str(error) or type(error).__name__)
     except BreachError as error:
-        failure = PackFailure("breach", text=str(error))
+        failure = PackFailure("breach", str(error))
     except (Exception, SystemExit):  # the boundary to a user's model, which may raise anything, or call sys.exit
-        failure = PackFailure("raised", _at_fault(pack, outcomes), traceback.format_exc())
+        failure = PackFailure("raised", traceback.format_exc())
     wall = time.perf_counter() - started
     return PackReport(pack, tuple(outcomes), failure, socket.gethostname(), os.getpid(), wall)
-
-
-def _at_fault(pack: Pack, outcomes: list[Outcome]) -> str:
-    done = {outcome.trial_id for outcome in outcomes}
-    left: list[Trial] = [trial for trial in pack.trials if trial.id not in done]
-    return left[0].id if len(left) == 1 else ""
 
 
 _redirected: set[str] = set()

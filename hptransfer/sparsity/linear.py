@@ -14,29 +14,20 @@ __all__ = ["SparseLinear", "index_buffers", "sparsifiable", "swap_linear", "valu
 
 
 class SparseLinear(nn.Module):
-    """`nn.Linear` with a static mask. `weight` is the 1-D tensor of non-zeros in row-major order.
+    """`layer` with a static mask. `weight` is the 1-D tensor of non-zeros in row-major order, zero at first.
 
     The index tensors are buffers, so a caller of `functional_call` can hand in those of another mask with the same
     number of non-zeros. Under autocast the input is cast as a dense layer's would be; the values stay as they are.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        nonzeros: int,
-        bias: bool = True,
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
+    def __init__(self, layer: nn.Linear, nonzeros: int) -> None:
         super().__init__()
-        self.in_features, self.out_features, self.nonzeros = in_features, out_features, nonzeros
-        self.weight = nn.Parameter(torch.zeros(nonzeros, device=device, dtype=dtype))
-        self.bias = nn.Parameter(torch.zeros(out_features, device=device, dtype=dtype)) if bias else None
-        sizes = SparseIndices._make((out_features + 1, nonzeros, in_features + 1, nonzeros, nonzeros))
+        self.in_features, self.out_features, self.nonzeros = layer.in_features, layer.out_features, nonzeros
+        self.weight, self.bias = nn.Parameter(layer.weight.new_zeros(nonzeros)), layer.bias
+        sizes = SparseIndices._make((self.out_features + 1, nonzeros, self.in_features + 1, nonzeros, nonzeros))
         for name, size in sizes._asdict().items():
-            self.register_buffer(name, torch.zeros(size, dtype=torch.int32, device=device))
+            self.register_buffer(name, torch.zeros(size, dtype=torch.int32, device=layer.weight.device))
+        self.train(layer.training)
 
     @property
     def indices(self) -> SparseIndices:
@@ -89,13 +80,6 @@ def swap_linear(model: nn.Module, nonzeros: Mapping[str, int]) -> None:
         if not sparsifiable(model, name):
             raise ValueError(f"{name} is not the weight of a plain nn.Linear")
         path = name.rpartition(".")[0]
-        old = model.get_submodule(path)
-        assert isinstance(old, nn.Linear)
-        weight = old.weight
-        new = SparseLinear(
-            old.in_features, old.out_features, count, old.bias is not None, device=weight.device, dtype=weight.dtype
-        )
-        new.bias = old.bias
-        new.train(old.training)
-        parent, _, leaf = path.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, new)
+        layer = model.get_submodule(path)
+        assert isinstance(layer, nn.Linear)
+        model.set_submodule(path, SparseLinear(layer, count))

@@ -36,14 +36,25 @@ def nonzero_count(
     The one place where a density becomes a count; from here on masks are asked for by their count.
     """
     rows, fan_in = _rows_and_fan_in(shape, out_dims)
-    _check(density, kind, fan_in, name)
+    _check_density(density, name)
+    keep, of = (1, 1) if kind in ("random", "row") else _pattern(kind)
     if density == 1.0:
         return rows * fan_in
     if kind == "random":
         return max(1, round(density * rows * fan_in))
     if kind == "row":
         return rows * max(1, round(density * fan_in))
-    keep, of = _pattern(kind)
+    if abs(density - keep / of) > 1e-9:
+        raise InputError(
+            f"a {kind} mask has density {keep / of:g}",
+            where=name or "density",
+            found=density,
+            allowed=f"{keep / of:g} or 1",
+        )
+    if fan_in % of:
+        raise InputError(
+            f"inputs do not divide into groups of {of}", where=name, found=fan_in, allowed=f"a multiple of {of}"
+        )
     return rows * fan_in // of * keep
 
 
@@ -98,12 +109,13 @@ def _draw_mask(shape: Sequence[int], count: int, kind: str, draw: torch.Generato
         groups = rows * fan_in // of
     order = torch.rand(groups, of, generator=draw).argsort(dim=1, stable=True)
     kept = torch.zeros(groups, of, dtype=torch.bool).scatter_(1, order[:, :keep], True)
-    return _unflatten(kept.view(rows, fan_in), shape, out_dims)
+    sizes = [shape[d] for d in out_dims] + [size for d, size in enumerate(shape) if d not in out_dims]
+    return kept.view(sizes).movedim(tuple(range(len(out_dims))), tuple(out_dims)).contiguous()
 
 
 def empty_rows(mask: Tensor, out_dims: Sequence[int] = (0,)) -> int:
     """How many outputs have no weight left: they are dead."""
-    flat = mask.permute(*out_dims, *_in_dims(mask.shape, out_dims))
+    flat = mask.movedim(tuple(out_dims), tuple(range(len(out_dims))))
     return int((~flat.reshape(_rows_and_fan_in(mask.shape, out_dims))).all(dim=1).sum())
 
 
@@ -113,7 +125,7 @@ def layer_densities(shapes: Mapping[str, Sequence[int]], density: float, distrib
     `uniform`: one density. `erk`: ∝ Σdims/Πdims (Evci et al. 2020), layers that would pass 1 stay dense and the others
     take up what is left.
     """
-    _check(density, "random", 0, "")
+    _check_density(density)
     if distribution == "uniform" or density == 1.0:
         return dict.fromkeys(shapes, density)
     if distribution != "erk":
@@ -148,25 +160,9 @@ def _check_count(shape: Sequence[int], count: int, kind: str, out_dims: Sequence
         raise InputError(f"no {kind} mask has this many weights", where=name, found=count, allowed=allowed)
 
 
-def _check(density: float, kind: str, fan_in: int, name: str) -> None:
+def _check_density(density: float, name: str = "") -> None:
     if not 0 < density <= 1:
         raise InputError("not a density", where=name or "density", found=density, allowed="above 0, at most 1")
-    if kind in ("random", "row"):
-        return
-    keep, of = _pattern(kind)
-    if density == 1.0:
-        return
-    if abs(density - keep / of) > 1e-9:
-        raise InputError(
-            f"a {kind} mask has density {keep / of:g}",
-            where=name or "density",
-            found=density,
-            allowed=f"{keep / of:g} or 1",
-        )
-    if fan_in % of:
-        raise InputError(
-            f"inputs do not divide into groups of {of}", where=name, found=fan_in, allowed=f"a multiple of {of}"
-        )
 
 
 def _pattern(kind: str) -> tuple[int, int]:
@@ -181,14 +177,3 @@ def _pattern(kind: str) -> tuple[int, int]:
 def _rows_and_fan_in(shape: Sequence[int], out_dims: Sequence[int]) -> tuple[int, int]:
     rows = math.prod(shape[d] for d in out_dims)
     return rows, math.prod(shape) // rows
-
-
-def _in_dims(shape: Sequence[int], out_dims: Sequence[int]) -> tuple[int, ...]:
-    return tuple(d for d in range(len(shape)) if d not in out_dims)
-
-
-def _unflatten(kept: Tensor, shape: Sequence[int], out_dims: Sequence[int]) -> Tensor:
-    """Rows × inputs back to the tensor's own order of dimensions."""
-    order = (*out_dims, *_in_dims(shape, out_dims))
-    back = [order.index(d) for d in range(len(shape))]
-    return kept.view([shape[d] for d in order]).permute(back).contiguous()

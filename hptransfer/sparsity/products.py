@@ -77,9 +77,7 @@ def _from_rows(rows: Tensor, like: Tensor) -> Tensor:
 
 def _as_seen(values: Tensor, x: Tensor) -> Tensor:
     """The values as a product in x's precision sees them, kept in fp32 (fp64 beside fp64)."""
-    if x.dtype in (torch.float32, torch.float64):
-        return values.to(x.dtype).contiguous()
-    return values.to(x.dtype).float().contiguous()
+    return values.to(x.dtype).to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
 def matmul(start: Tensor, index: Tensor, values: Tensor, features: Tensor) -> Tensor:

@@ -75,11 +75,7 @@ def compile_program(
             _said.add(note)
             _log.warning("training runs eagerly: %s", note)
         return lambda: function(*arguments), note
-
-    def run() -> None:
-        program(*flat)
-
-    return run, ""
+    return lambda: program(*flat), ""
 
 
 def _inductor(graph: torch.fx.GraphModule, flat: list[Tensor]) -> Callable[..., Any]:

@@ -105,23 +105,17 @@ class Layout:
 
 def make_layout(shapes: Sequence[TensorShape], as_values: Collection[str] = ()) -> Layout:
     """Place every parameter: matrices by their number of columns, vectors and values as one row each."""
-    sheet_of: dict[tuple[object, ...], int] = {}
-    sheets: list[tuple[int, int]] = []
-    masked: list[bool] = []
-    optimizers: list[int] = []
+    rows: dict[tuple[int, int, str], int] = {}
+    masked: dict[tuple[int, int, str], bool] = {}
     places = []
     for tensor in shapes:
         values = tensor.name in as_values
         shape = (tensor.nonzeros,) if values else tensor.shape
         high = shape[0] if len(shape) > 1 else 1
-        columns = math.prod(shape) // high
-        sheet = sheet_of.setdefault((columns, tensor.optimizer, tensor.name if tensor.whole else ""), len(sheets))
-        if sheet == len(sheets):
-            sheets.append((0, columns))
-            masked.append(False)
-            optimizers.append(tensor.optimizer)
-        row = sheets[sheet][0]
-        places.append(Place(tensor.name, shape, sheet, row, high, values))
-        sheets[sheet] = (row + high, columns)
-        masked[sheet] = masked[sheet] or (tensor.masked and not values)
-    return Layout(tuple(places), tuple(sheets), tuple(masked), tuple(optimizers))
+        sheet = (math.prod(shape) // high, tensor.optimizer, tensor.name if tensor.whole else "")
+        row = rows.setdefault(sheet, 0)
+        places.append(Place(tensor.name, shape, list(rows).index(sheet), row, high, values))
+        rows[sheet] = row + high
+        masked[sheet] = masked.get(sheet, False) or (tensor.masked and not values)
+    sheets = tuple((high, columns) for (columns, _, _), high in rows.items())
+    return Layout(tuple(places), sheets, tuple(masked.values()), tuple(optimizer for _, optimizer, _ in rows))

@@ -6,6 +6,7 @@ The gradients of the micro-batches add up to that of the batch, so the numbers o
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -32,15 +33,10 @@ def memory_of(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limits += [int(text) for text in map(_text_of, _LIMIT_FILES) if text.isdecimal()]
+    for file in _LIMIT_FILES:
+        with suppress(OSError, ValueError):  # there is no such file, or it says `max`
+            limits.append(int(file.read_text()))
     return min(limits)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 def room_for_a_trial(settings: WorkerSettings, device: torch.device) -> int:

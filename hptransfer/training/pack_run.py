@@ -51,7 +51,7 @@ class PackRun:
         self, trials: Sequence[Trial], program: Program, settings: WorkerSettings, prune: Prune | None, note: str
     ) -> None:
         self.trials, self.program, self.settings, self.prune = list(trials), program, settings, prune
-        self.note = "; ".join(n for n in (note, program.note) if n)
+        self.note = "; ".join(filter(None, (note, program.note)))
         self.slots = self.trials + self.trials[-1:] * (program.stack - len(trials))
         """Those beyond the trials are dead copies of the last."""
         self.training = trials[0].training
@@ -190,11 +190,11 @@ class PackRun:
 
     def _resume(self) -> None:
         """Continue from checkpoints if every trial has one and all stand at one step."""
-        found = [self.checkpoints.read(trial.id, self._layout_digest()) for trial in self.trials]
-        if any(f is None for f in found) or len({int(f["step"]) for f in found if f is not None}) != 1:
+        read = [self.checkpoints.read(trial.id, self._layout_digest()) for trial in self.trials]
+        found = [saved for saved in read if saved is not None]
+        if len(found) < len(read) or len({int(saved["step"]) for saved in found}) != 1:
             return
         for slot, saved in enumerate(found):
-            assert saved is not None
             for name, room in self.program.state(slot, with_masks=bool(self.mask_every)).items():
                 room.copy_(saved[name])
             self.step = int(saved["step"])
@@ -231,7 +231,7 @@ class PackRun:
             diverged_step=diverged_step,
             **took(cost_of(trial), seconds, self.program.device),
             products=products_of(trial, self.program.layout),
-            note="; ".join(n for n in (self.note, self.causes.get(slot, "")) if n),
+            note="; ".join(filter(None, (self.note, self.causes.get(slot)))),
             curve=tuple(points),
         )
 

@@ -31,7 +31,7 @@ CLIP_EPS = 1e-6
 """As in `torch.nn.utils.clip_grad_norm_`."""
 
 
-def make_loss(model: nn.Module, task: Task, data: Data, autocast: Callable[[], Any], name: str = "language") -> Loss:
+def make_loss(model: nn.Module, task: Task, data: Data, autocast: Callable[[], Any], name: str) -> Loss:
     """What the model comes to on a batch of its task `name`. An output of the wrong form is refused, and a loss."""
 
     def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], batch: Batch) -> Tensor:

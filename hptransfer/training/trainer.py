@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Protocol, TypeVar, get_args
 
@@ -77,10 +77,7 @@ def as_trainer(thing: Any, name: str) -> Any:
     return FunctionTrainer(thing, name)
 
 
-_NUMBERS = (
-    *("loss", "train_loss", "params", "params_nonzero", "flops_dense", "flops_nonzero", "tokens"),
-    *("wall_s", "peak_memory_bytes"),
-)
+_NUMBERS = [field.name for field in fields(Outcome) if field.type in ("int", "float")]
 
 
 def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcome:

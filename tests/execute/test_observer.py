@@ -6,6 +6,7 @@ import json
 import math
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_the_line_of_counts_says_it_all() -> None:
     )
     assert counts.line() == "grid 4/10 · 3m 05s left · best loss 2.5000 · 1 diverged · 2 failed · 2 workers"
     assert Counts(planned=2, stored=2, eta_s=math.nan, phase="tune").line() == "tune 2/2 · 0 diverged · 0 failed"
-    assert json.loads(json.dumps(Counts(planned=3).document()))["planned"] == 3
+    assert json.loads(json.dumps(asdict(Counts(planned=3))))["planned"] == 3
 
 
 class Meddles(Observer):

@@ -29,7 +29,7 @@ def error(pair: tuple[Tensor, Tensor]) -> float:
 @pytest.mark.slow
 def test_one_compiled_step_of_torch_func_holds_the_layer_as_data():
     """fullgraph, functional_call, autocast; the second mask runs through the program compiled for the first."""
-    layer = SparseLinear(20, 12, 60)
+    layer = SparseLinear(torch.nn.Linear(20, 12), 60)
     compiled = 0
 
     def backend(graph, inputs):

@@ -49,14 +49,12 @@ def open_corpus(spec: DataSpec, expected: str = "") -> Corpus:
 
 def stdlib_bytes(most: int) -> bytes:
     """The first `most` bytes of the running Python's own library sources, file after file in sorted order."""
-    parts: list[bytes] = []
-    size = 0
+    content = bytearray()
     for path in _library_files():
-        if size >= most:
+        if len(content) >= most:
             break
-        parts.append(path.read_bytes())
-        size += len(parts[-1])
-    return b"".join(parts)[:most]
+        content += path.read_bytes()
+    return bytes(content[:most])
 
 
 def _library_files() -> Iterator[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -40,7 +41,6 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
         raise InputError("is no function", where=MODELS.where, found=spec.factory, allowed=MODELS.choices)
     accepted, takes_any = parameters_of(factory, MODELS.where)
     settled = {"width", "depth", *arguments}
-    offered = {**arguments, **spec.options}
     unknown = [name for name in spec.options if name in settled or (not takes_any and name not in accepted)]
     if unknown:
         given = unknown[0] in settled
@@ -51,15 +51,18 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
             allowed=", ".join(sorted(set(accepted) - settled)) or "none",
             hint=SOURCES.get(unknown[0], "the task settles it") if given else "",
         )
-    fixed = {name: value for name, value in offered.items() if takes_any or name in accepted}
-    takes_depth = takes_any or "depth" in accepted
+
+    def taken(**sizes: int) -> dict[str, Any]:
+        offered = {**arguments, **spec.options, **sizes}
+        return {name: value for name, value in offered.items() if takes_any or name in accepted}
+
     try:
-        inspect.signature(factory).bind(width=1, **({"depth": 1} if takes_depth else {}), **fixed)
+        inspect.signature(factory).bind(**taken(width=1, depth=1))
     except TypeError as error:
         raise InputError(f"the factory cannot be called: {error}", where="model.options", found=spec.options) from None
 
     def build(*, width: int, depth: int = 2) -> nn.Module:
-        model = factory(width=width, **({"depth": depth} if takes_depth else {}), **fixed)
+        model = factory(**taken(width=width, depth=depth))
         if not isinstance(model, nn.Module):
             problem = "the factory must return a torch.nn.Module"
             raise InputError(problem, where=MODELS.where, found=type(model).__name__)
