@@ -17,7 +17,7 @@ __all__ = ["explain"]
 @asking
 @JSON
 @targeted
-def explain(as_json: bool, rule: str, width: int | None, depth: int | None, density: str | None, **given: Any) -> None:
+def explain(as_json: bool, **given: Any) -> None:
     """Show what a rule does to every tensor of a target: init std, LR, decay, eps, multiplier, and why.
 
     Builds no weights, so any size answers at once. Base HPs are those of the results folder once it has some.
@@ -29,12 +29,11 @@ def explain(as_json: bool, rule: str, width: int | None, depth: int | None, dens
     """
     from rich.console import Console
 
-    from hptransfer.drive.request import Request
     from hptransfer.drive.target import target_trial
     from hptransfer.scaling.explain import cautions, explain_rows, explain_text
     from hptransfer.training.build import target_of
 
-    trial, source = target_trial(Request.from_command_line(given), rule, width, depth, density)
+    trial, source = target_trial(given)
     target = target_of(trial)
     rows = explain_rows(target)
     if as_json:

@@ -21,27 +21,18 @@ __all__ = ["export"]
     "--format", "form", type=click.Choice(get_args(ExportForm)), default="json", show_default=True, help="Form."
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of the terminal.")
-def export(
-    form: ExportForm,
-    output: Path | None,
-    rule: str,
-    width: int | None,
-    depth: int | None,
-    density: str | None,
-    **given: Any,
-) -> None:
+def export(form: ExportForm, output: Path | None, **given: Any) -> None:
     """Write the per-tensor settings of a target for another trainer: JSON, YAML or a Python snippet.
 
     \b
     Example:
       hptransfer export my.yaml --width 2048 --density 1/16 --format python --output target.py
     """
-    from hptransfer.drive.request import Request
     from hptransfer.drive.target import target_trial
     from hptransfer.scaling.explain import explain_rows, export_text
     from hptransfer.training.build import target_of
 
-    trial, _ = target_trial(Request.from_command_line(given), rule, width, depth, density)
+    trial, _ = target_trial(given)
     if form == "python" and trial.sparsity.kind != "random" and trial.density < 1:
         raise InputError(
             "the Python snippet draws unstructured random masks alone",

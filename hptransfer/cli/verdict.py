@@ -56,9 +56,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
 
 def _settings(results: Results, **asked: Any) -> VerdictSpec:
     """The study's own settings with those of the command line laid over; without a study every rule is expected."""
-    from pydantic import ValidationError
-
-    from hptransfer.study.refusals import first_refusal
+    from hptransfer.study.refusals import validated
     from hptransfer.study.study import VerdictSpec
 
     found = (results.study or {}).get("verdict")
@@ -66,10 +64,7 @@ def _settings(results: Results, **asked: Any) -> VerdictSpec:
     stored |= {key: value for key, value in asked.items() if value is not None}
     if not stored.get("expect_stable") and not results.study and "rule" in results.frame:
         stored["expect_stable"] = sorted(set(results.frame["rule"].astype(str)))
-    try:
-        return VerdictSpec.model_validate(stored)
-    except ValidationError as error:
-        raise first_refusal(error, VerdictSpec) from None
+    return validated(VerdictSpec, stored)
 
 
 def _circumstances(results: Results) -> Iterator[str]:

@@ -89,6 +89,11 @@ class Seam:
             hint="docs/extending.md describes them; hptransfer.testing checks them",
         )
 
+    def hold(self, name: str, kept: bool, rule: str, found: object) -> None:
+        """Refuse what an entry gave unless the rule was kept."""
+        if not kept:
+            raise self.breach(name, self.find(name), rule, f"; found {found!r:.80}")
+
     def find(self, name: str) -> Any:
         """What the name stands for, as it was written: a class is not called."""
         if not self.knows(name):

@@ -28,10 +28,11 @@ from hptransfer.scaling.rules import Rule
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
-from hptransfer.study.study import Study
+from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.base import loss_of
-from hptransfer.tasks.models.factory import resolve_factory
+from hptransfer.training.build import factory_of
+from hptransfer.training.task_answers import batch_at, data_of
 from hptransfer.trials.settled import Settled
 
 __all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
@@ -118,12 +119,11 @@ def _nothing_to_check(study: Study, scope: Scope) -> str:
 def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
     torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
     study, base, training = settled.study, settled.hps, settled.study.training
-    task = TASKS.get(study.task)
-    data = task.open(study.data, settled.data_id)
+    trial = settled.trial(Cell(study.base.width, 1.0, study.base.depth), rule=scope.rules[0].name, seed=0)
     small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
     return coordinate_check(
-        resolve_factory(study.model, task.model_arguments(data, training)),
-        task.batch(data, 0, 0, training.model_copy(update=small)),
+        factory_of(trial),
+        batch_at(trial.model_copy(update={"training": training.model_copy(update=small)}), data_of(trial), 0, 0),
         widths=scope.widths,
         densities=scope.densities,
         rules=scope.rules,
@@ -138,7 +138,7 @@ def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
             sparsity=study.sparsity,
             roles=study.model.roles,
         ),
-        loss=loss_of(task),
+        loss=loss_of(TASKS.get(study.task)),
     )
 
 

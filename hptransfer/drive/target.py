@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from hptransfer.common.errors import InputError
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
@@ -14,13 +17,13 @@ from hptransfer.trials.checks import unknown_rule
 __all__ = ["target_trial"]
 
 
-def target_trial(
-    request: Request, rule: str, width: int | None, depth: int | None, density: str | None
-) -> tuple[Trial, str]:
-    """The trial that stands for a target, and where its base HPs came from.
+def target_trial(given: Mapping[str, Any]) -> tuple[Trial, str]:
+    """The trial that stands for the target of a command line, and where its base HPs came from.
 
     What is not said is the grid's largest width, its lowest density and the base depth.
     """
+    rule, width, depth, density = (given[name] for name in ("rule", "width", "depth", "density"))
+    request = Request.from_command_line(given)
     settled, _, source = settled_by(request, existing_store(request))
     study = settled.study
     share = parse_number(density) if density is not None else min(cell.density for cell in study.cells)

@@ -161,10 +161,9 @@ def _is_sparse(fact: TensorFacts, sparsity: SparsitySpec) -> bool:
 def _seen(target: Target, density: float) -> float:
     """The density of a sparse tensor as its method has the rule see it."""
     name = target.sparsity.method
-    method = METHODS.get(name)
-    seen = method.rule_density(density, target.sparsity)
-    if not isinstance(seen, float | int) or not 0 < seen <= 1:
-        raise METHODS.breach(name, method, "`rule_density` is a density, in (0, 1]", f"; found {seen!r:.80}")
+    seen = METHODS.get(name).rule_density(density, target.sparsity)
+    kept = isinstance(seen, float | int) and 0 < seen <= 1
+    METHODS.hold(name, kept, "`rule_density` is a density, in (0, 1]", seen)
     return float(seen)
 
 

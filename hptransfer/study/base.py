@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from hptransfer.common.errors import InputError
 from hptransfer.study.pieces import NonNegative, Positive, Spec
-from hptransfer.study.refusals import first_refusal
+from hptransfer.study.refusals import validated
 
 __all__ = ["TUNED_TRAINING", "BaseHPs", "TunedBase"]
 
@@ -76,9 +76,9 @@ class TunedBase:
                 f"{' and '.join(missing)} must be numbers", where=where, found=sorted(content), allowed=allowed
             )
         try:
-            hps = BaseHPs.model_validate(_given(content, tuple(BaseHPs.model_fields)))
-        except ValidationError as error:
-            raise first_refusal(error, BaseHPs).at(where) from None
+            hps = validated(BaseHPs, _given(content, tuple(BaseHPs.model_fields)))
+        except InputError as error:
+            raise error.at(where) from None
         known = {name: content.get(name) for name in _NUMBERS}
         for name, value in known.items():
             if value is not None and not _is_number(value):

@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from hptransfer.common.errors import InputError
-from hptransfer.study.refusals import first_refusal
+from hptransfer.study.refusals import validated
 from hptransfer.study.strict_yaml import parse_yaml, write_yaml
 from hptransfer.study.study import Study
 
@@ -40,10 +38,7 @@ def read_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
 
 def study_of(tree: Mapping[str, Any]) -> Study:
     """A study from plain values; the first thing that is wrong is refused."""
-    try:
-        return Study.model_validate(tree)
-    except ValidationError as error:
-        raise first_refusal(error, Study) from None
+    return validated(Study, tree)
 
 
 def with_overrides(study: Study, overrides: Mapping[str, Any]) -> Study:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from hptransfer.common.errors import InputError, did_you_mean, nearest
 
-__all__ = ["field_path", "first_refusal"]
+__all__ = ["field_path", "first_refusal", "validated"]
+
+_Schema = TypeVar("_Schema", bound=BaseModel)
 
 _ALLOWED = {
     "int_type": "a whole number",
@@ -29,6 +31,14 @@ _LIMITS = {
     "too_short": ("min_length", "at least {} value(s)"),
     "too_long": ("max_length", "at most {} values"),
 }
+
+
+def validated(schema: type[_Schema], tree: object) -> _Schema:
+    """A piece of a study from plain values; the first thing that is wrong is refused."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        raise first_refusal(error, schema) from None
 
 
 def first_refusal(error: ValidationError, schema: type[BaseModel]) -> InputError:

@@ -64,11 +64,8 @@ def steps_between_masks(trial: Trial) -> int:
         return 0
     name = trial.sparsity.method
     steps = METHODS.get(name).every(trial.sparsity, trial.training)
-    if not isinstance(steps, int) or steps < 0:
-        raise METHODS.breach(
-            name, METHODS.get(name), "`every` is a whole number of steps, or 0", f"; found {steps!r:.80}"
-        )
-    return steps
+    METHODS.hold(name, isinstance(steps, int) and steps >= 0, "`every` is a whole number of steps, or 0", steps)
+    return int(steps)
 
 
 def products_of(trial: Trial, layout: Layout) -> str:

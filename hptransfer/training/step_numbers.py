@@ -23,8 +23,8 @@ def step_numbers(training: TrainingSpec, step: int) -> Mapping[str, float]:
     own: dict[str, float] = {}
     for index, part in enumerate(parts_of(training.optimizer)):
         numbers = part.entry.numbers(training, step)
-        if not isinstance(numbers, Mapping) or not all(isinstance(value, Real) for value in numbers.values()):
-            raise OPTIMIZERS.breach(part.name, part.entry, "`numbers` are numbers by name", f"; found {numbers!r:.80}")
+        kept = isinstance(numbers, Mapping) and all(isinstance(value, Real) for value in numbers.values())
+        OPTIMIZERS.hold(part.name, kept, "`numbers` are numbers by name", numbers)
         own |= {f"{index}.{name}": value for name, value in numbers.items()}
     return {
         "lr_factor": lr_factor(training.schedule, step, training.steps, training.warmup),
@@ -41,6 +41,6 @@ def numbers_of_all_steps(training: TrainingSpec) -> list[list[float]]:
         if list(numbers) != names:
             odd = min(filter(None, next(pair for pair in zip_longest(numbers, names) if pair[0] != pair[1])))
             part = parts_of(training.optimizer)[int(odd.partition(".")[0])]
-            rule = "`numbers` have the same names in the same order at every step"
-            raise OPTIMIZERS.breach(part.name, part.entry, rule, f"; {list(numbers)} at step {step}, {names} before")
+            rule = f"`numbers` have the same names in the same order at every step, but not at step {step}"
+            OPTIMIZERS.hold(part.name, False, rule, list(numbers))
     return [list(numbers.values()) for numbers in steps]

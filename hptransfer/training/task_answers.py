@@ -35,14 +35,14 @@ def arguments_of(trial: Trial) -> dict[str, int]:
     """What the trial's data settles of its model."""
     found = TASKS.get(trial.task).model_arguments(data_of(trial), trial.training)
     kept = isinstance(found, Mapping) and all(isinstance(value, int) for value in found.values())
-    _hold(trial.task, kept, "`model_arguments` are whole numbers by name", found)
+    TASKS.hold(trial.task, kept, "`model_arguments` are whole numbers by name", found)
     return dict(found)
 
 
 def tokens_per_step(trial: Trial) -> int:
     """What one step of the trial consumes, in its task's unit."""
     found = TASKS.get(trial.task).tokens(trial.training)
-    _hold(trial.task, isinstance(found, int) and found > 0, "`tokens` is a whole number above 0", found)
+    TASKS.hold(trial.task, isinstance(found, int) and found > 0, "`tokens` is a whole number above 0", found)
     return int(found)
 
 
@@ -56,7 +56,7 @@ def batch_at(trial: Trial, data: Data, seed: int, step: int, shape: BatchShape |
     batch = _batch(trial, "batch", TASKS.get(trial.task).batch(data, seed, step, trial.training))
     if shape is not None:
         rule = f"`batch` gives batches of one size; at step 0 it gave {shape}"
-        _hold(trial.task, (found := batch_shape(batch)) == shape, rule, f"{found} at step {step}")
+        TASKS.hold(trial.task, (found := batch_shape(batch)) == shape, rule, f"{found} at step {step}")
     return batch
 
 
@@ -72,14 +72,14 @@ def held_out_of(trial: Trial, data: Data) -> list[Batch]:
     """The batches that the trial is scored on, at least one."""
     found = TASKS.get(trial.task).held_out(data, trial.training)
     kept = isinstance(found, list | tuple) and len(found) > 0
-    _hold(trial.task, kept, "`held_out` is a list of batches, at least one", found)
+    TASKS.hold(trial.task, kept, "`held_out` is a list of batches, at least one", found)
     return [_batch(trial, "held_out", batch) for batch in found]
 
 
 def chance_of(task: str, data: Data) -> float:
     """Loss of a guess that has learned nothing; NaN where the task knows none."""
     found = TASKS.get(task).chance(data)
-    _hold(task, isinstance(found, Real), "`chance` is a number, NaN where there is none", found)
+    TASKS.hold(task, isinstance(found, Real), "`chance` is a number, NaN where there is none", found)
     return float(found)
 
 
@@ -87,10 +87,5 @@ def _batch(trial: Trial, asked: str, batch: Batch) -> Batch:
     leaves = pytree.tree_leaves(batch)
     kept = bool(leaves) and all(isinstance(x, Tensor) and x.dim() > 0 and len(x) == len(leaves[0]) for x in leaves)
     rule = f"`{asked}` gives tensors (one, or a tuple or dict of them) whose first dimension counts examples"
-    _hold(trial.task, kept, rule, batch)
+    TASKS.hold(trial.task, kept, rule, batch)
     return batch
-
-
-def _hold(task: str, kept: bool, rule: str, found: object) -> None:
-    if not kept:
-        raise TASKS.breach(task, TASKS.get(task), rule, f"; found {found!r:.80}")

@@ -83,23 +83,23 @@ _NUMBERS = [field.name for field in fields(Outcome) if field.type in ("int", "fl
 def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcome:
     """An outcome of the trainer `name` for one of the trials `left`, by id; refuses one that no row can be made of."""
 
-    def refuse(rule: str, found: object) -> Exception:
-        return TRAINERS.breach(name, TRAINERS.find(name), rule, f"; found {found!r:.80}")
+    def hold(kept: bool, rule: str, found: object) -> None:
+        TRAINERS.hold(name, kept, rule, found)
 
-    if not isinstance(outcome, Outcome) or outcome.trial_id not in left:
-        raise refuse("it yields one `Outcome` for each trial it is given", getattr(outcome, "trial_id", outcome))
-    if outcome.status not in get_args(Status):
-        raise refuse(f"the status of an outcome is one of {', '.join(get_args(Status))}", outcome.status)
+    owned = isinstance(outcome, Outcome) and outcome.trial_id in left
+    hold(owned, "it yields one `Outcome` for each trial it is given", getattr(outcome, "trial_id", outcome))
+    assert isinstance(outcome, Outcome)
+    words = get_args(Status)
+    hold(outcome.status in words, f"the status of an outcome is one of {', '.join(words)}", outcome.status)
     for field in _NUMBERS:
-        if not isinstance(getattr(outcome, field), Real):
-            raise refuse(f"`{field}` of an outcome is a number", getattr(outcome, field))
-    if math.isfinite(outcome.loss) != (outcome.status == "ok"):
-        raise refuse(f"an outcome has a finite loss where it is ok, else NaN; this is {outcome.status}", outcome.loss)
-    if not all(isinstance(point, CurvePoint) for point in outcome.curve):
-        raise refuse("the curve of an outcome consists of `CurvePoint`", outcome.curve)
+        value = getattr(outcome, field)
+        hold(isinstance(value, Real), f"`{field}` of an outcome is a number", value)
+    sound = math.isfinite(outcome.loss) == (outcome.status == "ok")
+    hold(sound, f"an outcome has a finite loss where it is ok, else NaN; this is {outcome.status}", outcome.loss)
+    points = all(isinstance(point, CurvePoint) for point in outcome.curve)
+    hold(points, "the curve of an outcome consists of `CurvePoint`", outcome.curve)
     steps = [point.step for point in outcome.curve]
-    if steps != sorted(set(steps)):
-        raise refuse("the steps of a curve rise", steps)
+    hold(steps == sorted(set(steps)), "the steps of a curve rise", steps)
     return outcome
 
 
@@ -114,10 +114,8 @@ def resources_by_trainer(trial: Trial) -> Resources:
 
 
 def _answer(trial: Trial, asked: str, kind: type[_T]) -> _T:
-    trainer = TRAINERS.get(trial.trainer)
-    found = getattr(trainer, asked)(trial)
-    if not isinstance(found, kind):
-        raise TRAINERS.breach(trial.trainer, trainer, f"`{asked}` gives a `{kind.__name__}`", f"; found {found!r:.80}")
+    found: _T = getattr(TRAINERS.get(trial.trainer), asked)(trial)
+    TRAINERS.hold(trial.trainer, isinstance(found, kind), f"`{asked}` gives a `{kind.__name__}`", found)
     return found
 
 

@@ -19,7 +19,7 @@ from hptransfer.scaling.rules import Rule, get_rule, rule_from_table, ships
 from hptransfer.study.base import TUNED_TRAINING, BaseHPs, TunedBase
 from hptransfer.study.file import with_overrides
 from hptransfer.study.pieces import Precision
-from hptransfer.study.refusals import first_refusal
+from hptransfer.study.refusals import validated
 from hptransfer.study.series_name import series_name
 from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import Trial, outside_entries
@@ -46,9 +46,9 @@ class Settled:
         training = {f"training.{name}": values[name] for name in TUNED_TRAINING if name in values}
         named = {name: value for name, value in values.items() if name not in TUNED_TRAINING}
         try:
-            hps = BaseHPs.model_validate(self.hps.model_dump() | named) if named else self.hps
-        except ValidationError as error:
-            raise first_refusal(error, BaseHPs).at("base", ".") from None
+            hps = validated(BaseHPs, self.hps.model_dump() | named) if named else self.hps
+        except InputError as error:
+            raise error.at("base", ".") from None
         return replace(self, study=with_overrides(self.study, training), hps=hps)
 
     def variants(self) -> dict[str, Settled]:
@@ -71,8 +71,9 @@ class Settled:
         """The values that the grid gives a swept axis."""
         axis = AXES.get(name)
         at_base = axis.at_base(self.hps)
-        if is_outside(name) and not (isinstance(at_base, float | int) and math.isfinite(at_base)):
-            raise AXES.breach(name, axis, "`at_base` is a finite number above 0", f"; found {at_base!r:.80}")
+        if is_outside(name):
+            kept = isinstance(at_base, float | int) and math.isfinite(at_base)
+            AXES.hold(name, kept, "`at_base` is a finite number above 0", at_base)
         values = self.study.grid.sweeps()[name].around(at_base)
         if min(values) > 0:
             return values
@@ -170,13 +171,11 @@ def _with_own(trial: Trial, name: str, value: float) -> Trial:
     """The trial with the value of an outside axis, whose `put` is held to its contract."""
     axis = AXES.get(name)
     placed = axis.put(trial.model_copy(), value)
-    if not isinstance(placed, Trial):
-        raise AXES.breach(name, axis, "`put` gives back the trial with the value", f", gave {placed!r:.80}")
-    if moved := [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]:
-        raise AXES.breach(name, axis, "`put` leaves cell, rule, seed and data alone", f", changed {', '.join(moved)}")
-    if axis.put(trial.model_copy(), value / 2) == placed:
-        found = f", gave one for {value:g} and {value / 2:g}"
-        raise AXES.breach(name, axis, "`put` gives another trial for another value", found)
+    AXES.hold(name, isinstance(placed, Trial), "`put` gives back the trial with the value", placed)
+    moved = [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]
+    AXES.hold(name, not moved, "`put` leaves cell, rule, seed and data alone; it changed some", moved)
+    alike = axis.put(trial.model_copy(), value / 2) == placed
+    AXES.hold(name, not alike, "`put` gives another trial for another value", (value, value / 2))
     try:
         Trial.model_validate(placed.model_dump(warnings=False))
     except (ValidationError, AttributeError) as error:

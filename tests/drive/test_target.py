@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from hptransfer.common.errors import InputError
-from hptransfer.drive.request import Request
 from hptransfer.drive.target import target_trial
 
 STUDY = """
@@ -24,28 +23,30 @@ rules: {mine: {like: sp}}
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Request:
+def given(tmp_path: Path) -> dict[str, Any]:
+    """What a command line says that names no more than a study."""
     (tmp_path / "small.yaml").write_text(STUDY)
-    return Request.from_command_line({"study": tmp_path / "small.yaml", "results_dir": str(tmp_path / "results")})
+    unsaid = {"width": None, "depth": None, "density": None}
+    return {"study": tmp_path / "small.yaml", "results_dir": str(tmp_path / "results"), "rule": "supar", **unsaid}
 
 
-def test_what_is_not_said_is_the_grids_largest_and_sparsest(asked: Request) -> None:
-    trial, source = target_trial(asked, "supar", None, None, None)
+def test_what_is_not_said_is_the_grids_largest_and_sparsest(given: dict[str, Any]) -> None:
+    trial, source = target_trial(given)
     assert (trial.rule, trial.width, trial.depth, trial.density) == ("supar", 32, 1, 0.5)
     assert trial.base.lr == 0.01
     assert source == "base of the study file, not tuned"
 
 
-def test_what_is_said_holds(asked: Request) -> None:
-    trial, _ = target_trial(asked, "sp", 64, 3, "1/16")
+def test_what_is_said_holds(given: dict[str, Any]) -> None:
+    trial, _ = target_trial({**given, "rule": "sp", "width": 64, "depth": 3, "density": "1/16"})
     assert (trial.rule, trial.width, trial.depth, trial.density) == ("sp", 64, 3, 0.0625)
 
 
-def test_base_hps_are_those_of_the_results_folder_once_it_has_some(asked: Request) -> None:
-    folder = Path(asked.results)
+def test_base_hps_are_those_of_the_results_folder_once_it_has_some(given: dict[str, Any]) -> None:
+    folder = Path(given["results_dir"], "small")
     folder.mkdir(parents=True)
     (folder / "base.json").write_text(json.dumps({"lr": 0.25, "init_std": 0.1, "trials": 12}))
-    trial, source = target_trial(asked, "supar", None, None, None)
+    trial, source = target_trial(given)
     assert trial.base.lr == 0.25
     assert source == "base.json of the results folder"
 
@@ -53,11 +54,11 @@ def test_base_hps_are_those_of_the_results_folder_once_it_has_some(asked: Reques
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (("supr", None, None, None), "--rule: unknown rule; found 'supr'"),
-        (("supar", None, None, "0"), "--density: a density is a share of weights; found '0'"),
-        (("supar", None, None, "many"), "--density: a density is a share of weights; found 'many'"),
+        ({"rule": "supr"}, "--rule: unknown rule; found 'supr'"),
+        ({"density": "0"}, "--density: a density is a share of weights; found '0'"),
+        ({"density": "many"}, "--density: a density is a share of weights; found 'many'"),
     ],
 )
-def test_what_is_no_target_is_refused(asked: Request, target: Any, message: str) -> None:
+def test_what_is_no_target_is_refused(given: dict[str, Any], target: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        target_trial(asked, *target)
+        target_trial({**given, **target})

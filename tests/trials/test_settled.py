@@ -99,7 +99,7 @@ def test_a_value_of_an_outside_axis_is_recorded_and_its_version_with_it() -> Non
 
 
 def test_an_axis_that_gives_back_no_trial_is_told_by_its_file() -> None:
-    with pytest.raises(InputError, match=r"BROKEN, from .*outside_axes\.py, breaks the contract.*`put`.*gave None"):
+    with pytest.raises(InputError, match=r"BROKEN, from .*outside_axes\.py, breaks the contract.*`put`.*found None"):
         with_values(settled().trial(CELL, rule="supar", seed=0), {"outside_axes:BROKEN": 1.0})
 
 
@@ -133,8 +133,8 @@ def test_an_optimizer_to_which_another_leaves_roles_is_an_entry_too(tmp_path, mo
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("IDLE", 1e-6, "another trial for another value, gave one for 1e-06 and 5e-07"),
-        ("SOWING", 1e-6, "leaves cell, rule, seed and data alone, changed seed"),
+        ("IDLE", 1e-6, "another trial for another value; found \(1e-06, 5e-07\)"),
+        ("SOWING", 1e-6, "leaves cell, rule, seed and data alone; it changed some; found .*seed"),
         ("EPS", -1.0, "a trial that is valid; at -1 it is not: training.eps"),
     ],
 )

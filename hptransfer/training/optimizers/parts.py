@@ -53,8 +53,8 @@ def parts_of(optimizer: str) -> tuple[Part, ...]:
     name = optimizer
     while name and name not in (part.name for part in parts):
         entry = OPTIMIZERS.get(name)
-        if not isinstance(entry.moments, int) or entry.moments < 0:
-            raise OPTIMIZERS.breach(name, entry, "`moments` is a whole number from 0", f"; found {entry.moments!r:.80}")
+        kept = isinstance(entry.moments, int) and entry.moments >= 0
+        OPTIMIZERS.hold(name, kept, "`moments` is a whole number from 0", entry.moments)
         roles = getattr(entry, "roles", None)
         parts.append(Part(name, entry, None if roles is None else tuple(roles), bool(getattr(entry, "whole", False))))
         name = "" if roles is None else getattr(entry, "others", "")
