@@ -103,13 +103,13 @@ def own_stepper(kind: str, width: int, density: float, compiled: str) -> tuple[A
     """A step of the ordinary pack; `kind` is products and, after a colon, the precision. Also what it came to."""
     import torch
 
+    from hptransfer.training.ask_task import batch_of
     from hptransfer.training.build import initial_state
     from hptransfer.training.process import prepare_process
     from hptransfer.training.program_cache import program_for
     from hptransfer.training.settings import WorkerSettings
     from hptransfer.training.sparse import products_of
     from hptransfer.training.step_numbers import step_numbers
-    from hptransfer.training.task_answers import batch_of
 
     products, _, precision = kind.partition(":")
     settings = WorkerSettings(device="cpu", products=products, compile=compiled)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from hptransfer.analysis.noise import pool_noise
 from hptransfer.analysis.optimum import CellPoints, Optimum, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
 from hptransfer.study.axes import place_axes, swept_label
-from hptransfer.study.study import VerdictSpec
+from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = ["CellVerdict", "Word", "fit_cells", "judge_cells", "reference_of"]
 

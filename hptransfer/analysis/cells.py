@@ -1,7 +1,7 @@
 """From a frame of trial rows to cells ready to fit: checks what came in and says what was left out.
 
 Frames of other people's tools are welcome: `rule`, `width`, `density`, `lr`, `seed` and `loss` are all it takes, in
-the meanings of `hptransfer.store.store`. Whatever cannot be judged honestly is refused with the reason.
+the meanings of `hptransfer.store.columns`. Whatever cannot be judged honestly is refused with the reason.
 
 What was swept is found, not asked: the first of all known axes (`study.axes.swept_names`) that varies within a cell.
 """

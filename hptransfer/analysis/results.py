@@ -12,8 +12,8 @@ import pandas as pd
 from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.common.errors import InputError
-from hptransfer.store.results import StoredStudy, read_study
-from hptransfer.study.study import VerdictSpec
+from hptransfer.store.read_results import StoredStudy, read_study
+from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = ["Results", "load_results", "results_of"]
 

@@ -32,7 +32,7 @@ from hptransfer.analysis.seed_spread import seed_spread
 from hptransfer.common.json_values import plain
 from hptransfer.common.seams import SCALED
 from hptransfer.study.axes import ScaledAxis, scaled_axes, swept_label
-from hptransfer.study.study import VerdictSpec
+from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = ["AxisVerdict", "Judgement", "judge", "judge_prepared"]
 

@@ -12,7 +12,7 @@ from hptransfer.cli.options import JSON, RESULTS
 
 if TYPE_CHECKING:
     from hptransfer.analysis.results import Results
-    from hptransfer.study.study import VerdictSpec
+    from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = ["verdict"]
 
@@ -57,7 +57,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
 def _settings(results: Results, **asked: Any) -> VerdictSpec:
     """The study's own settings with those of the command line laid over; without a study every rule is expected."""
     from hptransfer.study.refusals import validated
-    from hptransfer.study.study import VerdictSpec
+    from hptransfer.study.thresholds import VerdictSpec
 
     found = (results.study or {}).get("verdict")
     stored = dict(found) if isinstance(found, Mapping) else {}

@@ -31,8 +31,8 @@ from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.study import Cell, Study
 from hptransfer.study.trial import NUMERICS_VERSION, drop_since
 from hptransfer.tasks.base import loss_of
+from hptransfer.training.ask_task import batch_at, data_of
 from hptransfer.training.build import factory_of
-from hptransfer.training.task_answers import batch_at, data_of
 from hptransfer.trials.settled import Settled
 
 __all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]

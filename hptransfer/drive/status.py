@@ -7,7 +7,7 @@ from typing import Any
 
 from hptransfer.common.errors import InputError
 from hptransfer.store.file_names import FAILED_FOLDER, RUNNING_FILE, STUDY_FILE
-from hptransfer.store.results import diverged, read_rows, where_results_are
+from hptransfer.store.read_results import diverged, read_rows, where_results_are
 from hptransfer.store.store import Store
 
 __all__ = ["Status", "status_of"]

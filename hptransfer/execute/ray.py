@@ -13,8 +13,8 @@ import ray
 from ray import exceptions
 
 from hptransfer.execute.base import Executor, Launch, PackFailure, PackReport
-from hptransfer.execute.cluster import join_cluster
 from hptransfer.execute.pack import Pack
+from hptransfer.execute.ray_cluster import join_cluster
 from hptransfer.execute.worker import redirect_output, run_pack
 from hptransfer.training.settings import WorkerSettings
 

@@ -23,8 +23,8 @@ from ray.tune.search import Searcher
 
 from hptransfer.common.errors import WorkError
 from hptransfer.execute.base import Executor, FailureKind, Launch, PackFailure, PackReport
-from hptransfer.execute.cluster import join_cluster
 from hptransfer.execute.pack import Pack
+from hptransfer.execute.ray_cluster import join_cluster
 from hptransfer.execute.worker import redirect_output, run_pack
 from hptransfer.training.settings import WorkerSettings
 

@@ -18,7 +18,7 @@ from hptransfer.analysis.cells import full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
-from hptransfer.store.results import diverged
+from hptransfer.store.read_results import diverged
 from hptransfer.study.base import TunedBase
 from hptransfer.study.series_name import series_name
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.factory import MARK
+from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.table import TensorScale, TiedUse, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 

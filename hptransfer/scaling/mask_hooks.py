@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hptransfer.scaling.factory import MARK
+from hptransfer.scaling.build_model import MARK
 
 __all__ = ["apply_masks", "arm", "attach_masks", "masked_parameters"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.factory import MARK
+from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.table import TensorScale
 
 __all__ = ["attach_multipliers", "multiplier_buffers"]

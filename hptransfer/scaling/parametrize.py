@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
-from hptransfer.scaling.factory import build_model
+from hptransfer.scaling.build_model import build_model
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.mask_hooks import attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers

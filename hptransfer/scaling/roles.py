@@ -15,8 +15,8 @@ from typing import Any
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.build_model import Build, build_model, build_wider
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
-from hptransfer.scaling.factory import Build, build_model, build_wider
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.queries import with_queries
 from hptransfer.scaling.rules import ROLES, Role

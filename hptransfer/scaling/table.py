@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import METHODS
+from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.dimensions import InitKind
-from hptransfer.scaling.factory import MARK
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import NO_CHANGE, Quantity, Role

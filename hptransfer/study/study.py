@@ -29,9 +29,8 @@ from hptransfer.study.pieces import (
     TrainingSpec,
     as_tuple,
     named_by,
-    read_number,
 )
-from hptransfer.study.series_name import split_series
+from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = [
     "BaseSpec",
@@ -44,7 +43,6 @@ __all__ = [
     "Study",
     "Sweep",
     "TuneSpec",
-    "VerdictSpec",
 ]
 
 
@@ -261,24 +259,6 @@ class CheckSpec(Spec):
     last_tolerance: Positive = Field(
         default=0.35, description="|slope| allowed at the last step; the updates themselves, noisier, may have 0.5."
     )
-
-
-class VerdictSpec(Spec):
-    """What counts as stable."""
-
-    expect_stable: Texts = Field(
-        default=("supar",), description="Rules that must be STABLE for `hptransfer verdict` to exit 0."
-    )
-    delta: Positive = Field(default=0.005, description="Regret allowed, relative (0.005 is half a percent).")
-    slope_margin: Positive = Field(default=0.1, description="Drift allowed, in octaves of optimum per octave of axis.")
-    confidence: Annotated[float, BeforeValidator(read_number)] = Field(
-        default=0.95, gt=0.5, lt=1, description="Confidence of every interval."
-    )
-
-    @property
-    def stable_rules(self) -> tuple[str, ...]:
-        """The rules of the series that must be stable, in that order."""
-        return tuple(dict.fromkeys(split_series(name)[0] for name in self.expect_stable))
 
 
 class Study(Spec):

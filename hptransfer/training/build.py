@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import WorkError
 from hptransfer.common.seams import MODELS, OPTIMIZERS
-from hptransfer.scaling.factory import Build, build_model
+from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
 from hptransfer.scaling.rules import get_rule, rule_from_table
@@ -22,9 +22,9 @@ from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.models.factory import resolve_factory
+from hptransfer.training.ask_task import arguments_of
 from hptransfer.training.layout import Layout, TensorShape
 from hptransfer.training.optimizers.parts import part_for, parts_of
-from hptransfer.training.task_answers import arguments_of
 
 __all__ = [
     "TrialTensors",

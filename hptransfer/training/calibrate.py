@@ -15,6 +15,7 @@ from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.number_text import quantity
 from hptransfer.study.pieces import Precision
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import batch_of, tokens_per_step
 from hptransfer.training.build import initial_state
 from hptransfer.training.compiling import SMALL_FLOPS
 from hptransfer.training.flops import cost_of
@@ -24,7 +25,6 @@ from hptransfer.training.program import CannotStackError, Program
 from hptransfer.training.program_cache import forget_programs, memory_errors, program_for
 from hptransfer.training.settings import BUCKETS, WorkerSettings
 from hptransfer.training.step_numbers import step_numbers
-from hptransfer.training.task_answers import batch_of, tokens_per_step
 from hptransfer.training.trainer import cost_by_trainer
 
 __all__ = ["calibrate_precision", "seconds_per_step", "stack_size", "time_program"]

@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 
-from hptransfer.scaling.factory import Build, build_model
+from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.scaling.table import TensorScale
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import tokens_per_step
 from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.sparse import steps_between_masks
-from hptransfer.training.task_answers import tokens_per_step
 
 __all__ = ["TrialCost", "cost_of", "took"]
 

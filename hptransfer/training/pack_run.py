@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from hptransfer.common.files import digest_of
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
 from hptransfer.tasks.base import Batch
+from hptransfer.training.ask_task import batch_at, batch_of, batch_shape, chance_of, data_of, held_out_of
 from hptransfer.training.build import initial_state
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
@@ -22,7 +23,6 @@ from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of, steps_between_masks
 from hptransfer.training.step_numbers import numbers_of_all_steps
-from hptransfer.training.task_answers import batch_at, batch_of, batch_shape, chance_of, data_of, held_out_of
 from hptransfer.training.trainer import Prune
 
 __all__ = ["PackRun", "curve_steps"]

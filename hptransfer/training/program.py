@@ -22,6 +22,7 @@ from hptransfer.common.errors import InputError, WorkError
 from hptransfer.common.seams import TASKS
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import Batch
+from hptransfer.training.ask_task import batch_of, data_of
 from hptransfer.training.build import TrialTensors, initial_state, make_skeleton
 from hptransfer.training.compiling import compile_program, trace
 from hptransfer.training.graphs import captured
@@ -30,7 +31,6 @@ from hptransfer.training.optimizers.parts import parts_of
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.step import Named, Sheets, make_gradient, make_loss, make_micro_step, make_step
 from hptransfer.training.step_numbers import step_numbers
-from hptransfer.training.task_answers import batch_of, data_of
 
 __all__ = ["CannotStackError", "Program"]
 

@@ -12,6 +12,7 @@ import torch
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import arguments_of, batch_of, batch_shape
 from hptransfer.training.build import table_of, tensor_shapes
 from hptransfer.training.compiling import worth_compiling
 from hptransfer.training.flops import cost_of
@@ -22,7 +23,6 @@ from hptransfer.training.process import hand_back_memory
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import values_layers
-from hptransfer.training.task_answers import arguments_of, batch_of, batch_shape
 
 __all__ = ["forget_programs", "memory_errors", "program_for"]
 

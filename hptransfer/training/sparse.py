@@ -9,14 +9,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hptransfer.common.seams import METHODS, TASKS
-from hptransfer.scaling.factory import Build, build_model
+from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.sparsity.linear import SparseLinear, sparsifiable, swap_linear
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import batch_of, tokens_per_step
 from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.layout import Layout
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.task_answers import batch_of, tokens_per_step
 
 __all__ = ["Inputs", "products_of", "steps_between_masks", "swappable", "values_layers"]
 

@@ -11,7 +11,7 @@ from os.path import isfile
 
 from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.common.seams import is_outside
-from hptransfer.scaling.factory import shapes_only
+from hptransfer.scaling.build_model import shapes_only
 from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs

@@ -170,7 +170,7 @@ _HELD = ("rule", "rule_digest", "base_width", "base_depth", "width", "depth", "d
 def _with_own(trial: Trial, name: str, value: float) -> Trial:
     """The trial with the value of an outside axis, whose `put` is held to its contract."""
     axis = AXES.get(name)
-    placed = axis.put(trial.model_copy(), value)
+    placed: Trial = axis.put(trial.model_copy(), value)
     AXES.hold(name, isinstance(placed, Trial), "`put` gives back the trial with the value", placed)
     moved = [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]
     AXES.hold(name, not moved, "`put` leaves cell, rule, seed and data alone; it changed some", moved)

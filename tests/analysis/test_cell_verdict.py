@@ -9,7 +9,7 @@ from surfaces import frame
 
 from hptransfer.analysis.cell_verdict import CellVerdict, judge_cells, reference_of
 from hptransfer.analysis.cells import CellKey, read_cells
-from hptransfer.study.study import VerdictSpec
+from hptransfer.study.thresholds import VerdictSpec
 
 BASE = {"lr": 2.0**-7}
 

@@ -14,7 +14,7 @@ from surfaces import cell, frame, lopsided, quadratic
 from hptransfer.analysis.cells import CellKey, Cells
 from hptransfer.analysis.verdict import Judgement, judge, judge_prepared
 from hptransfer.common.seams import SCALED
-from hptransfer.study.study import VerdictSpec
+from hptransfer.study.thresholds import VerdictSpec
 
 DRAWS = 500
 CONTRACT = {"rule", "axis", "verdict", "regret", "regret_low", "regret_high", "slope", "slope_low", "slope_high", "why"}

@@ -11,7 +11,7 @@ from stored_rows import fill
 from hptransfer.common.errors import InputError
 from hptransfer.store.folders import open_folder
 from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
-from hptransfer.store.results import read_study
+from hptransfer.store.read_results import read_study
 from hptransfer.store.store import Store
 
 ROWS = pd.DataFrame(

@@ -19,7 +19,7 @@ import pytest
 from hptransfer.cli.main import main
 from hptransfer.store.columns import SCHEMA_VERSION
 from hptransfer.store.parts import digest_in, encode, part_name
-from hptransfer.store.results import diverged, read_study
+from hptransfer.store.read_results import diverged, read_study
 from hptransfer.store.store import Store
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "quickstart"

@@ -70,6 +70,11 @@ class Ragged(Language):
         return [first[:1], *rest]
 
 
+class Unscored(Language):
+    def held_out(self, data: Corpus, training: TrainingSpec) -> list[Tensor]:
+        return []
+
+
 class Greedy(Language):
     def inputs(self, batch: Tensor) -> tuple[Tensor, ...]:
         return (batch,)
@@ -105,6 +110,10 @@ class Weightless(Language):
         return 0
 
 
+def test_held_out_batches_may_differ_in_size() -> None:
+    check(Ragged)
+
+
 @pytest.mark.parametrize(
     ("task", "rule", "found"),
     [
@@ -113,7 +122,7 @@ class Weightless(Language):
         (Global, "depends on (seed, step) alone", "global random generator"),
         (Stuck, "depends on (seed, step) alone", "(3, 5) and (3, 6) give the same batch"),
         (Transposed, "has `batch_size` examples in its first dimension", "a tensor (9, 4)"),
-        (Ragged, "all of one size", "batches of 2 sizes"),
+        (Unscored, "at least one", "no batch"),
         (Greedy, "`check_output` has nothing against its output", "IndexError"),
         (Lenient, "`check_output` refuses", "a text was taken for an output"),
         (Summing, "is the mean of the losses of its parts", "for two halves"),

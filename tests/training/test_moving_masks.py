@@ -19,13 +19,13 @@ from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.sparsity.masks import generator
 from hptransfer.study.pieces import SparsitySpec
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.task_answers import data_of
 
 STACKED = replace(EAGER, stack=4)
 

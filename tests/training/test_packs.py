@@ -17,11 +17,11 @@ from hptransfer.common.errors import InputError, OutOfMemoryError, WorkError
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.study.pieces import DataSpec, ModelSpec
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import target_of
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
-from hptransfer.training.task_answers import data_of
 
 STACKED = replace(EAGER, stack=4)
 

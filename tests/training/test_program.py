@@ -13,11 +13,11 @@ from hptransfer.scaling.mask_hooks import masked_parameters
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.tasks.base import loss_of
 from hptransfer.tasks.language import Language
+from hptransfer.training.ask_task import batch_of
 from hptransfer.training.build import initial_state, target_of
 from hptransfer.training.program import Program
 from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.settings import WorkerSettings
-from hptransfer.training.task_answers import batch_of
 
 CPU = torch.device("cpu")
 TRIAL = small_trial()

@@ -33,7 +33,5 @@ def test_the_numbers_of_all_steps_are_those_of_each() -> None:
 
 
 def test_an_optimizer_whose_names_change_on_the_way_is_refused() -> None:
-    with pytest.raises(
-        BreachError, match=r"Turning, from .*the same names.*, but not at step 5; found .*'0\.speed'"
-    ):
+    with pytest.raises(BreachError, match=r"Turning, from .*the same names.*, but not at step 5; found .*'0\.speed'"):
         numbers_of_all_steps(TrainingSpec(steps=10, optimizer="users_optimizers:Turning"))

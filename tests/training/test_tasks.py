@@ -17,12 +17,12 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.base import loss_of
+from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
-from hptransfer.training.task_answers import data_of
 
 
 @pytest.fixture(autouse=True)

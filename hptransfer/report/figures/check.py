@@ -12,7 +12,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.module_kind import module_kind
 from hptransfer.common.number_text import value_text
 from hptransfer.report.figures.chart import Chart, Line, Panel, Point, View
-from hptransfer.report.figures.scales import octave_axis, place, scaled_axis
+from hptransfer.report.figures.limits import octave_axis, place, scaled_axis
 from hptransfer.report.points import axis_text
 from hptransfer.report.series_look import LineStyle, axis_styles, order_series, series_text
 

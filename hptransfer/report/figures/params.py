@@ -14,7 +14,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text, quantity
 from hptransfer.report.figures.chart import Chart, Line, Panel, Point, View
 from hptransfer.report.figures.labels import loss_label
-from hptransfer.report.figures.scales import around, linear_axis, quantity_axis
+from hptransfer.report.figures.limits import around, linear_axis, quantity_axis
 from hptransfer.report.points import PLACE, grid_rows, place_of, prepared
 from hptransfer.report.series_look import LineStyle, order_series, series_styles, series_text
 

@@ -10,7 +10,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import regret_text, sparsity_text
 from hptransfer.report.figures.chart import Chart, Line, Lost, Panel, Point, View
 from hptransfer.report.figures.labels import loss_label
-from hptransfer.report.figures.scales import around, linear_axis, place, scaled_axis
+from hptransfer.report.figures.limits import around, linear_axis, place, scaled_axis
 from hptransfer.report.series_look import LineStyle, order_series, series_styles, series_text
 
 __all__ = ["sparsity"]

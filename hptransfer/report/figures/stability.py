@@ -11,7 +11,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import power_text, value_text
 from hptransfer.report.figures.chart import Axis, Chart, Line, Panel, Point, View
 from hptransfer.report.figures.labels import base_label, file_name
-from hptransfer.report.figures.scales import octave_axis, place, scaled_axis
+from hptransfer.report.figures.limits import octave_axis, optimum_limits, place, scaled_axis
 from hptransfer.report.points import axis_text, cell_slices
 from hptransfer.report.series_look import LineStyle, order_series, series_styles, series_text
 
@@ -28,23 +28,13 @@ def stability(results: Results) -> Chart | None:
     slices = cell_slices(cells)
     if not slices:
         return None
-    y = octave_axis(f"best {base_label(axis)}", *_limits(cells), pad=0)
+    y = octave_axis(f"best {base_label(axis)}", *optimum_limits(cells), pad=0)
     panels = [_panel(by, held, part, styles, y) for by, held, part in slices]
     ending = {"lr": "", "init_std": "-init"}.get(axis, f"-{file_name(axis)}")
     lead = "A level line transfers. A slope is the number of octaves the best value moves."
     note = "Bars: interval of the fitted optimum. Open: no interval."
     view = View(base_label(axis), tuple(panels), direct=True, dotted="transferred", file=f"stability{ending}")
     return Chart("stability", "Does the optimum stay put?", lead, note, (view,), "Optimum of the")
-
-
-def _limits(cells: Sequence[CellVerdict]) -> tuple[float, float]:
-    """Limits in octaves: every optimum and the transferred value, with intervals cut three octaves outside them."""
-    centres = [c.optimum.log2 for c in cells] + [math.log2(c.transferred) for c in cells if c.transferred > 0]
-    ends = [end for c in cells for end in (c.optimum.log2_low, c.optimum.log2_high) if math.isfinite(end)]
-    low, high = min(centres), max(centres)
-    low, high = min([low, *(max(end, low - 3) for end in ends)]), max([high, *(min(end, high + 3) for end in ends)])
-    pad = max(0.4, 0.08 * (high - low))
-    return low - pad, high + pad
 
 
 def _panel(by: str, held: str, cells: Sequence[CellVerdict], styles: Mapping[str, LineStyle], y: Axis) -> Panel:

@@ -14,9 +14,8 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import power_text, value_text
 from hptransfer.report.figures.chart import Chart, Line, Lost, Panel, Point, View
 from hptransfer.report.figures.labels import base_label, file_name, full_name, loss_label
-from hptransfer.report.figures.scales import linear_axis, octave_axis
+from hptransfer.report.figures.limits import linear_axis, loss_limits, octave_axis
 from hptransfer.report.points import (
-    PLACE,
     Lines,
     axis_text,
     line_views,
@@ -30,7 +29,7 @@ from hptransfer.report.points import (
 from hptransfer.report.series_look import LineStyle, axis_styles, order_series, series_text
 from hptransfer.study.axes import swept_label
 
-__all__ = ["loss_limits", "sweep"]
+__all__ = ["sweep"]
 
 MOST_VIEWS = 12
 """Ways to slice the grid that are offered; the most telling come first."""
@@ -130,20 +129,3 @@ def _dotted(values: Mapping[str, float]) -> str:
     value = known.pop()
     power = power_text(value)
     return f"transferred {power}" if "·" not in power else f"transferred {value_text(value)} ({power})"
-
-
-def loss_limits(table: pd.DataFrame) -> tuple[float, float]:
-    """Limits of the loss axis that show every line's optimum well.
-
-    The best points of all lines set the scale; what lies far above leaves the panel through its top. Where every run
-    diverged any limits will do: there are only crosses.
-    """
-    finite = table[np.isfinite(table["mean"])]
-    if finite.empty:
-        return 0.0, 1.0
-    best = finite.groupby(["series", *PLACE])["mean"].min()
-    low, top = float(best.min()), float(best.max())
-    room = max(1.1 * (top - low), 0.12 * abs(low))
-    high = min(float(finite["mean"].max()), top + room)
-    pad = 0.06 * max(high - low, 1e-6)
-    return low - pad, high + pad

@@ -13,7 +13,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import percent_text, power_text, value_text
 from hptransfer.report.figures.chart import Axis, Chart, Line, Lost, Panel, Point, View
 from hptransfer.report.figures.labels import base_label, full_name, loss_label
-from hptransfer.report.figures.scales import linear_axis, octave_axis
+from hptransfer.report.figures.limits import linear_axis, octave_axis, trial_limits
 from hptransfer.report.points import prepared
 from hptransfer.report.series_look import NEUTRAL, axis_styles, series_styles
 from hptransfer.study.base import TunedBase
@@ -29,7 +29,7 @@ def tuning(results: Results) -> Chart | None:
     rows = _rows(results)
     if rows.empty:
         return None
-    low, high = _limits(rows)
+    low, high = trial_limits(rows)
     y = linear_axis(loss_label(results), low, high)
     known = [(n, best) for n, best in zip(rows["number"], rows["best"], strict=True) if math.isfinite(best)]
     climbs = tuple(Point(n, best, f"after {n} trials\nbest {best:.4f}") for n, best in known)
@@ -77,16 +77,6 @@ def _rows(results: Results) -> pd.DataFrame:
         rows = rows.sort_values("finished_at", kind="stable")
     finite = rows["loss"].where(~rows["diverged"])
     return rows.assign(number=np.arange(1, len(rows) + 1), best=finite.cummin().ffill())
-
-
-def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """From just below the best to the 80th percentile: the far tail says nothing about the optimum."""
-    finite = rows.loc[~rows["diverged"], "loss"].dropna()
-    if finite.empty:
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.quantile(0.8))
-    pad = 0.1 * max(high - low, 0.01)
-    return low - pad, high + pad
 
 
 def _octaves(rows: pd.DataFrame, axis: str) -> Axis:

@@ -13,7 +13,7 @@ from hptransfer.common.seams import OPTIMIZERS, TASKS
 from hptransfer.study.base import TUNED_TRAINING
 from hptransfer.study.study import Cell, Range, Study, TuneSpec
 from hptransfer.study.trial import Trial, drop_since
-from hptransfer.training.task_answers import chance_of
+from hptransfer.training.ask_task import chance_of
 from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.settled import Settled
 

@@ -13,13 +13,13 @@ from small_trials import EAGER, outcome_of, small_trial
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.parametrize import parametrize_target
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import table_of, target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
 from hptransfer.training.program_cache import forget_programs, program_for
 from hptransfer.training.schedules import lr_factor
 from hptransfer.training.step_numbers import step_numbers
-from hptransfer.training.task_answers import data_of
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hptransfer.report.figures.scales import around, linear_axis, octave_axis, quantity_axis, scaled_axis
+from hptransfer.report.figures.limits import around, linear_axis, octave_axis, quantity_axis, scaled_axis
 
 
 def test_a_linear_axis_has_round_ticks_inside_it() -> None:

@@ -1,17 +1,30 @@
-"""The axes that pictures have: linear, in octaves, of what is scaled, of quantities."""
+"""Where a picture's limits are set, and its axes: linear, in octaves, of what is scaled, of quantities."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.common.number_text import power_text, quantity, sparsity_text
 from hptransfer.report.figures.chart import Axis
-from hptransfer.report.points import axis_text
+from hptransfer.report.points import PLACE, axis_text
 
-__all__ = ["around", "linear_axis", "octave_axis", "place", "quantity_axis", "scaled_axis"]
+__all__ = [
+    "around",
+    "linear_axis",
+    "loss_limits",
+    "octave_axis",
+    "optimum_limits",
+    "place",
+    "quantity_axis",
+    "scaled_axis",
+    "trial_limits",
+]
 
 MOST_TICKS = 7
 
@@ -20,6 +33,43 @@ def around(values: Sequence[float]) -> tuple[float, float]:
     """Limits with a little room on both sides of finite values."""
     low, high = float(min(values)), float(max(values))
     pad = 0.08 * max(high - low, 1e-6)
+    return low - pad, high + pad
+
+
+def loss_limits(table: pd.DataFrame) -> tuple[float, float]:
+    """Limits of the loss axis that show every line's optimum well.
+
+    The best points of all lines set the scale; what lies far above leaves the panel through its top. Where every run
+    diverged any limits will do: there are only crosses.
+    """
+    finite = table[np.isfinite(table["mean"])]
+    if finite.empty:
+        return 0.0, 1.0
+    best = finite.groupby(["series", *PLACE])["mean"].min()
+    low, top = float(best.min()), float(best.max())
+    room = max(1.1 * (top - low), 0.12 * abs(low))
+    high = min(float(finite["mean"].max()), top + room)
+    pad = 0.06 * max(high - low, 1e-6)
+    return low - pad, high + pad
+
+
+def optimum_limits(cells: Sequence[CellVerdict]) -> tuple[float, float]:
+    """Limits in octaves: every optimum and the transferred value, with intervals cut three octaves outside them."""
+    centres = [c.optimum.log2 for c in cells] + [math.log2(c.transferred) for c in cells if c.transferred > 0]
+    ends = [end for c in cells for end in (c.optimum.log2_low, c.optimum.log2_high) if math.isfinite(end)]
+    low, high = min(centres), max(centres)
+    low, high = min([low, *(max(end, low - 3) for end in ends)]), max([high, *(min(end, high + 3) for end in ends)])
+    pad = max(0.4, 0.08 * (high - low))
+    return low - pad, high + pad
+
+
+def trial_limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """From just below the best loss of a search to the 80th percentile: the far tail says nothing about the optimum."""
+    finite = rows.loc[~rows["diverged"], "loss"].dropna()
+    if finite.empty:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.quantile(0.8))
+    pad = 0.1 * max(high - low, 0.01)
     return low - pad, high + pad
 
 

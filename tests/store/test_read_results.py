@@ -12,7 +12,7 @@ from stored_rows import a_trial, fill
 
 from hptransfer.common.errors import InputError
 from hptransfer.store.folders import LocalFolder
-from hptransfer.store.results import read_study
+from hptransfer.store.read_results import read_study
 from hptransfer.store.store import Store
 
 BASE = {"lr": 2.0**-7, "init_std": 0.05, "trials": 32, "flat_low": 2.0**-8, "importances": {"lr": 0.8}}

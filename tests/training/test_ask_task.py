@@ -11,8 +11,8 @@ from test_tasks import trial_of
 
 from hptransfer.common.errors import BreachError
 from hptransfer.study.trial import Trial
+from hptransfer.training.ask_task import batch_of, batch_shape, chance_of, data_of, held_out_of
 from hptransfer.training.flops import cost_of
-from hptransfer.training.task_answers import batch_of, batch_shape, chance_of, data_of, held_out_of
 
 
 def test_a_batch_is_that_of_the_task() -> None:
