@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
 from hptransfer.cli.options import RESULTS
+from hptransfer.common.choices import PictureFormat
 
 __all__ = ["plot"]
 
@@ -16,7 +19,7 @@ __all__ = ["plot"]
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(["png", "svg", "pdf"]),
+    type=click.Choice(get_args(PictureFormat)),
     default=("png", "svg"),
     show_default=True,
     help="File formats.",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Device", "ExportForm", "GridSearch", "Products", "PrunerName"]
+__all__ = ["Device", "ExportForm", "GridSearch", "PictureFormat", "Products", "PrunerName"]
 
 GridSearch = Literal["fixed", "bracket"]
 PrunerName = Literal["median", "hyperband", "successive_halving"]
 Device = Literal["auto", "cpu", "cuda"]
 Products = Literal["auto", "dense", "sparse"]
 ExportForm = Literal["json", "yaml", "python"]
+PictureFormat = Literal["png", "svg", "pdf"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from hptransfer.analysis.results import Results, load_results
+from hptransfer.common.files import digest_of
 from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.store.file_names import (
@@ -24,14 +23,12 @@ _SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
 
 def refresh_outputs(store: Store) -> str:
     """Write the outputs unless they already show what the store holds; the verdict's sentence."""
-    digest = hashlib.sha256()
-    for text in [*(store.read_text(name) or "" for name in _SOURCES), *sorted(store.ids())]:
-        digest.update(text.encode())
+    shown = digest_of("".join([*(store.read_text(name) or "" for name in _SOURCES), *sorted(store.ids())]))
     stamp = store.read_json(STAMP_FILE)
-    if stamp is None or stamp.get("made_of") != digest.hexdigest() or store.read_text(REPORT_FILE) is None:
+    if stamp is None or stamp.get("made_of") != shown or store.read_text(REPORT_FILE) is None:
         results = write_outputs(store)
         sentence = results.judgement.sentence if results.judgement else f"No verdict: {results.no_judgement}"
-        stamp = {"made_of": digest.hexdigest(), "sentence": sentence}
+        stamp = {"made_of": shown, "sentence": sentence}
         store.write_json(STAMP_FILE, stamp)
     return str(stamp["sentence"])
 

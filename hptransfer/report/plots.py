@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from matplotlib.figure import Figure
 from PIL import Image
 
 from hptransfer.analysis.results import Results
+from hptransfer.common.choices import PictureFormat
 from hptransfer.common.errors import InputError
 from hptransfer.report.draw import draw, empty, look
 from hptransfer.report.figures.pictures import KINDS, pictures
 from hptransfer.store.file_names import PLOTS_FOLDER
 from hptransfer.store.folders import Folder
 
-__all__ = ["FORMATS", "figure_bytes", "named_figures", "plot", "save_plots"]
-
-FORMATS = ("png", "svg", "pdf")
+__all__ = ["figure_bytes", "named_figures", "plot", "save_plots"]
 
 
 def plot(results: Results, kind: str) -> Figure:
@@ -35,8 +35,8 @@ def named_figures(results: Results, kinds: Sequence[str] | None = None) -> Itera
 
 def figure_bytes(figure: Figure, fmt: str) -> bytes:
     """A figure as a PNG, SVG or PDF file; the same figure always gives the same bytes."""
-    if fmt not in FORMATS:
-        raise InputError("no such picture format", where="--format", found=fmt, allowed=", ".join(FORMATS))
+    if fmt not in (formats := get_args(PictureFormat)):
+        raise InputError("no such picture format", where="--format", found=fmt, allowed=", ".join(formats))
     buffer = io.BytesIO()
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[fmt]
     with look():
