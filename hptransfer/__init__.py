@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hptransfer.analysis.verdict import judge as judge
     from hptransfer.drive.load_study import load_study as load_study
     from hptransfer.scaling.parametrize import parametrize as parametrize
-    from hptransfer.store.store import read_results as read_results
+    from hptransfer.store.read_results import read_results as read_results
     from hptransfer.study.base import BaseHPs as BaseHPs
 
 _WHERE = {
@@ -24,7 +24,7 @@ _WHERE = {
     "load_results": "hptransfer.analysis.results",
     "load_study": "hptransfer.drive.load_study",
     "parametrize": "hptransfer.scaling.parametrize",
-    "read_results": "hptransfer.store.store",
+    "read_results": "hptransfer.store.read_results",
 }
 __all__ = ["BaseHPs", "__version__", "judge", "load_results", "load_study", "parametrize", "read_results"]
 

@@ -37,7 +37,7 @@ from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
 
-__all__ = ["StoredStudy", "diverged", "read_rows", "read_study", "where_results_are"]
+__all__ = ["StoredStudy", "diverged", "read_results", "read_rows", "read_study", "where_results_are"]
 
 log = logging.getLogger("hptransfer")
 
@@ -86,6 +86,14 @@ class StoredStudy:
     def transferred(self) -> Mapping[str, float] | None:
         """The values whose transfer is judged; None where nothing was tuned, or nothing is known of it."""
         return self.base.transferred() if self.base else None
+
+
+def read_results(uri: str) -> pd.DataFrame:
+    """The one call: every stored trial of a results folder (path or URI) as a dataframe, a row each.
+
+    Columns are described in `docs/results-schema.md`. Diverged and pruned trials have a NaN loss.
+    """
+    return Store.open(uri, create=False).read()
 
 
 def read_study(uri: str) -> StoredStudy:

@@ -24,7 +24,7 @@ from hptransfer.common.json_values import plain
 from hptransfer.store import parts
 from hptransfer.store.folders import Folder, open_folder
 
-__all__ = ["Store", "read_results"]
+__all__ = ["Store"]
 
 log = logging.getLogger("hptransfer")
 
@@ -253,11 +253,3 @@ class Store:
         for name in small:
             self.folder.remove(name)
         self._small[kind] = 0
-
-
-def read_results(uri: str) -> pd.DataFrame:
-    """The one call: every stored trial of a results folder (path or URI) as a dataframe, a row each.
-
-    Columns are described in `docs/results-schema.md`. Diverged and pruned trials have a NaN loss.
-    """
-    return Store.open(uri, create=False).read()

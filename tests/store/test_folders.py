@@ -13,7 +13,8 @@ import pytest
 
 from hptransfer.common.errors import InputError
 from hptransfer.store.folders import open_folder
-from hptransfer.store.store import Store, read_results
+from hptransfer.store.read_results import read_results
+from hptransfer.store.store import Store
 
 
 def test_a_folder_that_is_not_there_is_refused_for_reading(tmp_path: Path) -> None:

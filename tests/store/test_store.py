@@ -21,7 +21,8 @@ from stored_rows import a_trial, an_outcome, fill
 import hptransfer.store.store as store_module
 from hptransfer.common.errors import InputError, WorkError
 from hptransfer.store.columns import SCHEMA, SCHEMA_VERSION, curves_of, row_of
-from hptransfer.store.store import Store, read_results
+from hptransfer.store.read_results import read_results
+from hptransfer.store.store import Store
 
 
 def test_a_row_comes_back_as_it_was_stored(uri: str) -> None:
