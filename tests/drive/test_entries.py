@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,11 +99,19 @@ def test_an_entry_that_the_study_no_longer_names_may_change(write: Write, tmp_pa
     store_rows(store)
     write(scale=2)
     refuse_changed_sources(study_of({"name": "s"}), store)
+    with pytest.raises(InputError, match="changing_axis:Axis has changed"):
+        refuse_changed_sources(STUDY, store)
 
 
-def test_an_empty_folder_has_nothing_to_compare(write: Write, tmp_path: Path) -> None:
+def test_a_folder_has_nothing_to_compare_before_its_first_rows(write: Write, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
     write()
-    refuse_changed_sources(STUDY, Store.open(str(tmp_path / "results"), "s"))
+    refuse_changed_sources(STUDY, store)
+    store_rows(store)
+    refuse_changed_sources(STUDY, store)
+    write(scale=2)
+    with pytest.raises(InputError, match="changing_axis:Axis has changed"):
+        refuse_changed_sources(STUDY, store)
 
 
 def test_a_changed_model_is_told_like_any_other_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +132,11 @@ def test_a_changed_model_is_told_like_any_other_entry(tmp_path: Path, monkeypatc
 def test_rows_from_before_models_were_entries_raise_no_alarm(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "results"), "s")
     study = study_of({"name": "s", "model": {"factory": "hptransfer.tasks.models.mlp:MLP"}, "grid": {"seeds": 1}})
-    trial = trials_of(Settled(study, study.base.hps, "fp32", "d"))[0]
+    before, told = trials_of(Settled(study, study.base.hps, "fp32", "d"))[:2]
     with store.lock():
-        store.append([row_of("s", "grid", trial, outcome(trial)) | {"entries": "{}"}])
-    refuse_changed_sources(study, store)
+        store.append([row_of("s", "grid", before, outcome(before)) | {"entries": "{}"}])
+        refuse_changed_sources(study, store)
+        other = json.dumps({study.model.factory: "source 0123456789abcdef"})
+        store.append([row_of("s", "grid", told, outcome(told)) | {"entries": other}])
+    with pytest.raises(InputError, match="MLP has changed since 1 stored trials"):
+        refuse_changed_sources(study, store)

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sparse_problem import problem
 
 from hptransfer.sparsity import products
 from hptransfer.sparsity.indices import prepare_indices
 from hptransfer.sparsity.kernel import load_kernel
 from hptransfer.sparsity.linear import values_of
-from hptransfer.sparsity.masks import make_mask
-
-
-def problem(out: int, inn: int, tokens: int, dtype: torch.dtype = torch.float32, density: float = 0.2):
-    draw = torch.Generator().manual_seed(out + inn)
-    mask = make_mask((out, inn), max(1, round(density * out * inn)), seed=0, name="w")
-    dense = torch.randn(out, inn, generator=draw) * mask
-    x = torch.randn(tokens, inn, generator=draw).to(dtype)
-    grad = torch.randn(tokens, out, generator=draw).to(dtype)
-    return mask, dense, x, grad
 
 
 def test_the_indices_of_a_small_mask_can_be_read_off():

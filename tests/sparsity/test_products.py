@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from sparse_problem import problem
 from torch import Tensor
 from torch._inductor.utils import run_and_get_code
 from torch.func import grad_and_value, vmap
@@ -28,15 +29,6 @@ def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     elif load_kernel() is None:
         pytest.skip("no C compiler here")
     return str(request.param)
-
-
-def problem(out: int, inn: int, tokens: int, dtype: torch.dtype = torch.float32, density: float = 0.2):
-    draw = torch.Generator().manual_seed(out + inn)
-    mask = make_mask((out, inn), max(1, round(density * out * inn)), seed=0, name="w")
-    dense = torch.randn(out, inn, generator=draw) * mask
-    x = torch.randn(tokens, inn, generator=draw).to(dtype)
-    grad = torch.randn(tokens, out, generator=draw).to(dtype)
-    return mask, dense, x, grad
 
 
 def both(mask: Tensor, dense: Tensor, x: Tensor, grad: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -22,8 +22,10 @@ def it_raises(entry: object, limit: int) -> None:
     raise KeyError("beta3")
 
 
-def test_a_rule_that_holds_says_nothing() -> None:
-    hold(ENTRY, (it_is_small,), 6)
+def test_every_rule_is_asked_and_one_that_holds_says_nothing() -> None:
+    asked: list[object] = []
+    hold(ENTRY, (it_is_small, lambda *given: asked.append(given)), 6)
+    assert asked == [(ENTRY.thing, 6)]
 
 
 def test_a_broken_rule_is_one_sentence_with_its_entry_file_and_finding() -> None:

@@ -30,10 +30,7 @@ from hptransfer.training.settings import WorkerSettings
 STACKED = replace(EAGER, stack=4)
 
 
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def moving(name: str = "ByGradient", lr: float = 2.0**-7, **changes: Any) -> Trial:

@@ -17,11 +17,7 @@ from hptransfer.training.pack_run import curve_steps
 from hptransfer.training.packs import train_pack
 from hptransfer.training.program_cache import forget_programs
 
-
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def test_a_curve_is_logarithmic_with_a_full_tail() -> None:

@@ -26,10 +26,7 @@ from hptransfer.training.schedules import lr_factor
 STACKED = replace(EAGER, stack=4)
 
 
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def by_hand(trial: Trial) -> float:

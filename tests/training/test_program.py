@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -16,17 +15,14 @@ from hptransfer.tasks.language import Language
 from hptransfer.training.ask_task import batch_of
 from hptransfer.training.build import initial_state, target_of
 from hptransfer.training.program import Program
-from hptransfer.training.program_cache import forget_programs, program_for
+from hptransfer.training.program_cache import program_for
 from hptransfer.training.settings import WorkerSettings
 
 CPU = torch.device("cpu")
 TRIAL = small_trial()
 
 
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def filled(settings: WorkerSettings, stack: int = 1) -> Program:

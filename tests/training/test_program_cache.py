@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from small_trials import EAGER, small_trial
 
-from hptransfer.training.program_cache import forget_programs, program_for
+from hptransfer.training.program_cache import program_for
 
 CPU = torch.device("cpu")
 
@@ -16,10 +14,7 @@ CPU = torch.device("cpu")
 TRIAL = small_trial()
 
 
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def test_the_same_program_serves_trials_that_differ_in_anything_but_shape() -> None:

@@ -21,14 +21,9 @@ from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.packs import train_pack
-from hptransfer.training.program_cache import forget_programs
 from hptransfer.training.schedules import lr_factor
 
-
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def trial_of(task: str, lr: float = 2.0**-6, **changes: Any) -> Trial:

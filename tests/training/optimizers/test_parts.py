@@ -17,17 +17,14 @@ from hptransfer.training.ask_task import data_of
 from hptransfer.training.build import table_of, target_of
 from hptransfer.training.flops import cost_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
-from hptransfer.training.program_cache import forget_programs, program_for
+from hptransfer.training.program_cache import program_for
 from hptransfer.training.schedules import lr_factor
 from hptransfer.training.step_numbers import step_numbers
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _no_programs_left() -> Any:
-    yield
-    forget_programs()
+pytestmark = pytest.mark.usefixtures("no_programs_left")
 
 
 def theirs(name: str, **changes: Any) -> Trial:
