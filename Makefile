@@ -36,7 +36,7 @@ demo: $(STAMP) ## Tune, fan out, judge, draw: the whole story in a few minutes
 	@$(BIN)/hptransfer run sweeps/quickstart.yaml --results results/demo
 	@echo "        (hptransfer lies in $(BIN); source $(BIN)/activate puts it on the path)"
 
-# One process more than there are cores, each with one thread: tests that wait for Ray or for a process they killed leave
+# One process more than there are cores, at most four, each with one thread: tests that wait for Ray or for a process they killed leave
 # theirs idle.
 test: $(STAMP) ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )) --dist worksteal

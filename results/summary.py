@@ -48,7 +48,7 @@ CLAIMS = (
     Claim(
         "wider-and-sparser", "the best LR stays put as width rises and density falls (fig. 9, 10)", "stable for SμPar"
     ),
-    Claim("constant-nonzeros", "SP is stable at constant non-zeros a neuron (fig. 11)", "stable"),
+    Claim("constant-nonzeros", "SP is stable at constant non-zeros per neuron (fig. 11)", "stable"),
     Claim(
         "own-best",
         "with each rule at its own best HPs the gap is small (fig. 8)",

@@ -19,6 +19,7 @@ import pandas as pd
 
 from hptransfer.analysis.optimum import CellPoints
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import versions_in
 from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
@@ -37,10 +38,9 @@ SAME_SINCE_2 = ("task", "trainer", "sparsity_method")
 DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
-ABOVE_0 = (1e-300, 1e300, "a number above 0")
-FROM_0 = (0.0, math.inf, "a whole number, 0 or above")
-RANGES = {"width": (1.0, math.inf, "a whole number above 0"), "depth": FROM_0,
-          "density": (1e-12, 1.0, "a number above 0, at most 1"), "lr": ABOVE_0, "seed": FROM_0}  # fmt: skip
+RANGES = {"width": (1.0, math.inf, "above 0"), "depth": (0.0, math.inf, "0 or above"),
+          "density": (1e-12, 1.0, "above 0, at most 1"), "seed": (0.0, math.inf, "0 or above")}  # fmt: skip
+"""Least, most, and in words; of other columns a number above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +190,17 @@ def _shared_rows(grid: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     run = list(dict.fromkeys(["lr", "init_std", *_varying(grid, [*SERIES, *EVERYWHERE]), "seed"]))
     recorded = dict.fromkeys([*DESCRIBED_BY, *SAME_SINCE_2, *swept_names(grid.columns)])
     described = [c for c in recorded if c in grid and c not in run and not grid[c].isna().all()]
+    if "entries" in grid:  # another version of an entry comes to other numbers
+        grid, others = (
+            rows.assign(told=[json.dumps(versions_in(text)) for text in rows["entries"]]) for rows in (grid, others)
+        )
+        described.append("told")
     whole = [*described, *run]
     cells, there = set(_tuples(grid, described)), set(_tuples(grid, whole))
     pairs = zip(_tuples(others, described), _tuples(others, whole), strict=True)
     taken = np.array([cell in cells and row not in there for cell, row in pairs])
     on_grid = np.logical_and.reduce([others[c].isin(grid[c].unique()) for c in run])
-    kept: pd.DataFrame = others[taken & on_grid]
+    kept: pd.DataFrame = others[taken & on_grid].drop(columns="told", errors="ignore")
     return kept
 
 
@@ -214,10 +219,11 @@ def _numbers(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     return rows.assign(**found)
 
 
-def _in_range(values: pd.Series, low: float, high: float, allowed: str) -> None:
-    whole = allowed.startswith("a whole")
+def _refuse_out_of_range(values: pd.Series, *, whole: bool) -> None:
+    low, high, words = RANGES.get(str(values.name), (1e-300, 1e300, "above 0"))
     bad = values[~values.between(low, high) | (whole & (values % 1 != 0))]
     if len(bad):
+        allowed = f"a {'whole ' if whole else ''}number{',' if words[0] == '0' else ''} {words}"
         raise _refusal("value out of range", str(values.name), found=bad.tolist()[0], allowed=allowed)
 
 
@@ -231,8 +237,9 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
     further = [axis.name for axis in _axes(rows) if axis.name not in EVERYWHERE]
     optional = {"init_std", "steps"} & set(rows.columns)
     rows = _numbers(rows, [*EVERYWHERE, *further, "lr", "seed", "loss", *optional])
-    for column in (*RANGES, *further):
-        _in_range(rows[column], *RANGES.get(column, ABOVE_0))
+    whole = {"seed", *(axis.name for axis in _axes(rows) if axis.whole)}
+    for column in (*EVERYWHERE, *further, "lr", "seed"):
+        _refuse_out_of_range(rows[column], whole=column in whole)
     rows["density"] = rows["density"].round(9)
     return rows.drop_duplicates("trial_id") if "trial_id" in rows else rows
 
@@ -271,7 +278,7 @@ def _with_value(rows: pd.DataFrame, swept: str, notes: list[str]) -> pd.DataFram
     kept: pd.DataFrame = rows[rows[swept].notna()]
     if left := len(rows) - len(kept):
         notes.append(f"{left} rows without a value of {swept} were left out")
-    _in_range(kept[swept], *ABOVE_0)
+    _refuse_out_of_range(kept[swept], whole=False)
     return kept
 
 

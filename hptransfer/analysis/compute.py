@@ -207,7 +207,7 @@ def tuning_cost(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> T
         raise InputError(f"columns are missing: {', '.join(missing)}", where="results", allowed="phase and flops_dense")
     flops = frame["flops_dense"].astype(float)
     tune, grid = flops[frame["phase"] == "tune"], flops[frame["phase"] == "grid"]
-    trials, proxy = len(tune), float(tune.sum())
+    trials, proxy = len(tune), float(tune.sum(skipna=False))
     if not trials and base:
         trials, proxy = int(base.get("trials") or 0), float(base.get("flops") or math.nan)
     target = trials * float(grid.max()) if trials else math.nan  # of no rows the greatest is NaN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from hptransfer.analysis.cell_verdict import CellVerdict
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.common.errors import InputError
+from hptransfer.common.seams import identities_in, versions_in
 from hptransfer.store.read_results import StoredStudy, read_study
 from hptransfer.study.thresholds import VerdictSpec
 
@@ -100,9 +100,9 @@ def _of_newest_version(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return frame.assign(phase=frame["phase"].mask(frame.index.isin(apart), OTHER_VERSION)), said
 
 
-def _another_version(entries: str, newest: str) -> bool:
+def _another_version(entries: object, newest: object) -> bool:
     """Whether an entry that both rows name has a version, and not the same one. A changed source is asked about when
     the study runs."""
-    one, other = json.loads(entries), json.loads(newest)
-    told = ((one[name], other[name]) for name in one.keys() & other.keys())
-    return any(a != b and "version " in (a[:8], b[:8]) for a, b in told)
+    shared = identities_in(entries).keys() & identities_in(newest).keys()
+    mine, theirs = versions_in(entries), versions_in(newest)
+    return any(mine.get(name) != theirs.get(name) for name in shared)

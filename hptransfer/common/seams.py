@@ -31,6 +31,7 @@ __all__ = [
     "TASKS",
     "TRAINERS",
     "Seam",
+    "identities_in",
     "identity_of",
     "import_entry",
     "is_outside",
@@ -157,8 +158,8 @@ def version_of(name: str, where: str = "") -> str:
     version = getattr(entry, "version", None)
     if version is not None and not isinstance(version, str | int | float):
         raise BreachError(
-            f"from {source_file(entry)}, has a `version` that is no version",
-            where=name,
+            f"{name}, from {source_file(entry)}, has a `version` that is no version",
+            where=where,
             found=version,
             allowed="a text or a number, as an attribute of the entry itself",
         )
@@ -193,9 +194,18 @@ def identity_of(name: str) -> str:
     return f"version {version}" if version else f"source {source_digest(name) or 'unknown'}"
 
 
-def versions_in(entries: str) -> dict[str, str]:
-    """Of a row's `entries` (a JSON object: name → identity) those that carry a version, as a trial's `versions`."""
-    told = json.loads(entries).items()
+def identities_in(entries: object) -> dict[str, str]:
+    """What a row's `entries` say (a JSON object: name → identity); nothing where a foreign row has none to read."""
+    try:
+        told = json.loads(entries) if isinstance(entries, str) else {}
+    except ValueError:
+        return {}
+    return {name: str(said) for name, said in told.items()} if isinstance(told, dict) else {}
+
+
+def versions_in(entries: object) -> dict[str, str]:
+    """Of a row's `entries` those that carry a version, as a trial's `versions`."""
+    told = identities_in(entries).items()
     return {name: said.removeprefix("version ") for name, said in told if said.startswith("version ")}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 from hptransfer.common.errors import InputError
-from hptransfer.common.seams import identity_of, import_entry, source_file
+from hptransfer.common.seams import identities_in, identity_of, import_entry, source_file
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.study.trial import outside_entries
@@ -23,7 +22,7 @@ def refuse_changed_sources(study: Study, store: Store) -> None:
         return
     rows: Counter[tuple[str, str]] = Counter()
     for text, count in Counter(store.table().column("entries").to_pylist()).items():
-        rows.update(dict.fromkeys(json.loads(text).items(), count))
+        rows.update(dict.fromkeys(identities_in(text).items(), count))
     for (name, stored), count in rows.items():
         now = own.get(name, stored)
         if now != stored and now.startswith("source ") and stored.startswith("source "):

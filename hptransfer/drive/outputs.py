@@ -8,17 +8,20 @@ from hptransfer.report.page import render_report
 from hptransfer.report.plots import save_plots
 from hptransfer.store.file_names import (
     BASE_FILE,
+    BRACKET_FILE,
     CHECK_FILE,
     REPORT_FILE,
     STAMP_FILE,
     STUDY_FILE,
+    TENSORS_FILE,
     VERDICT_FILE,
 )
 from hptransfer.store.store import Store
 
 __all__ = ["refresh_outputs", "write_outputs"]
 
-_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE)
+_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE, BRACKET_FILE, TENSORS_FILE)
+"""What a report shows besides rows."""
 
 
 def refresh_outputs(store: Store) -> str:

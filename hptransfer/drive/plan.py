@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
@@ -144,7 +145,7 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
         return [*works, Work("grid", grid)]
     search = BracketSearch(settled, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
-    return [*works, Work("grid", tuple(shapes.values()), search.expected, instead_of=search.fixed)]
+    return [*works, Work("grid", tuple(shapes.values()), search.expected, instead_of=len(grid))]
 
 
 def _search_work(settled: Settled) -> list[Work]:
@@ -235,23 +236,25 @@ class _Lot:
         return (self.phase, self.trial.width, self.trial.density, self.trial.depth)
 
 
-_KIND = (
-    *("task", "trainer", "model", "data_id", "width", "depth", "density", "sparsity_kind", "sparsity_method"),
-    *("optimizer", "steps", "batch_size", "sequence_length", "schedule", "precision"),
-)
+_KIND = {
+    **{name: name for name in ("task", "trainer", "data_id", "width", "depth", "density")},
+    "model": "model.factory",
+    "sparsity_kind": "sparsity.kind",
+    "sparsity_method": "sparsity.method",
+    **{n: f"training.{n}" for n in ("optimizer", "steps", "batch_size", "sequence_length", "schedule", "precision")},
+}
+"""What a search does not vary: columns of a row, and where a trial has the same."""
 
 
 def _kind(trial: Trial) -> tuple[Any, ...]:
-    """What `_KIND` and the versions in a row say of a trial: what a search does not vary."""
-    sparsity, t = trial.sparsity, trial.training
-    model = (trial.task, trial.trainer, trial.model.factory, trial.data_id, trial.width, trial.depth, trial.density)
-    training = (t.optimizer, t.steps, t.batch_size, t.sequence_length, t.schedule, t.precision)
-    return (*model, sparsity.kind, sparsity.method, *training, *sorted(trial.versions.items()))
+    """What a row of the trial says in the columns of `_KIND`, and its versions."""
+    return (*attrgetter(*_KIND.values())(trial), *sorted(trial.versions.items()))
 
 
 def _lots(works: Sequence[Work], rows: Sequence[Mapping[Any, Any]]) -> list[_Lot]:
     """Stored trials of the fixed grid are known by id; those of a search by their phase and kind, and they fill its
-    parts in turn: one that is asked anew, of another model or version, finds none of the old ones."""
+    parts in turn: one that is asked anew, of another model or version, finds none of the old ones. A probe, a
+    fraction of a trial, counts as none."""
     stored = {str(row["trial_id"]) for row in rows}
     named = {trial.id for work in works if work.expected is None for trial in work.trials}
     found = Counter(

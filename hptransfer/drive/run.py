@@ -106,6 +106,7 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         base, _ = stored_base(request, store)
         store.write_json(BASE_FILE, base.document())
     settled = Settled.from_base(study, base, precision, data_id)
+    store_tensors(settled, store)
     if phases.check and study.check.enabled:
         report = coordinate_check_of(settled, store)
         print_check(report)
@@ -113,7 +114,6 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
             click.echo("The sweep was not started: mend the model or the rule, or add --no-check.", err=True)
             return False
     if phases.grid:
-        store_tensors(settled, store)
         _run_grid(settled, base, store, runner)
     return True
 

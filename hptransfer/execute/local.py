@@ -11,6 +11,7 @@ from hptransfer.common.errors import InputError
 from hptransfer.execute.base import Executor, Launch, PackFailure, PackReport
 from hptransfer.execute.pack import Pack
 from hptransfer.execute.worker import run_pack
+from hptransfer.training.process import device_of
 
 __all__ = ["LocalExecutor"]
 
@@ -32,7 +33,7 @@ class LocalExecutor(Executor):
         # Now rather than inside the first pack: Python cannot be interrupted cleanly while it loads torch.
         import_module("hptransfer.training.packs")
         self._settings = launch.settings
-        self.stacks = import_module("hptransfer.training.process").device_of(launch.settings).type == "cuda"
+        self.stacks = device_of(launch.settings).type == "cuda"
         self._waiting: deque[Pack] = deque()
         self._draining = False
 

@@ -254,6 +254,7 @@ class Runner:
         """The reports as far as they keep an executor's contract, and the refusal of the first that does not: what
         came before it is stored."""
         sound: list[PackReport] = []
+        out = dict(self._flying)
 
         def breach(rule: str, found: object) -> tuple[list[PackReport], BreachError]:
             kind = type(self._executor)
@@ -266,9 +267,9 @@ class Runner:
         for report in reports:
             if not isinstance(report, PackReport):
                 return breach("`wait` gives a list of reports", report)
-            job = self._flying.get(report.pack.id)
-            if job is None or report.pack.id in {known.pack.id for known in sound}:
-                return breach("every pack comes back exactly once", f"pack {report.pack.id} again")
+            job = out.pop(report.pack.id, None)
+            if job is None:
+                return breach("every pack comes back exactly once", f"pack {report.pack.id}, which is not out")
             asked, came = {trial.id for trial in job.pack.trials}, [outcome.trial_id for outcome in report.outcomes]
             if not asked.issuperset(came) or len(set(came)) < len(came):
                 return breach("a report has an outcome for each trial of its pack at most, and no other", came)

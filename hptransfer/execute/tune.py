@@ -154,8 +154,8 @@ class _Packs(_Live, Searcher):
             return Searcher.FINISHED
         pack, needs = handed
         self.flying[trial_id] = pack
-        trials = _PACK.dump_json(pack, exclude={"cost"}).decode()
-        return {"pack": pack.id, "phase": pack.phase, "trials": trials, "needs": needs}
+        work = _PACK.dump_json(pack, exclude={"cost"}).decode()
+        return {"pack": pack.id, "phase": pack.phase, "work": work, "needs": needs}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The callback brings the report; Tune asks for this one to exist."""
@@ -193,13 +193,13 @@ class PackTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         settings = _SETTINGS.validate_json(self.config["settings"])
         redirect_output(settings.log_dir)
-        report = run_pack(_PACK.validate_json(self.config["trials"]), settings)
+        report = run_pack(_PACK.validate_json(self.config["work"]), settings)
         losses = [outcome.loss for outcome in report.outcomes if outcome.loss == outcome.loss]
         return {
             "done": True,
             "loss": min(losses, default=float("nan")),
             "finished_trials": len(report.outcomes),
-            "report": json.dumps(_REPORT.dump_python(report, exclude={"pack"}, warnings=False)),
+            "report": json.dumps(_REPORT.dump_python(report, exclude={"pack"}, warnings=False), default=float),
         }
 
 

@@ -20,7 +20,9 @@ from hptransfer.common.seams import TRAINERS
 from hptransfer.execute.base import PackFailure, PackReport
 from hptransfer.execute.pack import Pack
 from hptransfer.study.trial import Outcome
+from hptransfer.training.process import prepare_process
 from hptransfer.training.settings import WorkerSettings
+from hptransfer.training.trainer import checked_outcome
 
 __all__ = ["redirect_output", "run_pack"]
 
@@ -30,10 +32,6 @@ def run_pack(pack: Pack, settings: WorkerSettings, stop: Callable[[], bool] = la
     started = time.perf_counter()
     outcomes: list[Outcome] = []
     failure: PackFailure | None = None
-    # Imported here: a driver that only hands packs on need not load torch's training stack.
-    from hptransfer.training.process import prepare_process
-    from hptransfer.training.trainer import checked_outcome
-
     left, trainer = {trial.id for trial in pack.trials}, pack.trials[0].trainer
     try:
         prepare_process(settings)  # before an outside trainer is looked for: it says where the user's modules are

@@ -199,10 +199,10 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
     The order is kept; where there is no room for all, they share it evenly.
     """
-    from scipy.optimize import isotonic_regression  # takes a quarter of a second, and most pictures need none
-
     if not len(places):
         return []
+    from scipy.optimize import isotonic_regression  # takes a quarter of a second, and most pictures need none
+
     order = np.argsort(places, kind="stable")
     gap = min(gap, (high - low) / max(1, len(places) - 1))
     # Lowered by the room that those below it take, each may lie anywhere above the one before: a rising sequence.

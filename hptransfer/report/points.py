@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.cell_verdict import CellVerdict
-from hptransfer.analysis.cells import full_budget, with_axis_columns
+from hptransfer.analysis.cells import EVERYWHERE, full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
@@ -38,7 +38,7 @@ __all__ = [
     "transferred",
 ]
 
-PLACE = ("width", "density", "depth")
+PLACE = EVERYWHERE
 Place = tuple[float, float, float]
 """Values of `PLACE`."""
 _TEXTS = {"rule": "unnamed", "variant": "", "phase": "grid", "status": ""}

@@ -124,7 +124,8 @@ def _initialise(model: nn.Module, table: Sequence[TensorScale], seed: int, spars
     with torch.no_grad():
         for scale in table:
             parameter = model.get_parameter(scale.name)
-            value, mask = initial_tensor(scale, seed, sparsity, parameter.cpu())
+            built = parameter.detach().float().cpu() if scale.init == "built" else None
+            value, mask = initial_tensor(scale, seed, sparsity, built)
             parameter.copy_(value)
             if mask is not None:
                 masks[scale.name] = mask.to(parameter.device)

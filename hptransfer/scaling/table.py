@@ -83,17 +83,18 @@ def scale_table(target: Target) -> tuple[TensorScale, ...]:
     Pure. What is slow depends on the target's shape alone and is remembered by it: targets that differ in base HPs
     only, as the trials of a pack do, share it. The factory object is part of the shape, so hand over the same one.
     """
-    return tuple(_at_base(factors, target) for factors in _factor_table(target.shape))
+    return tuple(_at_base(factors, target) for factors in _factor_table(target.shape, tuple(target.roles.items())))
 
 
 @lru_cache(maxsize=64)
-def _factor_table(shape: Target) -> tuple[_Factors, ...]:
+def _factor_table(shape: Target, roles: tuple[tuple[str, str], ...]) -> tuple[_Factors, ...]:
+    """`roles` stand apart from the shape: the first pattern that matches counts, and a caller may change its dict."""
     found = survey(
         shape.build,
         width=shape.width,
         base_width=shape.base_width,
         depth=shape.depth,
-        roles=tuple(shape.roles.items()),
+        roles=roles,
         queries=shape.queries,
     )
     _check_heads(shape, found)

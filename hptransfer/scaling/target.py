@@ -52,7 +52,7 @@ class Target:
             object.__setattr__(self, "base_depth", self.depth)
 
     def __hash__(self) -> int:
-        """Of what tells most targets apart; roles may be a dict, and a rule's own hash is slow."""
+        """Of what tells most targets apart; roles are a mapping, and a rule's own hash is slow."""
         return hash((self.build, self.width, self.depth, self.density, self.rule.name))
 
     @property
@@ -62,5 +62,5 @@ class Target:
 
     @property
     def shape(self) -> Target:
-        """The target without base HPs of its own: equal for all targets that only these tell apart."""
-        return replace(self, base=BaseHPs(), eps=1.0)
+        """The target without base HPs, eps and roles: equal for all targets that only these tell apart."""
+        return replace(self, base=BaseHPs(), eps=1.0, roles={})

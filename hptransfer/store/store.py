@@ -52,12 +52,13 @@ class Store:
     def open(cls, uri: str, study_name: str | None = None, create: bool = True) -> Store:
         """Open the results folder at a local path or any `pyarrow.fs` URI.
 
-        Refuses a folder in which some part holds another study's results (when `study_name` is given) or was written
-        by a newer schema. `create=False` refuses a folder that is not there.
+        With a `study_name`, refuses a folder in which some part holds another study's results or was written by a newer
+        schema; without one it is reading that refuses the latter. `create=False` refuses a folder that is not there.
         """
         store = cls(open_folder(str(uri), create=create), study_name)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(store._refuse, store._named("trials")))
+        if study_name is not None:
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(store._refuse, store._named("trials")))
         return store
 
     @property

@@ -23,6 +23,7 @@ __all__ = [
     "DENSITY",
     "DEPTH",
     "FEW_NONZEROS",
+    "HELD",
     "INIT_STD",
     "LR",
     "WEIGHT_DECAY",
@@ -113,6 +114,9 @@ class ScaledAxis:
 DENSITY = ScaledAxis("density", "density", "densities", falls=True, after="width", whole=False)
 WIDTH = ScaledAxis("width", "width", "widths", "width")
 DEPTH = ScaledAxis("depth", "depth", "depths", "depth")
+
+HELD = ("rule", "rule_digest", "base_width", "base_depth", "width", "depth", "density", "seed", "data", "data_id")
+"""What a swept axis leaves alone."""
 
 FEW_NONZEROS = 8
 """Weights per neuron (width × density) below which no rule is expected to hold: every rule rests on the law of large

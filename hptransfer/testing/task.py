@@ -17,6 +17,7 @@ from hptransfer.study.pieces import DataSpec, ModelSpec, TrainingSpec
 from hptransfer.tasks.base import Batch, Task
 from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.testing.contract import Entry, entry_of, expect, hold, random_numbers_untouched
+from hptransfer.training.ask_task import batch_shape
 
 __all__ = ["check_task"]
 
@@ -145,7 +146,10 @@ def a_batch_depends_on_seed_and_step(task: Task, case: Case) -> None:
 
 
 def a_batch_counts_examples(task: Task, case: Case) -> None:
-    """Every tensor of a batch lies on the CPU and has `batch_size` examples in its first dimension."""
+    """Every tensor of a batch lies on the CPU and has `batch_size` examples in its first dimension, and batches are of
+    one size at every step."""
+    sizes = [batch_shape(case.batch(0, step)) for step in range(3)]
+    expect(sizes[0] == sizes[1] == sizes[2], f"{sizes}")
     for tensor in _tensors(case.batch()):
         said = f"a tensor {tuple(tensor.shape)} on {tensor.device}, batch_size {case.training.batch_size}"
         expect(tensor.dim() > 0 and tensor.shape[0] == case.training.batch_size and not tensor.is_cuda, said)

@@ -1,5 +1,8 @@
-"""What the engine asks of a trial's task. Each answer is held to the task's contract here, so that an entry that breaks
-it is named by its file and nothing further in fails on it."""
+"""What the engine asks of a trial's task before a step runs: data, batches, sizes. Each answer is held to the task's
+contract here, so that an entry that breaks it is named by its file and nothing further in fails on it.
+
+What is asked within a step (`inputs`, `check_output`, `loss`) is asked where the step is built, in `step`.
+"""
 
 from __future__ import annotations
 

@@ -12,9 +12,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
 
 from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.scaling.table import TensorScale
@@ -22,10 +19,9 @@ from hptransfer.study.trial import Trial
 from hptransfer.training.ask_task import tokens_per_step
 from hptransfer.training.build import factory_of, table_of
 from hptransfer.training.optimizers.parts import part_for, parts_of
-from hptransfer.training.process import device_name, peak_memory
 from hptransfer.training.sparse import steps_between_masks
 
-__all__ = ["TrialCost", "cost_of", "took"]
+__all__ = ["TrialCost", "cost_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +44,6 @@ class TrialCost:
         """What the trial takes with its batch cut into so many micro-batches, of which one is held at a time."""
         state = self.state_sparse_bytes if sparse else self.state_bytes
         return state + self.activation_bytes // micro_batches
-
-
-def took(cost: TrialCost, seconds: float, device: torch.device) -> dict[str, Any]:
-    """What an outcome says besides losses: the trial's size and work, and what it took of this machine."""
-    counted = ("params", "params_nonzero", "flops_dense", "flops_nonzero", "tokens")
-    here = {"wall_s": seconds, "peak_memory_bytes": peak_memory(device), "device": device_name(device)}
-    return {**{key: getattr(cost, key) for key in counted}, **here}
 
 
 def cost_of(trial: Trial) -> TrialCost:

@@ -17,13 +17,13 @@ from hptransfer.training.ask_task import batch_at, batch_of, batch_shape, chance
 from hptransfer.training.build import initial_state
 from hptransfer.training.checkpoint import Checkpoints
 from hptransfer.training.divergence import ceiling_of
-from hptransfer.training.flops import cost_of, took
+from hptransfer.training.flops import cost_of
 from hptransfer.training.moving_masks import move_masks
 from hptransfer.training.program import Program
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.sparse import products_of, steps_between_masks
 from hptransfer.training.step_numbers import numbers_of_all_steps
-from hptransfer.training.trainer import Prune
+from hptransfer.training.trainer import Prune, took
 
 __all__ = ["PackRun", "curve_steps"]
 

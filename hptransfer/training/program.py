@@ -204,7 +204,7 @@ def _examples(batch: Batch) -> int:
 
 
 def _cut(batch: Batch, parts: int, dim: int = 0) -> list[Batch]:
-    """Equal parts of a batch along its examples."""
+    """Parts of a batch along its examples, equal where their number divides it."""
     if parts == 1:
         return [batch]
     leaves, form = pytree.tree_flatten(batch)

@@ -41,11 +41,11 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
 
     Raises `CannotStackError` when `stack` is above 1 and the model does not go through vmap.
     """
-    table = table_of(trial)
+    table, cost = table_of(trial), cost_of(trial)
     parts = micro_batches(trial, settings, device)
     t = trial.training
     layout = make_layout(tensor_shapes(trial), values_layers(trial, settings, device, stack, parts))
-    compiled = worth_compiling(settings, cost_of(trial).flops_dense)
+    compiled = worth_compiling(settings, cost.flops_dense)
     what = [
         [
             trial.model.model_dump(mode="json"),
@@ -64,7 +64,7 @@ def program_for(trial: Trial, settings: WorkerSettings, device: torch.device, st
         _programs.move_to_end(key)
         return _programs[key]
     moments = max(part.entry.moments for part in parts_of(t.optimizer))
-    _make_room(stack * (4 * (1 + moments) + 1) * cost_of(trial).params)
+    _make_room(stack * (4 * (1 + moments) + 1) * cost.params)
     build = functools.partial(Program, trial, layout, stack, parts, device, settings, compiled=compiled)
     try:
         _programs[key] = build()

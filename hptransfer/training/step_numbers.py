@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import zip_longest
 from numbers import Real
 
 from hptransfer.common.seams import OPTIMIZERS
@@ -36,11 +35,9 @@ def step_numbers(training: TrainingSpec, step: int) -> Mapping[str, float]:
 def numbers_of_all_steps(training: TrainingSpec) -> list[list[float]]:
     """The values of `step_numbers`, a list per step; refuses an optimizer whose names change on the way."""
     steps = [step_numbers(training, step) for step in range(training.steps)]
-    names = list(steps[0])
-    for step, numbers in enumerate(steps):
-        if list(numbers) != names:
-            odd = min(filter(None, next(pair for pair in zip_longest(numbers, names) if pair[0] != pair[1])))
-            part = parts_of(training.optimizer)[int(odd.partition(".")[0])]
-            rule = f"`numbers` have the same names in the same order at every step, but not at step {step}"
-            OPTIMIZERS.hold(part.name, False, rule, list(numbers))
+    for index, part in enumerate(parts_of(training.optimizer)):
+        own = [[name for name in numbers if name.startswith(f"{index}.")] for numbers in steps]
+        odd = next((step for step, names in enumerate(own) if names != own[0]), 0)
+        rule = f"`numbers` have the same names in the same order at every step, but not at step {odd}"
+        OPTIMIZERS.hold(part.name, odd == 0, rule, own[odd])
     return [list(numbers.values()) for numbers in steps]

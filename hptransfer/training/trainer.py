@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeVar, get_args
 
 import torch
 
 from hptransfer.common.seams import TRAINERS
 from hptransfer.study.trial import CurvePoint, Outcome, Status, Trial
-from hptransfer.training.flops import TrialCost, cost_of, took
-from hptransfer.training.process import prepare_process
+from hptransfer.training.flops import TrialCost, cost_of
+from hptransfer.training.process import device_name, peak_memory, prepare_process
 from hptransfer.training.settings import WorkerSettings
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "checked_outcome",
     "cost_by_trainer",
     "resources_by_trainer",
+    "took",
 ]
 
 _T = TypeVar("_T")
@@ -77,7 +78,7 @@ def as_trainer(thing: Any, name: str) -> Any:
     return FunctionTrainer(thing, name)
 
 
-_NUMBERS = [field.name for field in fields(Outcome) if field.type in ("int", "float")]
+_NUMBERS = {f.name: Integral if f.type == "int" else Real for f in fields(Outcome) if f.type in ("int", "float")}
 
 
 def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcome:
@@ -91,9 +92,11 @@ def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcom
     assert isinstance(outcome, Outcome)
     words = get_args(Status)
     hold(outcome.status in words, f"the status of an outcome is one of {', '.join(words)}", outcome.status)
-    for field in _NUMBERS:
-        value = getattr(outcome, field)
-        hold(isinstance(value, Real), f"`{field}` of an outcome is a number", value)
+    for field, kind in _NUMBERS.items():
+        number = "a whole number" if kind is Integral else "a number"
+        hold(isinstance(getattr(outcome, field), kind), f"`{field}` of an outcome is {number}", getattr(outcome, field))
+    ended = outcome.diverged_step is None or isinstance(outcome.diverged_step, Integral)
+    hold(ended, "`diverged_step` of an outcome is a whole number or None", outcome.diverged_step)
     sound = math.isfinite(outcome.loss) == (outcome.status == "ok")
     hold(sound, f"an outcome has a finite loss where it is ok, else NaN; this is {outcome.status}", outcome.loss)
     points = all(isinstance(point, CurvePoint) for point in outcome.curve)
@@ -101,6 +104,13 @@ def checked_outcome(outcome: object, left: Collection[str], name: str) -> Outcom
     steps = [point.step for point in outcome.curve]
     hold(steps == sorted(set(steps)), "the steps of a curve rise", steps)
     return outcome
+
+
+def took(cost: TrialCost, seconds: float, device: torch.device) -> dict[str, Any]:
+    """What an outcome says besides losses: the trial's size and work, and what it took of this machine."""
+    counted = ("params", "params_nonzero", "flops_dense", "flops_nonzero", "tokens")
+    here = {"wall_s": seconds, "peak_memory_bytes": peak_memory(device), "device": device_name(device)}
+    return {**{key: getattr(cost, key) for key in counted}, **here}
 
 
 def cost_by_trainer(trial: Trial) -> TrialCost:
@@ -135,6 +145,8 @@ class Report:
         """How the trial ended here, also where the function caught what told it so."""
 
     def __call__(self, step: int, loss: float, **metrics: float) -> None:
+        if self.status != "ok":  # told already, and the function caught it
+            raise _Ended
         point = CurvePoint(int(step), float(metrics.get("train_loss", math.nan)), float(loss))
         if self.curve and self.curve[-1].step == point.step:
             self.curve.pop()  # told again, as once more at the end

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import AXES, is_outside, version_of
 from hptransfer.scaling.rules import Rule, get_rule, rule_from_table, ships
+from hptransfer.study.axes import HELD
 from hptransfer.study.base import TUNED_TRAINING, BaseHPs, TunedBase
 from hptransfer.study.file import with_overrides
 from hptransfer.study.pieces import Precision
@@ -72,7 +73,7 @@ class Settled:
         axis = AXES.get(name)
         at_base = axis.at_base(self.hps)
         if is_outside(name):
-            kept = isinstance(at_base, float | int) and math.isfinite(at_base)
+            kept = isinstance(at_base, float | int) and math.isfinite(at_base) and at_base > 0
             AXES.hold(name, kept, "`at_base` is a finite number above 0", at_base)
         values = self.study.grid.sweeps()[name].around(at_base)
         if min(values) > 0:
@@ -151,6 +152,10 @@ class Series:
     def trials(self, cell: Cell) -> Iterator[Trial]:
         """Every trial of the fixed grid in this cell."""
         swept, at_base = self.settled.swept(), self.trial(cell, 0, {})
+        for name, asked in swept.items():
+            if is_outside(name):
+                made = {with_values(at_base, {name: value}).model_copy(update={"axes": {}}).id for value in asked}
+                AXES.hold(name, len(made) == len(asked), "`put` gives another trial for another value", asked)
         for values in product(*swept.values()):
             trial = with_values(at_base, dict(zip(swept, values, strict=True)))
             yield from (trial.model_copy(update={"seed": seed}) for seed in self.settled.study.grid.seeds)
@@ -163,19 +168,13 @@ def with_values(trial: Trial, values: Mapping[str, float]) -> Trial:
     return trial
 
 
-_HELD = ("rule", "rule_digest", "base_width", "base_depth", "width", "depth", "density", "seed", "data", "data_id")
-"""What a swept axis leaves alone."""
-
-
 def _with_own(trial: Trial, name: str, value: float) -> Trial:
     """The trial with the value of an outside axis, whose `put` is held to its contract."""
     axis = AXES.get(name)
     placed: Trial = axis.put(trial.model_copy(), value)
     AXES.hold(name, isinstance(placed, Trial), "`put` gives back the trial with the value", placed)
-    moved = [field for field in _HELD if getattr(placed, field) != getattr(trial, field)]
+    moved = [field for field in HELD if getattr(placed, field) != getattr(trial, field)]
     AXES.hold(name, not moved, "`put` leaves cell, rule, seed and data alone; it changed some", moved)
-    alike = axis.put(trial.model_copy(), value / 2) == placed
-    AXES.hold(name, not alike, "`put` gives another trial for another value", (value, value / 2))
     try:
         Trial.model_validate(placed.model_dump(warnings=False))
     except (ValidationError, AttributeError) as error:

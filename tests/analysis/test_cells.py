@@ -66,6 +66,10 @@ def test_a_trial_of_the_grid_that_the_search_ran_first_still_counts():
     elsewhere = rows[centre].assign(lr=2.0**-7.3)
     other_beta = rows[centre].assign(beta1="another", seed=1)
     read = read_cells(pd.concat([rows, elsewhere, other_beta]))
+    told = read_cells(rows.assign(entries='{"lab:Lion": "source 1"}'))
+    assert told.notes == read.notes  # a changed source is asked about when the study runs
+    entries = rows["phase"].map({"tune": '{"lab:Lion": "version 1"}', "grid": '{"lab:Lion": "version 2"}'})
+    assert read_cells(rows.assign(entries=entries)).notes == ()  # an earlier version came to other numbers
     assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 3
     assert all(math.isfinite(x) for p in read.points.values() for x in p.losses.ravel())
     assert read.notes == ("trials of the grid that another phase had run before: 1",)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hptransfer.analysis.cells import DESCRIBED_BY
 from hptransfer.analysis.results import load_results, results_of
 from hptransfer.study.base import TunedBase
 
@@ -125,3 +126,19 @@ def test_a_row_from_before_entries_were_named_is_of_no_other_version() -> None:
 def test_each_series_has_a_newest_version_of_its_own() -> None:
     both = pd.concat([version("version 1", 1), version("version 2", 2, rule="sp")], ignore_index=True)
     assert set(results_of(both).frame["phase"]) == {"grid"}
+
+
+def test_a_hole_in_the_grid_is_not_filled_with_rows_of_an_earlier_version() -> None:
+    settings = {name: "same" for name in DESCRIBED_BY if name not in ("rule", "variant", "width", "density")}
+    fits = settings | {"init_std": 0.05, "depth": 2, "steps": 100}
+    old, new = version("version 1", 1, **fits), version("version 2", 2, **fits).query("seed == 0 or lr > 0.004")
+    found = results_of(pd.concat([old, new], ignore_index=True))
+    assert found.judgement is not None
+    assert sum("another phase" in note for note in found.judgement.notes) == 0
+
+
+@pytest.mark.parametrize("entries", [None, "", "none", "[]"])
+def test_a_foreign_row_whose_entries_cannot_be_read_names_none(entries: str | None) -> None:
+    foreign = version("version 1", 1).assign(entries=entries)
+    found = results_of(pd.concat([foreign, version("version 2", 2, seed=5)], ignore_index=True))
+    assert (set(found.frame["phase"]), found.problems) == ({"grid"}, ())

@@ -114,8 +114,10 @@ def test_a_module_that_leaves_while_it_is_imported_is_refused(tmp_path: Path, mo
 def test_a_version_that_is_new_in_every_process_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "fresh_versions.py").write_text("class Fresh:\n    version = object()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(BreachError, match=r"fresh_versions:Fresh: from .*fresh_versions\.py, has a `version` that is"):
-        version_of("fresh_versions:Fresh")
+    with pytest.raises(
+        BreachError, match=r"task: fresh_versions:Fresh, from .*fresh_versions\.py, has a `version` that"
+    ):
+        version_of("fresh_versions:Fresh", "task")
 
 
 def test_a_refusal_is_short_however_long_the_name() -> None:

@@ -23,6 +23,9 @@ def test_they_follow_the_store_and_nothing_else(tmp_path: Path) -> None:
     (folder / "report.html").write_text("mine")
     assert refresh_outputs(store) == sentence
     assert (folder / "report.html").read_text() == "mine"  # nothing is new, so nothing is written
-    (folder / "study.yaml").write_text((folder / "study.yaml").read_text() + "\n")
-    refresh_outputs(store)
-    assert (folder / "report.html").read_text() != "mine"
+    for name in ("study.yaml", "tensors.json", "bracket.json"):
+        there = folder / name
+        there.write_text((there.read_text() if there.exists() else "{}") + "\n")
+        refresh_outputs(store)
+        assert (folder / "report.html").read_text() != "mine", name
+        (folder / "report.html").write_text("mine")

@@ -181,3 +181,14 @@ def test_expected_empty_rows():
     scale = rows(128, density=1 / 128)[UP]
     assert expected_empty_rows(scale, "random") == pytest.approx(512 * (127 / 128) ** 128)
     assert expected_empty_rows(scale, "row") == 0
+
+
+def test_a_table_is_remembered_for_the_roles_it_was_asked_with():
+    """A caller's own dict may change, and the first pattern that matches counts."""
+    roles = {"*.up.weight": "residual"}
+    assert rows(roles=roles)[UP].role == "residual"
+    roles["*.up.weight"] = "hidden"
+    assert rows(roles=roles)[UP].role == "hidden"
+    ordered = {"*.up.weight": "residual", "*.ffn.*.weight": "hidden"}
+    assert rows(roles=ordered)[UP].role == "residual"
+    assert rows(roles=dict(reversed(ordered.items())))[UP].role == "hidden"

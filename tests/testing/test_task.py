@@ -64,6 +64,11 @@ class Transposed(Language):
         return super().batch(data, seed, step, training).T
 
 
+class Stretching(Language):
+    def batch(self, data: Corpus, seed: int, step: int, training: TrainingSpec) -> Tensor:
+        return super().batch(data, seed, step, training)[:, : 8 - step % 2]
+
+
 class Ragged(Language):
     def held_out(self, data: Corpus, training: TrainingSpec) -> list[Tensor]:
         first, *rest = super().held_out(data, training)
@@ -123,6 +128,7 @@ def test_held_out_batches_may_differ_in_size() -> None:
         (Stuck, "depends on (seed, step) alone", "(3, 5) and (3, 6) give the same batch"),
         (Transposed, "has `batch_size` examples in its first dimension", "a tensor (9, 4)"),
         (Unscored, "at least one", "no batch"),
+        (Stretching, "of one size at every step", "[4, 7]"),
         (Greedy, "`check_output` has nothing against its output", "IndexError"),
         (Lenient, "`check_output` refuses", "a text was taken for an output"),
         (Summing, "is the mean of the losses of its parts", "for two halves"),

@@ -62,7 +62,7 @@ def test_the_pruner_is_asked_at_every_report_and_ends_the_function() -> None:
     assert math.isnan(outcome.train_loss)
 
 
-@pytest.mark.parametrize(("name", "step"), [("stubborn", 6), ("swallowing", 6), ("infinite", 12)])
+@pytest.mark.parametrize(("name", "step"), [("stubborn", 6), ("swallowing", 6), ("talkative", 6), ("infinite", 12)])
 def test_a_loss_that_is_not_finite_is_a_divergence(name: str, step: int) -> None:
     outcome = outcome_of(theirs(name))
     assert (outcome.status, outcome.diverged_step) == ("diverged", step)
@@ -124,7 +124,9 @@ def test_the_engine_is_a_trainer_too() -> None:
         ("Doubled", "one `Outcome` for each trial it is given; found '"),
         ("Unheard", "one of ok, diverged, pruned; found 'fine'"),
         ("Lossless", "a finite loss where it is ok, else NaN; this is ok; found nan"),
-        ("Worded", "`params` of an outcome is a number; found None"),
+        ("Worded", "`params` of an outcome is a whole number; found None"),
+        ("Halved", r"`params` of an outcome is a whole number; found 10\.5"),
+        ("Partway", r"`diverged_step` of an outcome is a whole number or None; found 2\.5"),
         ("Listed", "consists of `CurvePoint`"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
 
@@ -58,6 +59,14 @@ def swallowing(trial: Trial, report) -> float:
     return 1.0
 
 
+def talkative(trial: Trial, report) -> float:
+    """Goes on reporting after it was told that it had ended."""
+    for step, loss in ((6, math.nan), (8, 1.0)):
+        with suppress(BaseException):
+            report(step, loss)
+    return 1.0
+
+
 def backwards(trial: Trial, report) -> float:
     """Reports a step that lies behind it."""
     report(8, 1.0)
@@ -110,6 +119,14 @@ class Lossless(Odd):
 
 class Worded(Odd):
     change: ClassVar[dict] = {"params": None}
+
+
+class Halved(Odd):
+    change: ClassVar[dict] = {"params": 10.5}
+
+
+class Partway(Odd):
+    change: ClassVar[dict] = {"diverged_step": 2.5}
 
 
 class Listed(Odd):

@@ -41,6 +41,13 @@ class Idle(SettingAxis):
         return trial
 
 
+class Counting(SettingAxis):
+    """Takes whole numbers, as a batch size does."""
+
+    def put(self, trial: Trial, value: float) -> Trial:
+        return super().put(trial, max(1, round(value)))
+
+
 class Sowing(SettingAxis):
     """Moves the seed along with its value."""
 
@@ -57,6 +64,7 @@ class Baseless(SettingAxis):
 
 EPS = SettingAxis("outside_axes:EPS", "ε", "eps", 1e-8)
 MOMENTUM = SettingAxis("outside_axes:MOMENTUM", "momentum", "momentum", 0.9, version="2")
+BATCH = Counting("outside_axes:BATCH", "batch size", "batch_size", 16)
 BROKEN = Broken("outside_axes:BROKEN", "broken", "eps", 1e-8)
 IDLE = Idle("outside_axes:IDLE", "idle", "eps", 1e-8)
 SOWING = Sowing("outside_axes:SOWING", "sowing", "eps", 1e-8)

@@ -133,7 +133,6 @@ def test_an_optimizer_to_which_another_leaves_roles_is_an_entry_too(tmp_path, mo
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("IDLE", 1e-6, "another trial for another value; found \(1e-06, 5e-07\)"),
         ("SOWING", 1e-6, "leaves cell, rule, seed and data alone; it changed some; found .*seed"),
         ("EPS", -1.0, "a trial that is valid; at -1 it is not: training.eps"),
     ],
@@ -147,3 +146,14 @@ def test_an_axis_without_a_value_at_the_base_is_refused() -> None:
     own = settled(grid={"sweep": {"outside_axes:BASELESS": {"multiples": [1, 2]}}})
     with pytest.raises(InputError, match=r"BASELESS, from .*`at_base` is a finite number above 0; found None"):
         own.swept()
+
+
+def test_an_axis_whose_values_come_to_one_trial_is_refused_and_is_asked_for_no_other_values() -> None:
+    def trials(axis: str, *values: float) -> list[Any]:
+        own = settled(grid={"sweep": {f"outside_axes:{axis}": {"values": list(values)}}, "seeds": 1})
+        return list(own.series()[0].trials(CELL))
+
+    assert {trial.training.batch_size for trial in trials("BATCH", 1, 2, 4)} == {1, 2, 4}
+    for axis, values in (("IDLE", (1.0, 2.0)), ("BATCH", (2.0, 2.25))):
+        with pytest.raises(InputError, match=rf"{axis}, from .*`put` gives another trial for another value; found \("):
+            trials(axis, *values)

@@ -12,7 +12,7 @@ from hptransfer.analysis.results import Results
 from hptransfer.common.module_kind import module_kind
 from hptransfer.common.number_text import value_text
 from hptransfer.report.figures.chart import Chart, Line, Panel, Point, View
-from hptransfer.report.figures.limits import octave_axis, place, scaled_axis
+from hptransfer.report.figures.limits import activation_limits, octave_axis, place, scaled_axis
 from hptransfer.report.points import axis_text
 from hptransfer.report.series_look import LineStyle, axis_styles, order_series, series_text
 
@@ -53,8 +53,7 @@ def _view(name: str, table: pd.DataFrame, axis: str, pairs: Sequence[tuple[str, 
     mine = table[table["part"].isin([part for _, part, _ in pairs])]
     steps = _some(sorted(map(int, mine["step"].unique())))
     styles = axis_styles("width", len(steps))
-    low, high = math.log2(mine["activation"].min()), math.log2(mine["activation"].max())
-    y = octave_axis("mean |activation|", min(low, high - 2) - 0.4, high + 0.4, pad=0)
+    y = octave_axis("mean |activation|", *activation_limits(mine["activation"]), pad=0)
     x = scaled_axis(axis, [float(v) for v in mine["x"]])
     panels = []
     for title, part, rule in pairs:
@@ -97,4 +96,4 @@ def _parts(table: pd.DataFrame) -> list[str]:
 
 def _some(steps: Sequence[int]) -> list[int]:
     """At most `MOST_STEPS` of the steps, always the first and the last."""
-    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS))]
+    return [steps[round(at)] for at in np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from hptransfer.analysis.results import Results
+from hptransfer.analysis.results import OTHER_BUDGET, OTHER_VERSION, Results
 from hptransfer.common.number_text import flops_text, seconds_text
 from hptransfer.report.figures.chart import Bar, Bars
 from hptransfer.report.points import prepared
@@ -13,7 +13,13 @@ from hptransfer.report.series_look import NEUTRAL, order_series, series_styles, 
 __all__ = ["cost", "cost_table"]
 
 _SUMS = ("flops_dense", "flops_nonzero", "wall_s")
-_PHASES = {"tune": "proxy search", "check": "coordinate check", "probe": "probes", "other budget": "other budgets"}
+_PHASES = {
+    "tune": "proxy search",
+    "check": "coordinate check",
+    "probe": "probes",
+    OTHER_BUDGET: "other budgets",
+    OTHER_VERSION: "other versions",
+}
 
 
 def cost_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from hptransfer.report.figures.chart import Axis
 from hptransfer.report.points import PLACE, axis_text
 
 __all__ = [
+    "activation_limits",
     "around",
     "linear_axis",
     "loss_limits",
@@ -71,6 +72,12 @@ def trial_limits(rows: pd.DataFrame) -> tuple[float, float]:
     low, high = float(finite.min()), float(finite.quantile(0.8))
     pad = 0.1 * max(high - low, 0.01)
     return low - pad, high + pad
+
+
+def activation_limits(sizes: pd.Series) -> tuple[float, float]:
+    """In octaves, two at least: what hardly moves shall look level."""
+    low, high = math.log2(sizes.min()), math.log2(sizes.max())
+    return min(low, high - 2) - 0.4, high + 0.4
 
 
 def linear_axis(label: str, low: float, high: float, count: int = 6) -> Axis:

@@ -34,7 +34,7 @@ def params(results: Results) -> Chart | None:
     if len({size for size, _ in sized}) < 2:
         return None
     styles = series_styles(order_series([cell.key.series for _, cell in sized]))
-    lines = [line for name in styles for line in _lines(sized, name, styles[name])]
+    lines = [line for name in styles for line in _lines(sized, name, styles[name], results.settings.confidence)]
     x = quantity_axis("non-zero parameters", [size for size, _ in sized])
     y = linear_axis(loss_label(results), *around([cell.regret.loss for _, cell in sized]))
     panel = Panel("loss at the transferred HPs", x, y, tuple(lines))
@@ -55,7 +55,7 @@ def _sized(results: Results) -> list[tuple[float, CellVerdict]]:
     return sorted(known, key=lambda pair: pair[0])
 
 
-def _lines(sized: Sequence[tuple[float, CellVerdict]], name: str, style: LineStyle) -> list[Line]:
+def _lines(sized: Sequence[tuple[float, CellVerdict]], name: str, style: LineStyle, confidence: float) -> list[Line]:
     mine = [(size, cell) for size, cell in sized if cell.key.series == name]
     marks = []
     for size, cell in mine:
@@ -65,7 +65,8 @@ def _lines(sized: Sequence[tuple[float, CellVerdict]], name: str, style: LineSty
     own = Line(series_text(name), style, tuple(marks), drawn="dots")
     if len({size for size, _ in mine}) < SIZES_FOR_A_LAW:
         return [own]
-    law = fit_loss_curve([size for size, _ in mine], [cell.regret.loss for _, cell in mine])
+    losses = [cell.regret.loss for _, cell in mine]
+    law = fit_loss_curve([size for size, _ in mine], losses, confidence=confidence)
     if not law.determined:
         return [own]
     named = f"{own.name}   {law.loss_text}"

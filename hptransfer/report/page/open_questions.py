@@ -100,12 +100,13 @@ def _values_to_run(results: Results, cell: CellVerdict) -> dict[str, object]:
     """The settings of the grid that hold the values which an open cell wants."""
     grid = (results.study or {}).get("grid") or {}
     values = [float(f"{value:.9g}") for value in cell.suggest_values]
+    sweep = grid.get("sweep") or {}
+    if cell.swept in sweep or cell.swept not in ("lr", "init_std"):
+        return {"grid.sweep": {**sweep, cell.swept: {"values": values}}}
     if cell.swept == "lr":
         return ({"grid.lr_multiples": None} if grid.get("lr_multiples") else {}) | {"grid.lr": values}
-    if cell.swept == "init_std":
-        base = _init_std(results, cell.key.variant)
-        return {"grid.init_multiples": [float(f"{value / base:.9g}") for value in cell.suggest_values]}
-    return {"grid.sweep": {**(grid.get("sweep") or {}), cell.swept: {"values": values}}}
+    base = _init_std(results, cell.key.variant)
+    return {"grid.init_multiples": [float(f"{value / base:.9g}") for value in cell.suggest_values]}
 
 
 def _init_std(results: Results, variant: str) -> float:

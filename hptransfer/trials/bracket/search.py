@@ -109,11 +109,6 @@ class BracketSearch:
         self.by_id: dict[str, list[_State]] = {}
 
     @property
-    def fixed(self) -> int:
-        """How many trials the fixed grid has."""
-        return sum(len(state.axis) for state in self.states) * len(self.seeds)
-
-    @property
     def expected(self) -> float:
         """Full-budget trials to be expected of the search.
 

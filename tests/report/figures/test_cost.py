@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hptransfer.analysis.results import Results
+from hptransfer.analysis.results import OTHER_BUDGET, OTHER_VERSION, Results
 from hptransfer.report.figures.cost import cost, cost_table
 
 
@@ -23,6 +23,14 @@ def test_sums_are_those_of_all_rows(results: Results) -> None:
     table = cost_table(results.frame)
     assert table["trials"].sum() == len(results.frame)
     assert table["wall_s"].sum() == pytest.approx(results.frame["wall_s"].sum())
+
+
+@pytest.mark.parametrize(("phase", "name"), [(OTHER_BUDGET, "other budgets"), (OTHER_VERSION, "other versions")])
+def test_rows_that_were_set_apart_have_a_bar_of_their_own(results: Results, phase: str, name: str) -> None:
+    apart = results.frame["phase"].mask(results.frame["rule"] == "mup", phase)
+    table = cost_table(results.frame.assign(phase=apart)).set_index("part")
+    assert table.loc[name, "trials"] == (results.frame["rule"] == "mup").sum()
+    assert "" not in list(table.loc[["grid"], "series"])
 
 
 def test_nothing_ran_nothing_to_draw(results: Results) -> None:

@@ -60,3 +60,14 @@ def test_of_another_swept_axis_its_own_values_are_advised():
     changed = validate_study(apply_overrides(study, words[4:-2:2]))
     assert changed.grid.sweep["weight_decay"].values == pytest.approx(cell.suggest_values)
     assert "init_multiples" not in add_command(results, [cell])
+
+
+def test_an_axis_that_the_study_sweeps_by_name_is_advised_there():
+    """Beside `grid.sweep` the LRs may not be given a second time."""
+    frame = grid_frame(rules=("mup",), widths=(64,), octaves=(-10, -9, -8, -7, -6))
+    study = {"name": "demo", "grid": {"sweep": {"lr": {"multiples": [0.5, 1, 2]}}}}
+    results = results_of(frame, uri="out/demo", study=study, base=BASE)
+    cell = next(cell for cell in results.cells if cell.suggest_values)
+    words = shlex.split(add_command(results, [cell]).replace("\\\n", ""))
+    changed = validate_study(apply_overrides(study, words[4:-2:2]))
+    assert changed.grid.sweep["lr"].values == pytest.approx(cell.suggest_values)

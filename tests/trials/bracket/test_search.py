@@ -223,7 +223,6 @@ def test_the_plan_knows_what_to_expect():
     study = a_study()
     search = BracketSearch(settled(study), tuned=True)
     expected = search.expected
-    assert search.fixed == 3 * 12 * 3
     assert expected == 3 * (6 + study.grid.bracket.max_trials) / 2
     clean = Surface(drifting(0.0))
     run(study, clean)
