@@ -262,6 +262,9 @@ AXES = Seam(
         "weight_decay": "hptransfer.study.axes:WEIGHT_DECAY",
         "alpha_input": "hptransfer.study.axes:ALPHA_INPUT",
         "alpha_output": "hptransfer.study.axes:ALPHA_OUTPUT",
+        "lr_embedding": "hptransfer.study.axes:LR_EMBEDDING",
+        "lr_readout": "hptransfer.study.axes:LR_READOUT",
+        "lr_vector": "hptransfer.study.axes:LR_VECTOR",
     },
     promises=("name", "label", "at_base", "put"),
 )

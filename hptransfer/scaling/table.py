@@ -19,6 +19,7 @@ from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import NO_CHANGE, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count
+from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["TensorScale", "TiedUse", "expected_empty_rows", "scale_table"]
@@ -54,7 +55,7 @@ class TensorScale:
     lr: float
     """Absolute peak LR."""
     lr_scale: float
-    """LR over base LR."""
+    """LR over base LR, the role's tuned multiplier included."""
     weight_decay: float
     """As handed to an AdamW param group beside `lr`; 0.0 for vectors, which are not decayed."""
     eps: float
@@ -231,6 +232,7 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
     fact, base = factors.fact, target.base
     decay = base.weight_decay * factors.weight_decay
     alphas = {"embedding": base.alpha_input, "readout": base.alpha_output}
+    tuned, said = _lr_multiplier(fact.role, base)
     uses = tuple(
         TiedUse(
             use.name,
@@ -250,17 +252,27 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
         nonzeros=factors.nonzeros,
         init=fact.init,
         init_std=base.init_std * factors.init_std / factors.shrink if fact.init == "normal" else 0.0,
-        lr=base.lr * factors.lr,
-        lr_scale=factors.lr,
+        lr=base.lr * factors.lr * tuned,
+        lr_scale=factors.lr * tuned,
         weight_decay=decay / factors.lr if target.decay == "independent" else decay,
         eps=target.eps * factors.eps,
         multiplier=uses[0].multiplier,
         multiplier_at=uses[0].multiplier_at,
         multiplier_buffer=uses[0].multiplier_buffer,
-        source=factors.source,
+        source=factors.source + said,
         out_dims=fact.dims.out or (0,),
         tied=uses[1:],
     )
+
+
+def _lr_multiplier(role: Role, base: BaseHPs) -> tuple[float, str]:
+    """The tuned factor on a role's LR, and how its source tells it; nothing is told of 1.
+
+    It is part of the base LR that the decay mode sees: like the base LR, it moves lr × decay of its own tensors.
+    """
+    name = {"embedding": "lr_embedding", "readout": "lr_readout", "vector": "lr_vector"}.get(role)
+    value = getattr(base, name) if name else 1.0
+    return value, f"; times {name} {value:g}" if value != 1 else ""
 
 
 def _source(target: Target, fact: TensorFacts) -> str:

@@ -23,7 +23,7 @@ from hptransfer.study.trial import Outcome, Phase, Trial
 
 __all__ = ["BEFORE", "CURVE_SCHEMA", "SCHEMA", "SCHEMA_VERSION", "curves_of", "refuse_newer", "row_of", "upgrade"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a column is added, renamed or changes its meaning. A newer file is refused, an older one is read."""
 
 _TEXT, _INT, _FLOAT, _TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
@@ -59,6 +59,9 @@ SCHEMA = pa.schema(
         _field("init_std", _FLOAT, "Base standard deviation of the initial weights, before the rule scales it."),
         _field("alpha_input", _FLOAT, "Multiplier of the embedding's output."),
         _field("alpha_output", _FLOAT, "Multiplier of the readout's input."),
+        _field("lr_embedding", _FLOAT, "Multiplier of the embedding's LR."),
+        _field("lr_readout", _FLOAT, "Multiplier of the readout's LR."),
+        _field("lr_vector", _FLOAT, "Multiplier of the LR of biases, norm gains and other vectors."),
         _field("weight_decay", _FLOAT, "Base weight decay, before the rule scales it."),
         _field("axes", _TEXT, "Values of swept axes from outside the package by name, as a JSON object."),
         _field("decay", _TEXT, "`independent` (lr × decay held) or `coupled`."),
@@ -111,6 +114,9 @@ BEFORE = {
     "sparsity_method": "static",
     "axes": "{}",
     "entries": "{}",
+    "lr_embedding": 1.0,
+    "lr_readout": 1.0,
+    "lr_vector": 1.0,
 }
 """What a row that is older than the column reads as. Any other column: text "", floats NaN, the rest null."""
 

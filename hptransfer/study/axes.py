@@ -26,6 +26,9 @@ __all__ = [
     "HELD",
     "INIT_STD",
     "LR",
+    "LR_EMBEDDING",
+    "LR_READOUT",
+    "LR_VECTOR",
     "WEIGHT_DECAY",
     "WIDTH",
     "HyperparameterAxis",
@@ -74,6 +77,9 @@ INIT_STD = HyperparameterAxis("init_std", "init std")
 WEIGHT_DECAY = HyperparameterAxis("weight_decay", "weight decay")
 ALPHA_INPUT = HyperparameterAxis("alpha_input", "α_in")
 ALPHA_OUTPUT = HyperparameterAxis("alpha_output", "α_out")
+LR_EMBEDDING = HyperparameterAxis("lr_embedding", "embedding LR multiplier")
+LR_READOUT = HyperparameterAxis("lr_readout", "readout LR multiplier")
+LR_VECTOR = HyperparameterAxis("lr_vector", "vector LR multiplier")
 
 
 @dataclass(frozen=True, slots=True)

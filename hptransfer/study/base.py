@@ -25,6 +25,9 @@ class BaseHPs(Spec):
     init_std: Positive = Field(default=0.05, description="Base standard deviation of the initial weights.")
     alpha_input: Positive = Field(default=1.0, description="Multiplier of the embedding's output.")
     alpha_output: Positive = Field(default=1.0, description="Multiplier of the readout's input.")
+    lr_embedding: Positive = Field(default=1.0, description="Multiplier of the embedding's LR.")
+    lr_readout: Positive = Field(default=1.0, description="Multiplier of the readout's LR.")
+    lr_vector: Positive = Field(default=1.0, description="Multiplier of the LR of biases, norm gains and other vectors.")
     weight_decay: NonNegative = Field(default=0.1, description="Decoupled weight decay, as given to AdamW.")
 
 

@@ -93,7 +93,10 @@ class Range(Spec):
         return self
 
 
-SearchedName = Literal["lr", "init_std", "alpha_input", "alpha_output", "weight_decay", "warmup", "beta1", "beta2"]
+SearchedName = Literal[
+    "lr", "init_std", "alpha_input", "alpha_output", "lr_embedding", "lr_readout", "lr_vector",
+    "weight_decay", "warmup", "beta1", "beta2",
+]  # fmt: skip
 """What a proxy search may vary."""
 
 
@@ -205,8 +208,8 @@ class GridSpec(Spec):
     init_multiples: Axis = Field(default=(1.0,), description="Init standard deviations as multiples of the tuned one.")
     sweep: dict[Annotated[str, named_by(AXES)], Sweep] = Field(
         default_factory=dict,
-        description="Further swept axes by name (`weight_decay`, `alpha_input`, `alpha_output`, or your own as"
-        " `package.module:name`), each with `values` or `multiples`; `lr` and `init_std` may stand here too.",
+        description="Further swept axes by name (any of the base HPs, such as `weight_decay`, `alpha_input` or"
+        " `lr_embedding`, or your own as `package.module:name`), each with `values` or `multiples`; `lr` and `init_std` may stand here too.",
     )
     seeds: Seeds = Field(default=(0, 1, 2), description="A number of seeds, or a list of them.")
     variants: dict[str, dict[str, Any]] = Field(

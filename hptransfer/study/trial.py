@@ -154,6 +154,9 @@ _SINCE: dict[str, Any] = {
     "versions": {},
     "sparsity.method": "static",
     "data.options": {},
+    "base.lr_embedding": 1.0,
+    "base.lr_readout": 1.0,
+    "base.lr_vector": 1.0,
 }
 """Fields that came after ids were first given, and what they say of a trial of before: left out of an id where they say
 just that, so that a study which uses nothing new keeps its ids."""

@@ -83,7 +83,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     with (store := Store.open(str(tmp_path), "s")).lock():
         newer = {"schema_version": SCHEMA_VERSION + 1}
         store.append([row_of("s", "grid", trial, an_outcome(trial)) | newer])
-    with pytest.raises(InputError, match=r"newer hptransfer.*schema version 3.*up to 2"):
+    with pytest.raises(InputError, match=r"newer hptransfer.*schema version 4.*up to 3"):
         Store.open(str(tmp_path), "s")
 
 

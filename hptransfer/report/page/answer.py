@@ -27,6 +27,9 @@ _HPS = {
     "init_std": "init std",
     "alpha_input": "α input",
     "alpha_output": "α output",
+    "lr_embedding": "embedding LR ×",
+    "lr_readout": "readout LR ×",
+    "lr_vector": "vector LR ×",
     "weight_decay": "weight decay",
 }
 Group = Sequence[Mapping[str, Any]]

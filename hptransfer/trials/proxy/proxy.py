@@ -10,7 +10,7 @@ from math import inf, isnan
 from hptransfer.common.errors import InputError
 from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OPTIMIZERS, TASKS
-from hptransfer.study.base import TUNED_TRAINING
+from hptransfer.study.base import TUNED_TRAINING, BaseHPs
 from hptransfer.study.study import Cell, Range, Study, TuneSpec
 from hptransfer.study.trial import Trial, drop_since
 from hptransfer.training.ask_task import chance_of
@@ -21,6 +21,8 @@ __all__ = ["Proxy", "refuse_vain_search", "tune_warnings"]
 
 BETAS = ("beta1", "beta2")
 """What some optimizers have and others do not."""
+POSITIVE = [name for name in BaseHPs.model_fields if name != "weight_decay"]
+"""What must be above 0."""
 SEED_BLOCK = 100_000
 """Tune seeds start at a multiple of this above every seed of the grid, so that no search trial is a grid trial."""
 
@@ -101,7 +103,7 @@ def refuse_vain_search(study: Study) -> None:
             raise InputError(
                 f"{study.training.optimizer} has no {name}", where=where, hint="search it with optimizer: adamw"
             )
-        if name in ("lr", "init_std", "alpha_input", "alpha_output") and axis.low <= 0:
+        if name in POSITIVE and axis.low <= 0:
             raise InputError("must be above 0", where=f"{where}.low", found=axis.low)
     if tune.pruner != "none" and tune.strategy == "telescope":
         raise InputError(
