@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hptransfer.analysis.cell_verdict import CellVerdict
+from hptransfer.analysis.direct import DirectVerdict, compare_directly
 from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import identities_in, versions_in
@@ -36,6 +37,13 @@ class Results(StoredStudy):
     def cells(self) -> tuple[CellVerdict, ...]:
         """Every cell judged; none without a judgement."""
         return self.judgement.judged if self.judgement else ()
+
+    @property
+    def directly(self) -> list[DirectVerdict]:
+        """What searches at the targets came to, held against the first series expected to be stable; none without."""
+        cells = (self.direct or {}).get("cells") or ()
+        reference = next(iter(self.settings.expect_stable), "")
+        return compare_directly(self.frame, cells, reference=reference, confidence=self.settings.confidence)
 
     @property
     def settings(self) -> VerdictSpec:

@@ -38,6 +38,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
 
     from hptransfer.analysis.results import load_results
     from hptransfer.analysis.verdict import judge
+    from hptransfer.cli.direct_table import direct_table
     from hptransfer.cli.verdict_table import verdict_table
 
     read = load_results(results)
@@ -47,6 +48,8 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
         click.echo(judgement.to_json())
     else:
         Console().print(verdict_table(judgement))
+        if direct := read.directly:
+            Console().print(direct_table(direct))
         for note in (*judgement.notes, *read.problems, *_circumstances(read)):
             click.echo(f"note: {note}")
         expected = ", ".join(settings.expect_stable) or "none"

@@ -10,6 +10,7 @@ from hptransfer.store.file_names import (
     BASE_FILE,
     BRACKET_FILE,
     CHECK_FILE,
+    DIRECT_FILE,
     REPORT_FILE,
     STAMP_FILE,
     STUDY_FILE,
@@ -20,7 +21,7 @@ from hptransfer.store.store import Store
 
 __all__ = ["refresh_outputs", "write_outputs"]
 
-_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE, BRACKET_FILE, TENSORS_FILE)
+_SOURCES = (STUDY_FILE, BASE_FILE, CHECK_FILE, BRACKET_FILE, DIRECT_FILE, TENSORS_FILE)
 """What a report shows besides rows."""
 
 

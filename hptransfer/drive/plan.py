@@ -30,6 +30,7 @@ from hptransfer.training.process import device_of, workers_here
 from hptransfer.training.trainer import cost_by_trainer
 from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.checks import study_warnings
+from hptransfer.trials.direct import direct_places, planned_trials
 from hptransfer.trials.grid import trials_of
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
 from hptransfer.trials.proxy.telescope import telescope_plan
@@ -142,10 +143,20 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
     works = _search_work(settled) if study.tune is not None and searched else []
     grid = tuple(trials_of(settled))
     if study.grid.search == "fixed":
-        return [*works, Work("grid", grid)]
+        return [*works, Work("grid", grid), *_direct_work(settled)]
     search = BracketSearch(settled, tuned=tuned)
     shapes = {trial.shape_key: trial for trial in grid}
-    return [*works, Work("grid", tuple(shapes.values()), search.expected, instead_of=len(grid))]
+    stand_in = Work("grid", tuple(shapes.values()), search.expected, instead_of=len(grid))
+    return [*works, stand_in, *_direct_work(settled)]
+
+
+def _direct_work(settled: Settled) -> list[Work]:
+    """A search and a comparison in every cell, where the study asks for them."""
+    works = []
+    for series, cell in direct_places(settled):
+        searched, compared = planned_trials(settled)
+        works.append(Work("direct", (series.trial(cell, 0, {}),), searched + compared, series.settled.study.tune.batch))
+    return works
 
 
 def _search_work(settled: Settled) -> list[Work]:

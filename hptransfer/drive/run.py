@@ -25,7 +25,14 @@ from hptransfer.drive.tensors import store_tensors
 from hptransfer.execute.base import Launch
 from hptransfer.execute.executors import make_executor
 from hptransfer.execute.runner import Interrupted, Runner
-from hptransfer.store.file_names import BASE_FILE, BRACKET_FILE, FAILED_FOLDER, REPORT_FILE, STUDY_FILE
+from hptransfer.store.file_names import (
+    BASE_FILE,
+    BRACKET_FILE,
+    DIRECT_FILE,
+    FAILED_FOLDER,
+    REPORT_FILE,
+    STUDY_FILE,
+)
 from hptransfer.store.folders import is_local
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
@@ -33,9 +40,10 @@ from hptransfer.study.file import dump_study, with_overrides
 from hptransfer.study.trial import Trial
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.bracket.search import BracketSearch
+from hptransfer.trials.direct import direct_places, planned_trials, search_directly
 from hptransfer.trials.grid import refuse_large_grid, trials_of
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.proxy import refuse_vain_search
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
 from hptransfer.trials.settled import Settled
 
 __all__ = ["Phases", "run_study"]
@@ -115,6 +123,7 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
             return False
     if phases.grid:
         _run_grid(settled, base, store, runner)
+        _run_direct(settled, store, runner)
     return True
 
 
@@ -125,7 +134,7 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
         runner.run(trials, "grid")
         return
     question = question_of(settled, trials)
-    if _answered(store, question):  # asked again, a search would look a little further: its noise estimate has grown
+    if _answered(store, BRACKET_FILE, question):  # asked again, a search would look a little further: its noise estimate has grown
         return
     search = BracketSearch(settled, tuned=base.tuned)
     runner.expect(runner.counts.planned + round(search.expected))
@@ -135,15 +144,32 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
         store.write_json(BRACKET_FILE, {"question": question, **ran, **asdict(found)})
 
 
+def _run_direct(settled: Settled, store: Store, runner: Runner) -> None:
+    """The comparison with a search at every target, where the study asks for one."""
+    places = direct_places(settled)
+    if not places:
+        return
+    asked = [f"{series.name} {cell}" for series, cell in places] + [Proxy(settled).digest, settled.hps.model_dump_json()]
+    question = digest_of("\n".join([*asked, settled.study.direct.model_dump_json() if settled.study.direct else ""]), 16)
+    if _answered(store, DIRECT_FILE, question):
+        return
+    runner.expect(runner.counts.planned + len(places) * sum(planned_trials(settled)))
+    cells = search_directly(settled, runner)
+    if not runner.failed:
+        ids = sorted({trial for cell in cells for trial in (*cell.line, *cell.transferred)})
+        found = {"question": question, "trial_ids": ids, "cells": [asdict(cell) for cell in cells]}
+        store.write_json(DIRECT_FILE, found)
+
+
 def question_of(settled: Settled, trials: Sequence[Trial]) -> str:
     """16 digits that name what a bracket search is asked."""
     said = [settled.study.grid.bracket.model_dump_json(), *sorted(trial.id for trial in trials)]
     return digest_of("\n".join(said), 16)
 
 
-def _answered(store: Store, question: str) -> bool:
+def _answered(store: Store, name: str, question: str) -> bool:
     """Whether a search for this very question came to its end here and all its trials are still stored."""
-    stored = store.read_json(BRACKET_FILE)
+    stored = store.read_json(name)
     return (
         isinstance(stored, dict) and stored.get("question") == question and store.ids().issuperset(stored["trial_ids"])
     )

@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
     [
         _field("schema_version", _INT, "Version of this schema that the row was written with."),
         _field("study", _TEXT, "Name of the study."),
-        _field("phase", _TEXT, "What the trial was first run for: `tune`, `grid` or `check`."),
+        _field("phase", _TEXT, "What the trial was first run for: `tune`, `probe`, `grid` or `direct`."),
         _field("trial_id", _TEXT, "20 hexadecimal digits; equal ids mean the same run. Unique after reading."),
         _field("task", _TEXT, "What is trained for, and what the loss is."),
         _field("trainer", _TEXT, "What trained it."),

@@ -25,6 +25,7 @@ from hptransfer.store.columns import CURVE_SCHEMA
 from hptransfer.store.file_names import (
     BASE_FILE,
     BRACKET_FILE,
+    DIRECT_FILE,
     CHECK_FILE,
     CHECK_FRAME_FILE,
     RUNNING_FILE,
@@ -61,6 +62,8 @@ class StoredStudy:
     """`base.json`: the base HPs and what tuning them cost."""
     search: Mapping[str, Any] | None = None
     """`bracket.json`: where a bracket search spent its trials; None without one."""
+    direct: Mapping[str, Any] | None = None
+    """`direct.json`: what searches at the targets themselves found; None without any."""
     check: pd.DataFrame | None = None
     """Rows of the coordinate check."""
     check_says: tuple[str, ...] = ()
@@ -112,9 +115,9 @@ def read_study(uri: str) -> StoredStudy:
         curves = store.read_curves()
         problems += _amiss(store)
     check = _named(problems, lambda: store.read_frame(CHECK_FRAME_FILE))
-    progress, study, base, search, report, tensors = (
+    progress, study, base, search, direct, report, tensors = (
         _named(problems, partial(_mapping, store, name))
-        for name in (RUNNING_FILE, STUDY_FILE, BASE_FILE, BRACKET_FILE, CHECK_FILE, TENSORS_FILE)
+        for name in (RUNNING_FILE, STUDY_FILE, BASE_FILE, BRACKET_FILE, DIRECT_FILE, CHECK_FILE, TENSORS_FILE)
     )
     if frame.empty and (store.damaged or (progress is None and check is None)):
         raise InputError(
@@ -131,6 +134,7 @@ def read_study(uri: str) -> StoredStudy:
         curves=curves,
         base=None if base is None else _named(problems, lambda: TunedBase.read(base, BASE_FILE)),
         search=search,
+        direct=direct,
         check=check,
         check_says=_sentences(report),
         progress=progress if _is_fresh(progress) else None,

@@ -37,6 +37,7 @@ __all__ = [
     "BracketSpec",
     "Cell",
     "CheckSpec",
+    "DirectSpec",
     "GridSpec",
     "Range",
     "SearchedName",
@@ -122,8 +123,15 @@ class TuneSpec(Spec):
     steps: int | None = Field(default=None, ge=1, description="Steps of a proxy trial; by default as in training.")
     rule: str = Field(default="supar", description="Rule of the proxy; at the base size every μP-like rule agrees.")
     space: dict[SearchedName, Range] = Field(
-        default={"lr": Range(low=2.0**-10, high=2.0**-3)},
-        description="What is searched, and where.",
+        default={
+            "lr": Range(low=2.0**-10, high=2.0**-3),
+            "init_std": Range(low=0.01, high=0.32),
+            "alpha_input": Range(low=0.5, high=32.0),
+            "alpha_output": Range(low=0.5, high=32.0),
+        },
+        description="What is searched, and where: base HPs by name, `warmup`, `beta1` and `beta2`. The multipliers"
+        " `alpha_input` and `alpha_output` are worth as much as the LR; `lr_embedding`, `lr_readout` and `lr_vector`"
+        " may be searched too.",
     )
     telescope_widths: Widths = Field(
         default=(),
@@ -246,6 +254,18 @@ class GridSpec(Spec):
         return {**named, **self.sweep}
 
 
+class DirectSpec(Spec):
+    """A comparison: the same search at the targets themselves, and what transferring gives up against it."""
+
+    rules: Texts = Field(default=(), description="Rules searched in every cell; empty: those of the grid.")
+    lr_multiples: Axis = Field(
+        default=tuple(2.0 ** (k / 2) for k in range(-3, 4)),
+        min_length=5,
+        description="LRs at which a cell's own winner is run with every seed, as multiples of its own LR.",
+    )
+    seeds: Seeds | None = Field(default=None, description="Seeds of those runs; null: those of the grid.")
+
+
 class CheckSpec(Spec):
     """The coordinate check that guards a sweep."""
 
@@ -287,8 +307,20 @@ class Study(Spec):
     tune: TuneSpec | None = Field(default=None, description="The proxy search; leave out to use `base` as it is.")
     grid: GridSpec = Field(default=GridSpec(), description="The fan-out.")
     check: CheckSpec = Field(default=CheckSpec(), description="The coordinate check before the sweep.")
+    direct: DirectSpec | None = Field(
+        default=None,
+        description="The search of `tune` once more in every cell of the grid, as a comparison; leave out to skip it.",
+    )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="What counts as stable.")
     rules: dict[str, Any] = Field(default_factory=dict, description="Rule tables of your own, by name.")
+
+    @model_validator(mode="after")
+    def _direct_searches(self) -> Study:
+        if self.direct is not None and self.tune is None:
+            raise ValueError("direct repeats the search of `tune` in every cell: add a `tune` section with a `space`")
+        if self.direct is not None and (odd := [r for r in self.direct.rules if r not in self.grid.rules]):
+            raise ValueError(f"direct.rules names {', '.join(odd)}, which grid.rules does not run")
+        return self
 
     @property
     def corner(self) -> Cell:

@@ -26,7 +26,7 @@ __all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Tria
 NUMERICS_VERSION = 1
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
 
-Phase = Literal["tune", "probe", "grid", "check"]
+Phase = Literal["tune", "probe", "grid", "check", "direct"]
 Status = Literal["ok", "diverged", "pruned"]
 
 

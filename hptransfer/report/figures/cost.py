@@ -17,6 +17,7 @@ _PHASES = {
     "tune": "proxy search",
     "check": "coordinate check",
     "probe": "probes",
+    "direct": "direct searches",
     OTHER_BUDGET: "other budgets",
     OTHER_VERSION: "other versions",
 }

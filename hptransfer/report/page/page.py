@@ -19,6 +19,7 @@ from hptransfer.report.figures.pictures import KINDS, pictures
 from hptransfer.report.page.answer import answer_section
 from hptransfer.report.page.cells_table import cells_section
 from hptransfer.report.page.cost import cost_section
+from hptransfer.report.page.direct import direct_section
 from hptransfer.report.page.elements import number, section
 from hptransfer.report.page.markup import Markup, attributes, join, tag, text
 from hptransfer.report.page.open_questions import open_section
@@ -38,6 +39,7 @@ def render_report(results: Results) -> str:
         ("answer", "Answer"): answer_section(results),
         ("pictures", "Evidence"): _evidence(results),
         ("table", "Cells"): cells_section(results),
+        ("direct", "Direct"): direct_section(results),
         ("open", "Open"): open_section(results),
         ("cost", "Cost"): cost_section(results),
         ("provenance", "Provenance"): provenance_section(results),

@@ -24,12 +24,12 @@ from hptransfer.trials.proxy.mirror import Mirror, importances
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
 from hptransfer.trials.proxy.samplers import Search
 from hptransfer.trials.proxy.space import HPs
-from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, history
+from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, flat_directions, history
 from hptransfer.trials.proxy.telescope import Level, telescope
 from hptransfer.trials.proxy.tried import Tried, diverged_everywhere, run_points, spent_flops
 from hptransfer.trials.settled import Settled
 
-__all__ = ["tune"]
+__all__ = ["search", "tune"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,7 @@ def tune(settled: Settled, runner: Runner, *, storage_url: str | None = None) ->
     if storage_url is None and (finished := _finished(runner.store, proxy.digest)) is not None:
         return finished
     mirror = Mirror(storage_url, settled.study.name, proxy.digest, proxy.space) if storage_url else None
-    by_strategy = _by_telescope if proxy.tune.strategy == "telescope" else _by_optuna
-    searched = by_strategy(proxy, runner, mirror)
-    candidates, fitted = searched.candidates(proxy.space)
-    if not candidates:
-        raise diverged_everywhere(searched.tried)
-    finalists = run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width)
+    searched, finalists = search(proxy, runner, mirror)
     if mirror:
         for finalist in finalists:
             mirror.add(finalist.runs, prefix="finalist")
@@ -84,6 +79,16 @@ def tune(settled: Settled, runner: Runner, *, storage_url: str | None = None) ->
     runner.store.write_json(HISTORY_FILE, history(searched.tried, finalists))
     runner.store.write_json(BASE_FILE, base.document())
     return base
+
+
+def search(proxy: Proxy, runner: Runner, mirror: Mirror | None = None) -> tuple[SearchResult, list[Finalist]]:
+    """Every run of a search, and its finalists on fresh seeds, the winner first. Raises WorkError as `tune` does."""
+    by_strategy = _by_telescope if proxy.tune.strategy == "telescope" and proxy.cell is None else _by_optuna
+    searched = by_strategy(proxy, runner, mirror)
+    candidates, fitted = searched.candidates(proxy.space)
+    if not candidates:
+        raise diverged_everywhere(searched.tried)
+    return searched, run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width)
 
 
 def _finished(store: Store, digest: str) -> TunedBase | None:
@@ -117,7 +122,7 @@ def _by_optuna(proxy: Proxy, runner: Runner, mirror: Mirror | None) -> SearchRes
         if mirror:
             mirror.add(batch)
         tried += batch
-    return SearchResult(tuple(tried), proxy.study.base.width)
+    return SearchResult(tuple(tried), tried[0].trial.width)
 
 
 def _rungs(store: Store, batch: Sequence[Tried]) -> dict[str, tuple[tuple[int, float], ...]]:
@@ -151,6 +156,8 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
         "target_flops": target,
         "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
         "importances": importances(space, at_width),
+        "fitted_minimum": next((dict(f.hps) for f in finalists if f.fitted), None),
+        "flat_directions": flat_directions(space, at_width, winner),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
         "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps),

@@ -12,7 +12,7 @@ from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OPTIMIZERS, TASKS
 from hptransfer.study.base import TUNED_TRAINING, BaseHPs
 from hptransfer.study.study import Cell, Range, Study, TuneSpec
-from hptransfer.study.trial import Trial, drop_since
+from hptransfer.study.trial import Phase, Trial, drop_since
 from hptransfer.training.ask_task import chance_of
 from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.settled import Settled
@@ -23,15 +23,24 @@ BETAS = ("beta1", "beta2")
 """What some optimizers have and others do not."""
 POSITIVE = [name for name in BaseHPs.model_fields if name != "weight_decay"]
 """What must be above 0."""
+FLAT_PAIR = ("alpha_input", "lr_embedding")
+"""Two multipliers of which a long run feels the product alone: embeddings are read times α_in, and Adam moves them by
+the LR whatever the gradient's size."""
 SEED_BLOCK = 100_000
 """Tune seeds start at a multiple of this above every seed of the grid, so that no search trial is a grid trial."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """The proxy of a study that has a search; `settled` holds the study's own base HPs."""
+    """The proxy of a study that has a search; `settled` holds the study's own base HPs.
+
+    With a `cell` the same search is asked of a target itself, under a `rule` of its own.
+    """
 
     settled: Settled
+    cell: Cell | None = None
+    rule: str = ""
+    phase: Phase = "tune"
 
     @property
     def study(self) -> Study:
@@ -51,8 +60,9 @@ class Proxy:
 
     @property
     def first_seed(self) -> int:
-        """A multiple of 100 000 above every seed of the grid."""
-        return SEED_BLOCK * (max(self.study.grid.seeds) // SEED_BLOCK + 1)
+        """A multiple of 100 000 above every seed of the grid and of the direct comparison."""
+        compared = self.study.direct.seeds if self.study.direct is not None else None
+        return SEED_BLOCK * (max(*self.study.grid.seeds, *(compared or (0,))) // SEED_BLOCK + 1)
 
     @property
     def seed(self) -> int:
@@ -85,9 +95,10 @@ class Proxy:
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
-        """A dense trial of the proxy with `hps` in place of the study's own values."""
-        size = Cell(width or self.study.base.width, 1.0, self.study.base.depth)
-        return self.settled.with_hps(hps).trial(size, rule=self.tune.rule, seed=seed, steps=self.tune.steps)
+        """A trial of the proxy (dense), or of the cell, with `hps` in place of the study's own values."""
+        size = self.cell or Cell(width or self.study.base.width, 1.0, self.study.base.depth)
+        rule = self.rule or self.tune.rule
+        return self.settled.with_hps(hps).trial(size, rule=rule, seed=seed, steps=self.tune.steps)
 
 
 def refuse_vain_search(study: Study) -> None:
@@ -111,6 +122,10 @@ def refuse_vain_search(study: Study) -> None:
         )
 
 
+def _bounded(axis: Range) -> bool:
+    return axis.high <= 4 * axis.low
+
+
 def tune_warnings(study: Study) -> list[str]:
     """What is allowed and yet likely to mislead, in sentences that say why. Empty without a search."""
     tune = study.tune
@@ -132,6 +147,13 @@ def tune_warnings(study: Study) -> list[str]:
         found.append(
             f"pruner {tune.pruner} ends runs by their rank at 1/8, 1/4 and 1/2 of the steps, and early rank misleads:"
             " the best LR falls as the horizon grows, so the tuned LR may come out too high"
+        )
+    if {"alpha_input", "lr_embedding"} <= tune.space.keys() and not any(_bounded(tune.space[n]) for n in FLAT_PAIR):
+        found.append(
+            "alpha_input and lr_embedding are searched together, each over more than two octaves: once the embedding has"
+            " moved away from its start, only their product tells, so the loss is nearly flat along alpha_input ×"
+            " lr_embedding = constant and the search may end anywhere on it; leave one out, or give one of them a"
+            " range of at most two octaves"
         )
     if tune.strategy == "telescope" and tune.rule == "sp":
         found.append("telescope moves the optimum from width to width, and under rule sp the optimum drifts with width")

@@ -14,10 +14,13 @@ from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
-__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "history"]
+__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "flat_words", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
+
+SMALL = 0.2
+"""Weights below this are left out of a flat direction's name."""
 
 EDGE = 0.05
 """A winner within this share of a searched range from its end may have its optimum outside."""
@@ -71,6 +74,41 @@ def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) 
 def _place(hps: HPs, space: Mapping[str, Range], names: Sequence[str]) -> list[float]:
     """Coordinates of a point; the LR always in octaves, whatever axis it was searched on."""
     return [log2(hps[name]) if name == "lr" else coordinate(hps[name], space[name]) for name in names]
+
+
+def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> list[dict[str, Any]]:
+    """Which combinations of the searched values the runs near the winner do not tell apart, flattest first.
+
+    The principal axes of the local quadratic that may be walked half across the searched range at a cost below half a
+    percent: `direction` holds a weight per name (of octaves, unit length), `reach` how many octaves that takes (None:
+    the fit does not rise at all). Empty without a fit, or where every combination matters.
+    """
+    ended, names = [t for t in tried if t.status == "ok"], list(space)
+    places = np.array([_place(t.hps, space, names) for t in ended])
+    fit = local_quadratic(places, np.array([t.loss for t in ended]), np.array(_place(winner.hps, space, names)))
+    if fit is None or len(names) < 2:
+        return []
+    sizes = np.array([_place({n: a.high}, {n: a}, [n])[0] - _place({n: a.low}, {n: a}, [n])[0] for n, a in space.items()])
+    found = []
+    for curvature, axis in zip(*_principal(fit.hessian), strict=True):
+        across = float((sizes / np.maximum(np.abs(axis), 1e-9)).min())
+        reach = float(np.sqrt(2 * FLAT * abs(fit.value) / curvature)) if curvature > 0 else np.inf
+        if 2 * reach >= across:
+            weights = {name: round(float(w), 3) for name, w in zip(names, axis, strict=True) if abs(w) >= SMALL}
+            found.append({"direction": weights, "reach": reach if np.isfinite(reach) else None})
+    return found
+
+
+def _principal(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Curvatures, rising, and their directions, each with its largest weight above 0."""
+    curvatures, axes = np.linalg.eigh(hessian)
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))])
+    return curvatures, (axes * signs).T
+
+
+def flat_words(direction: Mapping[str, float]) -> str:
+    """`alpha_input^0.7 × lr_embedding^-0.7`: what stays the same is not told by the loss."""
+    return " × ".join(f"{name}^{weight:.2g}" for name, weight in direction.items())
 
 
 def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:

@@ -58,7 +58,7 @@ def run_points(
         numbers = {trial.id: number for number, trial in trials.items()}
         steps = next(iter(different.values())).training.steps
         pruning = Pruning(pruner=pruner, steps=steps, past=tuple(past), numbers=numbers)
-    rows = runner.run(list(different.values()), "tune", pruning)
+    rows = runner.run(list(different.values()), proxy.phase, pruning)
     worst = proxy.ceiling
     return [_tried(number, points[number], trial, rows.get(trial.id), worst) for number, trial in trials.items()]
 
