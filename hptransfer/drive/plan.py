@@ -152,11 +152,8 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
 
 def _direct_work(settled: Settled) -> list[Work]:
     """A search and a comparison in every cell, where the study asks for them."""
-    works = []
-    for series, cell in direct_places(settled):
-        searched, compared = planned_trials(settled)
-        works.append(Work("direct", (series.trial(cell, 0, {}),), searched + compared, series.settled.study.tune.batch))
-    return works
+    each = [(series.trial(cell, 0, {}),) for series, cell in direct_places(settled)]
+    return [Work("direct", alike, sum(planned_trials(settled)), Proxy(settled).tune.batch) for alike in each]
 
 
 def _search_work(settled: Settled) -> list[Work]:

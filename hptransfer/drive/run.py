@@ -134,7 +134,9 @@ def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -
         runner.run(trials, "grid")
         return
     question = question_of(settled, trials)
-    if _answered(store, BRACKET_FILE, question):  # asked again, a search would look a little further: its noise estimate has grown
+    if _answered(
+        store, BRACKET_FILE, question
+    ):  # asked again, a search would look a little further: its noise estimate has grown
         return
     search = BracketSearch(settled, tuned=base.tuned)
     runner.expect(runner.counts.planned + round(search.expected))
@@ -149,8 +151,13 @@ def _run_direct(settled: Settled, store: Store, runner: Runner) -> None:
     places = direct_places(settled)
     if not places:
         return
-    asked = [f"{series.name} {cell}" for series, cell in places] + [Proxy(settled).digest, settled.hps.model_dump_json()]
-    question = digest_of("\n".join([*asked, settled.study.direct.model_dump_json() if settled.study.direct else ""]), 16)
+    asked = [f"{series.name} {cell}" for series, cell in places] + [
+        Proxy(settled).digest,
+        settled.hps.model_dump_json(),
+    ]
+    question = digest_of(
+        "\n".join([*asked, settled.study.direct.model_dump_json() if settled.study.direct else ""]), 16
+    )
     if _answered(store, DIRECT_FILE, question):
         return
     runner.expect(runner.counts.planned + len(places) * sum(planned_trials(settled)))

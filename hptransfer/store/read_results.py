@@ -25,9 +25,9 @@ from hptransfer.store.columns import CURVE_SCHEMA
 from hptransfer.store.file_names import (
     BASE_FILE,
     BRACKET_FILE,
-    DIRECT_FILE,
     CHECK_FILE,
     CHECK_FRAME_FILE,
+    DIRECT_FILE,
     RUNNING_FILE,
     STUDY_FILE,
     TENSORS_FILE,

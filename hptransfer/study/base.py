@@ -27,7 +27,9 @@ class BaseHPs(Spec):
     alpha_output: Positive = Field(default=1.0, description="Multiplier of the readout's input.")
     lr_embedding: Positive = Field(default=1.0, description="Multiplier of the embedding's LR.")
     lr_readout: Positive = Field(default=1.0, description="Multiplier of the readout's LR.")
-    lr_vector: Positive = Field(default=1.0, description="Multiplier of the LR of biases, norm gains and other vectors.")
+    lr_vector: Positive = Field(
+        default=1.0, description="Multiplier of the LR of biases, norm gains and other vectors."
+    )
     weight_decay: NonNegative = Field(default=0.1, description="Decoupled weight decay, as given to AdamW.")
 
 

@@ -217,7 +217,8 @@ class GridSpec(Spec):
     sweep: dict[Annotated[str, named_by(AXES)], Sweep] = Field(
         default_factory=dict,
         description="Further swept axes by name (any of the base HPs, such as `weight_decay`, `alpha_input` or"
-        " `lr_embedding`, or your own as `package.module:name`), each with `values` or `multiples`; `lr` and `init_std` may stand here too.",
+        " `lr_embedding`, or your own as `package.module:name`), each with `values` or `multiples`; `lr`"
+        " and `init_std` may stand here too.",
     )
     seeds: Seeds = Field(default=(0, 1, 2), description="A number of seeds, or a list of them.")
     variants: dict[str, dict[str, Any]] = Field(

@@ -14,7 +14,7 @@ gpt = partial(GPT, head_size=16, vocab_size=32, context=16, bias=True)
 BASE = BaseHPs(lr=2.0**-7, init_std=0.08, alpha_input=3.0, alpha_output=2.0, weight_decay=0.1)
 
 
-def rows(width=128, rule="supar", density=1.0, *, build=gpt, base_width=32, depth=2, **settings):
+def rows(width=128, rule="supar", density=1.0, *, build=gpt, base_width=32, depth=2, base=BASE, **settings):
     target = Target(
         build=build,
         width=width,
@@ -23,7 +23,7 @@ def rows(width=128, rule="supar", density=1.0, *, build=gpt, base_width=32, dept
         depth=depth,
         base_depth=2,
         density=density,
-        base=BASE,
+        base=base,
         **settings,
     )
     return {scale.name: scale for scale in scale_table(target)}

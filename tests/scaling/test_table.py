@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from scale_rows import gpt, rows
+from scale_rows import BASE, gpt, rows
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.multipliers import multiplier_buffers
@@ -54,6 +54,27 @@ def test_supar_by_hand():
     assert table["embed.weight"].lr == table["readout.weight"].lr == table["norm.weight"].lr == 2.0**-7
     assert table["embed.weight"].multiplier == 3.0
     assert table["readout.weight"].multiplier == pytest.approx(2.0 / 4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("name", "role"), [("lr_embedding", "embedding"), ("lr_readout", "readout"), ("lr_vector", "vector")]
+)
+def test_a_roles_lr_multiplier_moves_the_lr_of_its_tensors_and_nothing_else(name, role, optimizer):
+    plain = rows(density=1 / 4, optimizer=optimizer)
+    tuned = rows(density=1 / 4, optimizer=optimizer, base=BASE.model_copy(update={name: 8.0}))
+    assert any(scale.role == role for scale in plain.values())
+    for tensor, scale in plain.items():
+        factor = 8 if scale.role == role else 1
+        assert (tuned[tensor].lr, tuned[tensor].lr_scale) == (scale.lr * factor, scale.lr_scale * factor)
+        assert numbers(tuned[tensor]) == replace(numbers(scale), lr=scale.lr * factor, lr_scale=scale.lr_scale * factor)
+        assert (f"times {name} 8" in tuned[tensor].source) == (factor == 8)
+
+
+def test_a_shared_table_has_the_embeddings_lr():
+    base = BASE.model_copy(update={"lr_embedding": 8.0, "lr_readout": 2.0})
+    tied = rows(build=partial(GPT, head_size=16, vocab_size=32, context=16, tied=True), base=base)
+    assert tied["embed.weight"].lr_scale == 8
 
 
 def test_the_half_corrections():

@@ -12,7 +12,7 @@ import pytest
 from stored_rows import a_trial, an_outcome, fill
 
 from hptransfer.common.errors import InputError
-from hptransfer.store.columns import CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION, refuse_newer, row_of, upgrade
+from hptransfer.store.columns import BEFORE, CURVE_SCHEMA, SCHEMA, SCHEMA_VERSION, refuse_newer, row_of, upgrade
 from hptransfer.store.store import Store
 from hptransfer.study.pieces import SparsitySpec, TrainingSpec
 
@@ -76,7 +76,7 @@ def test_what_an_older_row_lacks_reads_as_what_it_was() -> None:
     table = upgrade(pa.table({"trial_id": ["a", "b"], "width": pa.array([64, 128], pa.int32())}), SCHEMA)
     assert table.column_names == SCHEMA.names
     first = table.slice(0, 1).to_pylist()[0]
-    read = {name: first[name] for name in ("schema_version", "task", "trainer", "sparsity_method", "axes", "entries")}
+    read = {name: first[name] for name in BEFORE}
     assert read == {
         "schema_version": 0,
         "task": "language",
@@ -84,6 +84,9 @@ def test_what_an_older_row_lacks_reads_as_what_it_was() -> None:
         "sparsity_method": "static",
         "axes": "{}",
         "entries": "{}",
+        "lr_embedding": 1.0,
+        "lr_readout": 1.0,
+        "lr_vector": 1.0,
     }
     assert (first["width"], first["rule"], first["seed"]) == (64, "", None)
     assert math.isnan(first["loss"])
@@ -91,14 +94,14 @@ def test_what_an_older_row_lacks_reads_as_what_it_was() -> None:
 
 def test_rows_of_a_later_schema_are_refused_and_no_others() -> None:
     refused, said = [], []
-    for version in (None, 0, 1, 2, "2", "spring", 3, 99, "99", 99.0):
+    for version in (None, 0, 1, 2, 3, "3", "spring", 4, 99, "99", 99.0):
         try:
             refuse_newer(version, "here")
         except InputError as error:
             refused.append(version)
             said.append(str(error))
     assert all(re.search(r"here: was written by a newer hptransfer.*upgrade", words) for words in said)
-    assert refused == [3, 99, "99", 99.0]
+    assert refused == [4, 99, "99", 99.0]
 
 
 def test_losses_are_in_the_tasks_unit() -> None:

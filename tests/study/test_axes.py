@@ -28,6 +28,10 @@ def test_every_built_in_axis_is_known_by_the_name_of_its_column() -> None:
         assert [seam.get(name).name for name in seam.built_in] == list(seam.built_in)
 
 
+def test_every_base_hp_can_be_swept() -> None:
+    assert set(BaseHPs.model_fields) == set(AXES.built_in)
+
+
 def test_a_base_hp_is_transferred_as_the_base_has_it() -> None:
     assert ALPHA_INPUT.at_base(BaseHPs(alpha_input=3.0)) == 3.0
 

@@ -44,6 +44,14 @@ def test_the_id_does_not_depend_on_the_order_of_keys(dice: st.DataObject) -> Non
     assert Trial.model_validate_json(json.dumps(reordered(tree(), dice))).id == TRIAL.id
 
 
+@pytest.mark.parametrize("name", ["lr_embedding", "lr_readout", "lr_vector"])
+def test_a_lr_multiplier_of_one_is_as_if_it_were_not_there(name: str) -> None:
+    assert name not in TRIAL.canonical()["base"]
+    tuned = TRIAL.model_copy(update={"base": TRIAL.base.model_copy(update={name: 2.0})})
+    assert tuned.canonical()["base"][name] == 2.0
+    assert tuned.id != TRIAL.id
+
+
 def test_the_id_does_depend_on_the_order_of_role_patterns_as_the_first_match_wins() -> None:
     roles = dict(reversed(TRIAL.model.roles.items()))
     assert TRIAL.model_copy(update={"model": TRIAL.model.model_copy(update={"roles": roles})}).id != TRIAL.id

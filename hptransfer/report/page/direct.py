@@ -13,8 +13,8 @@ from hptransfer.report.series_look import order_series, series_text
 __all__ = ["direct_section"]
 
 _LEAD = (
-    "The search of the proxy once more in every cell, with as many trials. Own: the lowest loss over LRs at what it found."
-    " Given up: what the transferred base HPs lose against it, seed by seed. Intervals in parentheses."
+    "The search of the proxy once more in every cell, with as many trials. Own: the lowest loss over LRs at what it"
+    " found. Given up: what the transferred base HPs lose against it, seed by seed. Intervals in parentheses."
 )
 
 
@@ -31,7 +31,9 @@ def direct_section(results: Results) -> Markup | None:
     if reference:
         heads.append((f"own loss against {series_text(reference)}'s", "num"))
     heads.append(("what it found", ""))
-    return section("direct", "Tuned directly, cell by cell", table(heads, [_cells(o, reference) for o in found]), lead=_LEAD)
+    return section(
+        "direct", "Tuned directly, cell by cell", table(heads, [_cells(o, reference) for o in found]), lead=_LEAD
+    )
 
 
 def _cells(one: DirectVerdict, reference: str) -> list[object]:

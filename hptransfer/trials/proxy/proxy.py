@@ -122,10 +122,6 @@ def refuse_vain_search(study: Study) -> None:
         )
 
 
-def _bounded(axis: Range) -> bool:
-    return axis.high <= 4 * axis.low
-
-
 def tune_warnings(study: Study) -> list[str]:
     """What is allowed and yet likely to mislead, in sentences that say why. Empty without a search."""
     tune = study.tune
@@ -148,10 +144,11 @@ def tune_warnings(study: Study) -> list[str]:
             f"pruner {tune.pruner} ends runs by their rank at 1/8, 1/4 and 1/2 of the steps, and early rank misleads:"
             " the best LR falls as the horizon grows, so the tuned LR may come out too high"
         )
-    if {"alpha_input", "lr_embedding"} <= tune.space.keys() and not any(_bounded(tune.space[n]) for n in FLAT_PAIR):
+    pair = [axis for name, axis in tune.space.items() if name in FLAT_PAIR]
+    if len(pair) == len(FLAT_PAIR) and all(axis.high > 4 * axis.low for axis in pair):
         found.append(
-            "alpha_input and lr_embedding are searched together, each over more than two octaves: once the embedding has"
-            " moved away from its start, only their product tells, so the loss is nearly flat along alpha_input ×"
+            "alpha_input and lr_embedding are searched together, each over more than two octaves: once the embedding"
+            " has moved away from its start, only their product tells, so the loss is nearly flat along alpha_input ×"
             " lr_embedding = constant and the search may end anywhere on it; leave one out, or give one of them a"
             " range of at most two octaves"
         )

@@ -88,7 +88,9 @@ def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried], winner: 
     fit = local_quadratic(places, np.array([t.loss for t in ended]), np.array(_place(winner.hps, space, names)))
     if fit is None or len(names) < 2:
         return []
-    sizes = np.array([_place({n: a.high}, {n: a}, [n])[0] - _place({n: a.low}, {n: a}, [n])[0] for n, a in space.items()])
+    sizes = np.array(
+        [_place({n: a.high}, {n: a}, [n])[0] - _place({n: a.low}, {n: a}, [n])[0] for n, a in space.items()]
+    )
     found = []
     for curvature, axis in zip(*_principal(fit.hessian), strict=True):
         across = float((sizes / np.maximum(np.abs(axis), 1e-9)).min())
