@@ -16,7 +16,7 @@ from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.roles import survey
-from hptransfer.scaling.rules import NO_CHANGE, Quantity, Role
+from hptransfer.scaling.rules import NO_CHANGE, VECTORS, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count
 from hptransfer.study.pieces import SparsitySpec
@@ -96,6 +96,7 @@ def _factor_table(shape: Target, roles: tuple[tuple[str, str], ...]) -> tuple[_F
         depth=shape.depth,
         roles=roles,
         queries=shape.queries,
+        blocks=shape.rule.tells_blocks(shape.optimizer),
     )
     _check_heads(shape, found)
     counts = _nonzeros(found, shape.density, shape.sparsity)
@@ -199,7 +200,7 @@ def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
         init_std=factor("init_std"),
         shrink=_shrink(target, fact) if fact.init == "normal" else 1.0,
         lr=factor("lr"),
-        weight_decay=0.0 if fact.role == "vector" else factor("weight_decay"),
+        weight_decay=0.0 if fact.role in VECTORS else factor("weight_decay"),
         eps=factor("eps"),
         multipliers=tuple(_multiplier(target, fact, use) for use in fact.uses),
         source=_source(target, fact),
@@ -280,7 +281,7 @@ def _source(target: Target, fact: TensorFacts) -> str:
         said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}"
     for use in fact.uses[1:]:
         said[f"tied as {use.role}"] = str(rule.cell(target.optimizer, use.role, "multiplier"))
-    said["weight_decay"] = "none on vectors" if fact.role == "vector" else _decay_words(target, fact.role)
+    said["weight_decay"] = "none on vectors" if fact.role in VECTORS else _decay_words(target, fact.role)
     words = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
     return f"{rule.name}/{target.optimizer} {fact.role} {words}"
 
