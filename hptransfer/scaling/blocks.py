@@ -129,16 +129,16 @@ def _at_another_depth(build: Build, tree: _Tree, width: int, depth: int) -> tupl
 
 
 def _by_growth(tree: _Tree, depth: int, other: _Tree, other_depth: int) -> _Stacks:
-    # A tensor that grows with depth itself holds something for each block.
-    inside = {name for name, shape in tree.shapes.items() if other.shapes.get(name, shape) != shape}
+    inside: set[str] = set()
     unsure: set[str] = set()
+    changed: set[str] = set()
     whole = True
     groups, other_groups = tree.groups(), other.groups()
-    for key in groups | other_groups:
+    for key in sorted(groups | other_groups, key=lambda key: len(key[0])):  # a parent before what is beneath it
         here, there = groups.get(key, []), other_groups.get(key, [])
-        in_both = not key[0] or (key[0] in tree.beneath and key[0] in other.beneath)
-        if set(here) == set(there) or not in_both:
+        if set(here) == set(there) or any(node in changed for node in _path(key[0])):
             continue
+        changed |= {*here, *there}
         if not set(here) & set(there):  # depth adds something that is like nothing there was
             whole = False
             continue
@@ -148,6 +148,9 @@ def _by_growth(tree: _Tree, depth: int, other: _Tree, other_depth: int) -> _Stac
         blocks_here, unsure_here = _sorted(tree, here, repeated, {kind for kind in deep if deep[kind] % blocks == 0})
         inside |= blocks_here
         unsure |= unsure_here
+    # A tensor that grows with depth itself holds something for each block.
+    grown = {name for name, shape in tree.shapes.items() if other.shapes.get(name, shape) != shape}
+    inside |= {name for name in grown if not any(node in changed for node in _path(name))}
     return _Stacks(inside, unsure, whole)
 
 

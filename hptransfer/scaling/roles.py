@@ -95,7 +95,7 @@ class _Reader:
         self.parameters = dict(model.named_parameters())
         self.every_name = dict(model.named_parameters(remove_duplicate=False))
         self.other_shapes = other_shapes
-        self.modules = dict(model.named_modules())
+        self.modules = dict(model.named_modules(remove_duplicate=False))
         self.overrides = overrides
         self.declared: dict[str, str] = dict(getattr(model, "parameter_roles", {}))
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
@@ -129,7 +129,9 @@ class _Reader:
         module = self.modules[module_name]
         shape = tuple(self.parameters[name].shape)
         init: InitKind = "normal" if role not in VECTORS else initial_kind(module, leaf)
-        uses = [self._use(n, role) for n in self._names(name)]
+        # A module that is listed twice uses its tensor once: its hooks act at every call.
+        by_module = {id(self.modules[n.rpartition(".")[0]]): n for n in reversed(self._names(name))}
+        uses = [self._use(n, role) for n in self._names(name) if n in by_module.values()]
         uses.sort(key=lambda use: use.role != role)  # stable: the use in its own role comes first
         return TensorFacts(name, role, shape, base_shape, self._dims(name, role), init, tuple(uses))
 
