@@ -41,7 +41,7 @@ def vectors_in_blocks(
     stacks = _by_growth(tree, depth, *other) if other else _by_repetition(tree, depth)
     # A matrix that writes to the residual stream makes a block of where it lies: one outside was missed.
     written = [name for name, role in roles.items() if role == "residual"]
-    whole = bool(stacks.inside) and stacks.whole and all(tree.lies_in(stacks.inside, name) for name in written)
+    whole = stacks.whole and all(tree.lies_in(stacks.inside, name) for name in written)
     inside = tuple(name for name in asked if tree.lies_in(stacks.inside, name))
     untold = [n for n in asked if n not in inside and (not whole or tree.lies_in(stacks.unsure, n))]
     if untold:

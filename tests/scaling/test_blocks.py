@@ -75,11 +75,19 @@ def test_our_own_models():
     assert in_blocks(MLP) == NORMS
 
 
-def test_blocks_as_attributes_are_neighbours_named_alike():
-    def build(width, depth=2):
-        return Net(width, **{f"block{i}": block for i, block in enumerate(blocks(width, depth))})
+def neighbours(width, depth=2):
+    return Net(width, **{f"block{i}": block for i, block in enumerate(blocks(width, depth))})
 
-    assert in_blocks(build) == {"block0.norm.weight", "block1.norm.weight"}
+
+def test_blocks_as_attributes_are_neighbours_named_alike():
+    assert in_blocks(neighbours) == {"block0.norm.weight", "block1.norm.weight"}
+
+
+def test_blocks_of_one_dict_may_have_any_names():
+    def build(width, depth=2):
+        return Net(width, blocks=nn.ModuleDict(zip("abcdef", blocks(width, depth), strict=False)))
+
+    assert in_blocks(build) == {"blocks.a.norm.weight", "blocks.b.norm.weight"}
 
 
 def test_one_sequential_of_the_whole_model():
@@ -166,18 +174,19 @@ def test_a_tensor_that_grows_with_depth_holds_something_for_each_block():
 
 def test_a_shared_block_in_a_list_counts_under_all_its_names():
     def build(width, depth=2):
-        return Net(width, blocks=nn.ModuleList([Block(width)] * depth))
+        block = Block(width)
+        return Net(width, block=block, blocks=nn.ModuleList([block] * depth))
 
-    assert in_blocks(build) == {"blocks.0.norm.weight"}
+    assert in_blocks(build) == {"block.norm.weight"}
 
 
 def test_a_factory_that_takes_only_some_depths():
     def build(width, depth=4):
         if depth not in (2, 4):
             raise ValueError("2 or 4")
-        return listed(width, depth)
+        return neighbours(width, depth)
 
-    assert in_blocks(build, 4) == {f"blocks.{i}.norm.weight" for i in range(4)}
+    assert in_blocks(build, 4) == {f"block{i}.norm.weight" for i in range(4)}
 
 
 # --- told by repetition, where depth changes nothing
@@ -218,13 +227,52 @@ def unlike(width, depth=1):
     return Net(width, first=Block(width), **({"second": Block(width)} if depth > 1 else {}))
 
 
-@pytest.mark.parametrize("build", [shared, shared_with_experts, unrolled, one_stack_of_two, unlike])
+def undeclared(build):
+    """The same model, which does not say what writes to the residual stream."""
+
+    def silent(width, depth=2):
+        net = build(width, depth)
+        net.residual_outputs = ()
+        return net
+
+    return silent
+
+
+def unlike_beside_a_stack(width, depth=2):
+    net = listed(width, depth)
+    if depth > 2:
+        net.second = Block(width)
+    return net
+
+
+def single_layers(width):
+    """Layers without parts: as well a branch of two layers as a stack of two."""
+    return Net(width, layers=nn.ModuleList(nn.Linear(width, width) for _ in range(2)), norm_of=nn.LayerNorm(width))
+
+
+REFUSED = (shared, shared_with_experts, unrolled, one_stack_of_two, unlike, single_layers)
+SILENT = (undeclared(shared), undeclared(unlike_beside_a_stack))
+
+
+@pytest.mark.parametrize("build", [*REFUSED, *SILENT])
 def test_what_cannot_be_told_is_refused_and_can_be_said(build):
     depth = 1 if build is unlike else 2
     with pytest.raises(InputError, match=r"embed_norm\.weight: cannot tell whether this vector .*block_vector"):
         in_blocks(build, depth)
     inside = {name for name, _ in build(WIDTH).named_parameters() if name.endswith(".norm.weight")}
-    assert in_blocks(build, depth, **SAID, **{"*.norm.weight": "block_vector"}) == inside
+    more = {"layers.*.bias": "vector", "norm_of.*": "vector"} if build is single_layers else {}
+    said = {**SAID, **more, **({"*.norm.weight": "block_vector"} if inside else {})}
+    assert in_blocks(build, depth, **said) == inside
+
+
+def test_a_list_of_norms_beside_a_stack_that_no_depth_changes_is_refused():
+    def build(width):
+        norms = nn.ModuleList(nn.LayerNorm(width, bias=False) for _ in range(2))
+        return Net(width, blocks=nn.ModuleList(blocks(width, 2)), finals=norms)
+
+    with pytest.raises(InputError, match=r"finals\.0\.weight: cannot tell .*2 such"):
+        in_blocks(build)
+    assert in_blocks(build, **{"finals.*": "vector"}) == NORMS
 
 
 def test_a_model_may_say_it():
