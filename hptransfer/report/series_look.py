@@ -75,7 +75,14 @@ _SPARE: tuple[LineStyle, ...] = (
     LineStyle("#5b8c2a", "#9fd067", (8.0, 2.0), ">"),
     _RULES["completep"],
 )
-_TITLES = {"sp": "SP", "mup": "μP", "supar": "SμPar", "completep": "CompleteP", "umup": "u-μP"}
+_TITLES = {
+    "sp": "SP",
+    "mup": "μP",
+    "supar": "SμPar",
+    "completep": "CompleteP",
+    "completep_half": "CompleteP ½",
+    "umup": "u-μP",
+}
 _ORDER = ("sp", "mup", "supar")
 _SEQUENCES = {
     # Light to dark on paper, dark to light on a dark page: the far end of the axis stands out on both.

@@ -15,11 +15,12 @@ from typing import Any
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.blocks import vectors_in_blocks
 from hptransfer.scaling.build_model import Build, build_model, build_wider
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.queries import with_queries
-from hptransfer.scaling.rules import ROLES, Role
+from hptransfer.scaling.rules import ROLES, VECTORS, Role
 
 __all__ = ["survey"]
 
@@ -35,10 +36,12 @@ def survey(
     depth: int | None = None,
     roles: tuple[tuple[str, str], ...] = (),
     queries: tuple[str, ...] = (),
+    blocks: bool = False,
 ) -> Survey:
     """Build at both widths on the meta device and tell every parameter; cached by the factory object and the rest.
 
-    `roles` are pairs of a parameter's pattern and its role, the first that matches counts.
+    `roles` are pairs of a parameter's pattern and its role, the first that matches counts. With `blocks`, and with a
+    depth, vectors inside a block have a role of their own.
     """
     model = build_model(build, width, depth, device="meta")
     if width != base_width:
@@ -51,6 +54,10 @@ def survey(
     _check_growth(shapes, other_shapes, width)
     reader = _Reader(model, other_shapes, dict(roles))
     told = reader.roles()
+    if blocks and depth is not None:
+        asked = [name for name, role in told.items() if role == "vector" and not reader.is_said(name)]
+        found = vectors_in_blocks(build, model, told, asked, width=width, depth=depth)
+        told |= dict.fromkeys(found, "block_vector")
     facts = tuple(reader.facts(name, role, base_shapes[name]) for name, role in told.items())
     if not any(t.role in ("hidden", "residual") for t in facts):
         raise InputError(
@@ -88,7 +95,7 @@ class _Reader:
         self.parameters = dict(model.named_parameters())
         self.every_name = dict(model.named_parameters(remove_duplicate=False))
         self.other_shapes = other_shapes
-        self.modules = dict(model.named_modules())
+        self.modules = dict(model.named_modules(remove_duplicate=False))
         self.overrides = overrides
         self.declared: dict[str, str] = dict(getattr(model, "parameter_roles", {}))
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
@@ -121,12 +128,18 @@ class _Reader:
         module_name, _, leaf = name.rpartition(".")
         module = self.modules[module_name]
         shape = tuple(self.parameters[name].shape)
-        init: InitKind = "normal" if role != "vector" else initial_kind(module, leaf)
-        uses = [self._use(n, role) for n in self._names(name)]
+        init: InitKind = "normal" if role not in VECTORS else initial_kind(module, leaf)
+        # A module that is listed twice uses its tensor once: its hooks act at every call.
+        by_module = {id(self.modules[n.rpartition(".")[0]]): n for n in reversed(self._names(name))}
+        uses = [self._use(n, role) for n in self._names(name) if n in by_module.values()]
         uses.sort(key=lambda use: use.role != role)  # stable: the use in its own role comes first
         return TensorFacts(name, role, shape, base_shape, self._dims(name, role), init, tuple(uses))
 
     # --- what the user or the model said
+
+    def is_said(self, name: str) -> bool:
+        """Whether the user or the model named the role of this parameter."""
+        return self._said(name) is not None
 
     def _said(self, name: str) -> tuple[Role, bool] | None:
         """Role and whether the matrix is stored as (in, out), as said by the user first, else by the model."""
@@ -197,14 +210,21 @@ class _Reader:
 
     def _residual(self, name: str, role: Role) -> Role:
         writes = any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
-        return "residual" if role == "hidden" and writes and self._said(name) is None else role
+        return "residual" if role == "hidden" and writes and not self.is_said(name) else role
 
     # --- layout and places
 
     def _dims(self, name: str, role: Role) -> FeatureDims:
         shape, grows = tuple(self.parameters[name].shape), self._grows(name)
         every = tuple(range(len(shape)))
-        if role == "vector":
+        if role in VECTORS:
+            if role == "block_vector" and sum(grows) > 1:
+                raise InputError(
+                    "this tensor grows on two sides: it is a matrix, and no block_vector",
+                    where=name,
+                    found=shape,
+                    hint="a pattern under roles takes the matrices of a block too: name its norms and biases",
+                )
             return FeatureDims(out=every, inp=())
         said = self._said(name)
         table, module = self._owners(name)

@@ -8,9 +8,10 @@ For a tensor of some role, `quantity = base value × m^width · m_out^width_out 
 - `m_L`: depth over base depth.
 
 A cell that is not written is all zeros: the base value holds. Numbers follow Yang et al. 2022 (μP, table 8),
-Dey et al. 2024 (SμPar, arXiv 2405.15743, table 1) and Dey et al. 2025 (CompleteP). The SGD tables are the same
-argument for an update proportional to the gradient: with a 1/m readout the gradient of a hidden unit is itself
-∝ 1/m_out, so one update of `Σ_j mask·x_j²` terms moves the output by Θ(1) when LR ∝ m_out / (m·ρ).
+Dey et al. 2024 (SμPar, arXiv 2405.15743, table 1), Dey et al. 2025 (CompleteP, arXiv 2505.01618) and Mlodozeniec et
+al. 2025 (Complete(d)P, arXiv 2512.22382). The SGD tables are the same argument for an update proportional to the
+gradient: with a 1/m readout the gradient of a hidden unit is itself ∝ 1/m_out, so one update of `Σ_j mask·x_j²` terms
+moves the output by Θ(1) when LR ∝ m_out / (m·ρ).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "NO_CHANGE",
     "QUANTITIES",
     "ROLES",
+    "VECTORS",
     "Exponents",
     "Quantity",
     "Role",
@@ -42,8 +44,9 @@ __all__ = [
     "ships",
 ]
 
-Role = Literal["embedding", "hidden", "residual", "readout", "vector"]
-"""`hidden`: a matrix whose two sides grow; `residual`: a hidden matrix that writes to the residual stream."""
+Role = Literal["embedding", "hidden", "residual", "readout", "vector", "block_vector"]
+"""`hidden`: a matrix whose two sides grow; `residual`: a hidden matrix that writes to the residual stream;
+`block_vector`: a vector inside a block that repeats with depth, told apart only for a rule that has cells for it."""
 
 Quantity = Literal["init_std", "lr", "weight_decay", "eps", "multiplier"]
 """`weight_decay` comes on top of the decay mode, which already holds lr × decay when it is `independent`."""
@@ -52,6 +55,8 @@ ResidualInit = Literal["gpt2", "none"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+VECTORS: tuple[Role, ...] = ("vector", "block_vector")
+"""The roles of what is no matrix: not decayed, not masked, with no fan-in of its own."""
 _TABLES = tuple(OPTIMIZERS.built_in)
 """Tables by name; an outside optimizer may have its own, under its qualified name."""
 # A forward multiplier on a hidden matrix or a vector is the same as another init and LR, so it has no place of its own.
@@ -101,9 +106,11 @@ class Rule:
     def __post_init__(self) -> None:
         frozen = {}
         for optimizer, table in self.tables.items():
-            cells = {role: MappingProxyType(dict(cells)) for role, cells in table.items()}
+            cells = {role: MappingProxyType(_that_speak(cells)) for role, cells in table.items()}
             if "hidden" in cells:  # residual projections are hidden matrices unless the table says otherwise
                 cells.setdefault("residual", cells["hidden"])
+            if cells.get("block_vector") == cells.get("vector", {}):  # the table does not tell them apart
+                del cells["block_vector"]
             frozen[optimizer] = MappingProxyType(cells)
         object.__setattr__(self, "tables", MappingProxyType(frozen))
 
@@ -120,19 +127,26 @@ class Rule:
             raise InputError(
                 f"rule '{self.name}' has no table for this optimizer", found=optimizer, allowed=", ".join(self.tables)
             )
-        return self.tables[optimizer].get(role, {}).get(quantity, NO_CHANGE)
+        cells = self.tables[optimizer]
+        said = "vector" if role == "block_vector" and role not in cells else role
+        return cells.get(said, {}).get(quantity, NO_CHANGE)
+
+    def tells_blocks(self, optimizer: str) -> bool:
+        """Whether a vector inside a block is another thing to this table than one outside."""
+        return "block_vector" in self.tables.get(optimizer, {})
 
     @property
     def uses_depth(self) -> bool:
-        """Whether any cell depends on the depth."""
+        """Whether any cell depends on the depth, or on what lies inside a block."""
+        if any(map(self.tells_blocks, self.tables)):
+            return True
         return any(cell.depth for table in self.tables.values() for cells in table.values() for cell in cells.values())
 
     def to_table(self) -> dict[str, Any]:
         """The rule as plain values, in the form `rule_from_table` reads. Cells that change nothing are left out."""
         table: dict[str, Any] = {
             optimizer: {
-                role: {quantity: _plain(cell) for quantity, cell in cells.items() if cell != NO_CHANGE}
-                for role, cells in roles.items()
+                role: {quantity: _plain(cell) for quantity, cell in cells.items()} for role, cells in roles.items()
             }
             for optimizer, roles in self.tables.items()
         }
@@ -141,9 +155,13 @@ class Rule:
     def digest(self) -> str:
         """12 hexadecimal digits of the SHA-256 of the table: the same numbers give the same digest."""
         tree = self.to_table()
-        for optimizer in self.tables:  # an empty role says nothing
-            tree[optimizer] = {role: cells for role, cells in tree[optimizer].items() if cells}
+        for optimizer, roles in self.tables.items():  # an empty role says nothing, but that block vectors stand still
+            tree[optimizer] = {role: tree[optimizer][role] for role in roles if roles[role] or role == "block_vector"}
         return digest_of(json.dumps(tree, sort_keys=True), 12)
+
+
+def _that_speak(cells: Mapping[Quantity, Exponents]) -> dict[Quantity, Exponents]:
+    return {quantity: cell for quantity, cell in cells.items() if cell != NO_CHANGE}
 
 
 def _plain(cell: Exponents) -> dict[str, float]:
@@ -162,20 +180,21 @@ def rule_from_table(name: str, table: Mapping[str, Any]) -> Rule:
     """Read a rule as written in YAML; refuse a bad cell by its path.
 
     ```yaml
-    like: mup                 # optional: start from a known rule
+    like: mup                 # optional: start from a known rule; `like: completep` takes `alpha: 3/4` beside it
     adamw:
       hidden: {lr: {width: -1, density: -1}, init_std: {width: -1/2, density: -1/2}}
     attention: {width: -1/2}  # power of the head size
     residual_init: gpt2       # or none
     ```
 
-    `like` fills whole roles that are not written; a `residual` role that neither writes otherwise is as `hidden`.
+    `like` fills whole roles that are not written; a `residual` role that neither writes otherwise is as `hidden`, a
+    `block_vector` role as `vector`.
     """
     where = f"rules.{name}"
     own = tuple(key for key in table if is_outside(str(key))) if isinstance(table, Mapping) else ()
     named = (*_TABLES, *own)
-    _mapping(table, where, (*named, "attention", "residual_init", "like", "note"))
-    like = get_rule(table["like"]) if "like" in table else None
+    _mapping(table, where, (*named, "attention", "residual_init", "like", "alpha", "note"))
+    like = _start(table, where)
     tables: dict[str, dict[Role, dict[Quantity, Exponents]]] = {}
     for optimizer in named:
         if optimizer in table:
@@ -197,6 +216,21 @@ def rule_from_table(name: str, table: Mapping[str, Any]) -> Rule:
     if "attention" in table:
         attention = _read_cell(table["attention"], f"{where}.attention", ("width",))
     return Rule(name, tables, attention, residual_init, str(table.get("note", "")))
+
+
+def _start(table: Mapping[str, Any], where: str) -> Rule | None:
+    """The rule that a table starts from, with the depth exponent that it names."""
+    like = table.get("like")
+    if "alpha" not in table:
+        return None if like is None else get_rule(like)
+    if like != "completep":
+        raise InputError(
+            "only CompleteP has an alpha", where=f"{where}.alpha", found=f"like: {like}", allowed="like: completep"
+        )
+    alpha = parse_number(table["alpha"])
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0.5 <= alpha <= 1:
+        raise InputError("no such alpha", where=f"{where}.alpha", found=table["alpha"], allowed="from 1/2 to 1")
+    return rule_from_table(like, _completep(float(alpha)))
 
 
 def _read_roles(
@@ -283,8 +317,33 @@ def _mup_like(note: str, init: float = 0.0, lr: float = 0.0) -> dict[str, Any]:
     }
 
 
-_COMPLETEP_HIDDEN = {"init_std": {"width": -0.5}, "lr": {"width": -1}, "eps": {"width": -1, "depth": -1}}
-_COMPLETEP_RESIDUAL = {**_COMPLETEP_HIDDEN, "multiplier": {"depth": -1}}
+def _completep(alpha: float) -> dict[str, Any]:
+    """CompleteP and, but for batch and tokens, Complete(d)P: μP with each residual branch × m_L^−α.
+
+    In a block the gradient is therefore ∝ m_L^−α, and Adam's ε follows it; with an LR ∝ m_L^(α−1) all blocks together
+    move the output by Θ(1). torch's decay λ·m beside the LR η·m⁻¹·m_L^(α−1) makes LR × decay ∝ m_L^(α−1), which comes
+    on top of `independent`. The gain of a QK norm that all heads of a fixed size share does not grow, so its m_out is 1
+    and its ε ε·m_L^−α.
+    """
+    lr, eps = {"depth": alpha - 1}, {"depth": -alpha}
+    hidden = {
+        "init_std": {"width": -0.5},
+        "lr": {"width": -1, **lr},
+        "weight_decay": lr,
+        "eps": {"width": -1, **eps},
+    }
+    return {
+        "adamw": {
+            **_mup_adam(),
+            "hidden": hidden,
+            "residual": {**hidden, "multiplier": {"depth": -alpha}},
+            "block_vector": {"lr": lr, "eps": {"width_out": -1, **eps}},
+        },
+        "attention": {"width": -0.5},
+        "residual_init": "none",
+        "note": f"CompleteP (α = {_power(alpha)}): μP with a depth column",
+    }
+
 
 _SHIPPED: dict[str, dict[str, Any]] = {
     "sp": {"adamw": {}, "sgd": {}, "note": "standard parametrization: one LR and one init for all"},
@@ -292,12 +351,8 @@ _SHIPPED: dict[str, dict[str, Any]] = {
     "supar": _mup_like("SμPar: μP with the effective width m·ρ on sparse layers", init=-0.5, lr=-1),
     "supar_init_only": _mup_like("half of SμPar: density corrects the init, not the LR", init=-0.5),
     "supar_lr_only": _mup_like("half of SμPar: density corrects the LR, not the init", lr=-1),
-    "completep": {
-        "adamw": {**_mup_adam(), "hidden": _COMPLETEP_HIDDEN, "residual": _COMPLETEP_RESIDUAL},
-        "attention": {"width": -0.5},
-        "residual_init": "none",
-        "note": "CompleteP (α = 1): μP with a depth column",
-    },
+    "completep": _completep(1.0),
+    "completep_half": _completep(0.5),
 }
 
 _known: dict[str, Rule] = {}

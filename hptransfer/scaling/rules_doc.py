@@ -25,6 +25,7 @@ _LINES: tuple[tuple[Role, Quantity, str, str], ...] = (
     ("embedding", "eps", "embedding ε", "ε"),
     ("hidden", "init_std", "hidden init std", "σ"),
     ("hidden", "lr", "hidden LR", "η"),
+    ("hidden", "weight_decay", "hidden LR × decay", "η·λ"),
     ("hidden", "eps", "hidden ε", "ε"),
     ("residual", "init_std", "residual projection init std", "σ"),
     ("residual", "multiplier", "residual branch output", "1"),
@@ -34,7 +35,11 @@ _LINES: tuple[tuple[Role, Quantity, str, str], ...] = (
     ("readout", "eps", "readout ε", "ε"),
     ("vector", "lr", "vector LR", "η"),
     ("vector", "eps", "vector ε", "ε"),
+    ("block_vector", "lr", "block vector LR", "η"),
+    ("block_vector", "eps", "block vector ε", "ε"),
 )
+_ADAM_ALONE: tuple[Role | Quantity, ...] = ("eps", "weight_decay", "block_vector")
+"""SGD has no ε, and no rule says more of the others for it."""
 _SYMBOLS = {"width": "m", "density": "ρ", "depth": "m_L", "width_out": "m_out"}
 
 
@@ -45,7 +50,7 @@ def rule_table_markdown(optimizers: Sequence[str] = ("adamw", "sgd")) -> str:
         rules = [r for r in map(get_rule, filter(ships, known_rules())) if optimizer in r.tables]
         lines = [["Adam(W)" if optimizer == "adamw" else "SGD", *(f"`{r.name}`" for r in rules)]]
         for role, quantity, label, base in _LINES:
-            if quantity != "eps" or optimizer != "sgd":
+            if optimizer != "sgd" or not {role, quantity} & {*_ADAM_ALONE}:
                 lines.append([label, *(_cell(r, optimizer, role, quantity, base) for r in rules)])
         lines.append(["attention logits", *map(_attention, rules)])
         head, *rows = ["| " + " | ".join(cells) + " |" for cells in lines]
@@ -119,9 +124,10 @@ def _attention(rule: Rule) -> str:
 
 _LEGEND = (
     "m = fan-in over base fan-in, m_out = fan-out over base fan-out, ρ = realised density of the tensor, m_L = depth"
-    " over base depth, L = depth, d_base = head size of the base model. `residual` matrices have the LR and ε of hidden"
-    " ones unless shown. Weight decay: `independent` holds LR × decay of every tensor at its base value, `coupled`"
-    " hands λ on as it is; vectors are not decayed."
+    " over base depth, L = depth, d_base = head size of the base model. `residual` matrices have the LR, decay and ε of"
+    " hidden ones unless shown. A block vector lies inside a block that repeats with depth. LR × decay is shown for"
+    " `independent`, which holds it at its base value but for what the rule adds; `coupled` hands λ on as it is but for"
+    " the same. Vectors are not decayed."
 )
 
 if __name__ == "__main__":

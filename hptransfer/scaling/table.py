@@ -16,7 +16,7 @@ from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.roles import survey
-from hptransfer.scaling.rules import NO_CHANGE, Quantity, Role
+from hptransfer.scaling.rules import NO_CHANGE, VECTORS, Quantity, Role
 from hptransfer.scaling.target import Target
 from hptransfer.sparsity.masks import layer_densities, nonzero_count
 from hptransfer.study.base import BaseHPs
@@ -97,6 +97,7 @@ def _factor_table(shape: Target, roles: tuple[tuple[str, str], ...]) -> tuple[_F
         depth=shape.depth,
         roles=roles,
         queries=shape.queries,
+        blocks=shape.rule.tells_blocks(shape.optimizer),
     )
     _check_heads(shape, found)
     counts = _nonzeros(found, shape.density, shape.sparsity)
@@ -200,7 +201,7 @@ def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
         init_std=factor("init_std"),
         shrink=_shrink(target, fact) if fact.init == "normal" else 1.0,
         lr=factor("lr"),
-        weight_decay=0.0 if fact.role == "vector" else factor("weight_decay"),
+        weight_decay=0.0 if fact.role in VECTORS else factor("weight_decay"),
         eps=factor("eps"),
         multipliers=tuple(_multiplier(target, fact, use) for use in fact.uses),
         source=_source(target, fact),
@@ -270,7 +271,7 @@ def _lr_multiplier(role: Role, base: BaseHPs) -> tuple[float, str]:
 
     It is part of the base LR that the decay mode sees: like the base LR, it moves lr × decay of its own tensors.
     """
-    name = {"embedding": "lr_embedding", "readout": "lr_readout", "vector": "lr_vector"}.get(role)
+    name = {"embedding": "lr_embedding", "readout": "lr_readout", **dict.fromkeys(VECTORS, "lr_vector")}.get(role)
     value = getattr(base, name) if name else 1.0
     return value, f"; times {name} {value:g}" if value != 1 else ""
 
@@ -292,7 +293,7 @@ def _source(target: Target, fact: TensorFacts) -> str:
         said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}"
     for use in fact.uses[1:]:
         said[f"tied as {use.role}"] = str(rule.cell(target.optimizer, use.role, "multiplier"))
-    said["weight_decay"] = "none on vectors" if fact.role == "vector" else _decay_words(target, fact.role)
+    said["weight_decay"] = "none on vectors" if fact.role in VECTORS else _decay_words(target, fact.role)
     words = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
     return f"{rule.name}/{target.optimizer} {fact.role} {words}"
 

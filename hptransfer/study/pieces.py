@@ -160,7 +160,7 @@ class ModelSpec(Spec):
     roles: dict[str, str] = Field(
         default_factory=dict,
         description="Role by parameter name pattern (`fnmatch`), for tensors whose role cannot be told:"
-        " embedding, hidden, residual, readout or vector.",
+        " embedding, hidden, residual, readout, vector or block_vector.",
     )
 
 

@@ -187,6 +187,32 @@ def hugging_llama(width, depth=2, kv_heads=None, tied=False):
     return transformers.LlamaForCausalLM(config)
 
 
+def hugging_qwen3(width, depth=2):
+    config = transformers.Qwen3Config(
+        vocab_size=64,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=depth,
+        num_attention_heads=width // 16,
+        num_key_value_heads=width // 32,
+        head_dim=16,
+        max_position_embeddings=32,
+    )
+    return transformers.Qwen3ForCausalLM(config)
+
+
+def hugging_vit(width, depth=2):
+    config = transformers.ViTConfig(
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=depth,
+        num_attention_heads=width // 16,
+        image_size=16,
+        patch_size=4,
+    )
+    return transformers.ViTForImageClassification(config)
+
+
 TOKENS = torch.arange(32).view(2, 16)
 
 
@@ -226,3 +252,40 @@ def test_hugging_face_llama_with_fixed_key_heads_asks_and_is_told():
         find_roles(build, width=32, other_width=64, depth=1)
     told = find_roles(build, width=32, other_width=64, depth=1, overrides={"*.[kv]_proj.weight": "hidden"})
     assert told["lm_head.weight"] == "readout"
+
+
+@pytest.mark.parametrize(
+    ("build", "outside", "in_a_block"),
+    [
+        (hugging_gpt2, {"transformer.ln_f.weight", "transformer.ln_f.bias"}, 4 + 4),
+        (hugging_llama, {"model.norm.weight"}, 2),
+        (hugging_qwen3, {"model.norm.weight"}, 2 + 2),
+        (
+            hugging_vit,
+            {"vit.embeddings.patch_embeddings.projection.bias", "classifier.bias"}
+            | {"vit.layernorm.weight", "vit.layernorm.bias"},
+            4 + 6,
+        ),
+    ],
+    ids=["gpt2", "llama", "qwen3", "vit"],
+)
+def test_hugging_face_blocks(build, outside, in_a_block):
+    """Norms and biases by block: two norms of weight and bias and four biases in GPT-2, norms of queries and keys …"""
+    said = {"*position_embeddings": "embedding", "*cls_token": "embedding"} if build is hugging_vit else {}
+    told = find_roles(build, width=32, other_width=64, depth=3, overrides=said, blocks=True)
+    inside = {name for name, role in told.items() if role == "block_vector"}
+    assert {name for name, role in told.items() if role == "vector"} == outside
+    assert len(inside) == 3 * in_a_block
+    assert all(".0." in name or ".1." in name or ".2." in name for name in inside)
+
+
+def test_hugging_face_qwen3_trains_with_the_gains_of_its_qk_norms():
+    roles = {"*.o_proj.weight": "residual", "*.down_proj.weight": "residual"}
+    settings = {"width": 64, "base_width": 32, "depth": 4, "base_depth": 2, "density": 0.25, "roles": roles}
+    p = parametrize(hugging_qwen3, rule="completep_half", **settings)
+    table = {s.name: s for s in p.table}
+    gain, norm = (table[f"model.layers.3.{n}.weight"] for n in ("self_attn.q_norm", "input_layernorm"))
+    assert (gain.lr_scale, norm.lr_scale) == (pytest.approx(2**-0.5), pytest.approx(2**-0.5))
+    assert (gain.eps, norm.eps) == (pytest.approx(1e-8 * 2**-0.5), pytest.approx(1e-8 * 2**-0.5 / 2))
+    assert (table["model.norm.weight"].lr_scale, table["model.norm.weight"].eps) == (1.0, pytest.approx(1e-8 / 2))
+    assert trains_and_keeps_zeros(p, input_ids=TOKENS)

@@ -8,6 +8,7 @@ from roles_told import find_roles
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.roles import survey
 from hptransfer.tasks.models.gpt import GPT
 from hptransfer.tasks.models.mlp import MLP
 
@@ -112,6 +113,19 @@ def test_a_bare_matrix_is_refused_by_name():
     roles = roles_at_16(Bare, overrides={"mix": "hidden^T"})
     assert roles["mix"] == "hidden"
     assert roles["start"] == "vector"
+
+
+def test_a_module_that_is_listed_twice_is_one():
+    """A block applied twice: one tensor, one place for its multiplier."""
+
+    def build(width):
+        block = nn.Module()
+        block.down = nn.Linear(width, width)
+        return nn.ModuleList([nn.Embedding(8, width), block, block, nn.Linear(width, 8)])
+
+    found = survey(build, width=16, base_width=8, roles=(("*.down.weight", "residual"),))
+    (down,) = (t for t in found.tensors if t.role == "residual")
+    assert [(use.name, use.module) for use in down.uses] == [("1.down.weight", "1.down")]
 
 
 def test_the_model_may_say_it():

@@ -71,6 +71,13 @@ def test_a_roles_lr_multiplier_moves_the_lr_of_its_tensors_and_nothing_else(name
         assert (f"times {name} 8" in tuned[tensor].source) == (factor == 8)
 
 
+def test_vectors_inside_a_block_are_vectors_to_their_multiplier():
+    plain = rows(rule="completep", depth=4)
+    tuned = rows(rule="completep", depth=4, base=BASE.model_copy(update={"lr_vector": 8.0}))
+    inside = {name for name, scale in plain.items() if scale.role == "block_vector"}
+    assert inside and all(tuned[name].lr == 8 * plain[name].lr for name in inside)
+
+
 def test_a_shared_table_has_the_embeddings_lr():
     base = BASE.model_copy(update={"lr_embedding": 8.0, "lr_readout": 2.0})
     tied = rows(build=partial(GPT, head_size=16, vocab_size=32, context=16, tied=True), base=base)

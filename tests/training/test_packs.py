@@ -56,11 +56,16 @@ def by_hand(trial: Trial) -> float:
     [
         {},
         {"rule": "completep", "base": {"alpha_input": 3.0, "alpha_output": 0.5}, "depth": 3},
+        {
+            "rule": "completep_half",
+            "model": ModelSpec(options={"head_size": 8, "bias": True, "qk_norm": True}),
+            "depth": 4,
+        },
         {"rule": "mup", "model": ModelSpec(options={"head_size": 8, "tied": True, "bias": True})},
         {"training": {"clip": 0.1, "decay": "coupled", "schedule": "cosine"}},
         {"base": {"lr_embedding": 4.0, "lr_readout": 0.5, "lr_vector": 2.0}},
     ],
-    ids=["supar", "completep-multipliers", "tied-biases", "clip-coupled-cosine", "role-lrs"],
+    ids=["supar", "completep-multipliers", "half-biases-qk-norm", "tied-biases", "clip-coupled-cosine", "role-lrs"],
 )
 def test_a_trial_is_the_run_one_would_write_by_hand(changes: dict[str, Any]) -> None:
     trial = small_trial(**changes)

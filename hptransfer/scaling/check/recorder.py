@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hptransfer.scaling.rules import VECTORS
 from hptransfer.scaling.table import TensorScale
 
 __all__ = ["MODEL", "Recorder"]
@@ -30,7 +31,7 @@ class Recorder:
         self._matrices: dict[str, TensorScale] = {}
         for scale in table:
             for use in scale.uses:
-                if use.role != "vector":
+                if use.role not in VECTORS:
                     self._roles[_owner(model, use.name)] = use.role
                     self._matrices[_owner(model, use.name)] = scale
         self._modules = {name or MODEL: module for name, module in model.named_modules()}

@@ -33,7 +33,8 @@ class GPT(nn.Module):
     that their number grows with the width and 1/√head_size is the same at every width; with `heads` instead their
     number is fixed, their size grows, and `base_head_size` b turns the attention scale into √b / head_size, which is
     μP's 1/d and agrees with 1/√d at the base. `kv_heads` below the number of heads is grouped-query attention.
-    `tied` shares the embedding with the readout. `attention_features` (all blocks' heads × head size) lets the cost of
+    `tied` shares the embedding with the readout. `qk_norm` norms queries and keys, each with one gain that all heads
+    share. `attention_features` (all blocks' heads × head size) lets the cost of
     attention be counted; `attention_fused` says that no weight of a pair of places is kept for the backward pass.
     """
 
@@ -61,6 +62,7 @@ class GPT(nn.Module):
         norm: Norm = "layer",
         tied: bool = False,
         bias: bool = False,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         self.attention_features = depth * width
@@ -68,12 +70,23 @@ class GPT(nn.Module):
         _one_of("positions", positions, Positions)
         if base_head_size is not None:
             self.attention_queries = ()  # this model scales its attention itself: no rule may do it again
+        elif qk_norm:  # a factor on what is normed is lost: it belongs behind the norm
+            self.attention_queries = ("blocks.*.attention.query_norm.weight",)
         heads = heads or _heads(width, head_size)
         self.embed = nn.Embedding(vocab_size, width)
         self.position = nn.Embedding(context, width) if positions == "learned" else None
         self.blocks = nn.ModuleList(
             Block(
-                Attention(width, heads, kv_heads, base_head_size, positions, bias, fused=self.attention_fused),
+                Attention(
+                    width,
+                    heads,
+                    kv_heads,
+                    base_head_size,
+                    positions,
+                    bias,
+                    fused=self.attention_fused,
+                    norm=norm if qk_norm else None,
+                ),
                 FeedForward(width, activation, bias),
                 make_norm(norm, width, bias),
                 make_norm(norm, width, bias),
@@ -111,7 +124,10 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention: written out, or as one fused operator (`fused`), which has no positions by ALiBi."""
+    """Causal attention: written out, or as one fused operator (`fused`), which has no positions by ALiBi.
+
+    `norm` is that of queries and keys, head by head.
+    """
 
     def __init__(
         self,
@@ -123,6 +139,7 @@ class Attention(nn.Module):
         bias: bool,
         *,
         fused: bool,
+        norm: Norm | None = None,
     ) -> None:
         super().__init__()
         self.fused = fused
@@ -140,12 +157,15 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, self.kv_heads * self.head_size, bias=bias)
         self.value = nn.Linear(width, self.kv_heads * self.head_size, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
+        self.query_norm, self.key_norm = (make_norm(norm, self.head_size, bias) if norm else None for _ in "qk")
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
         query = self.query(x).view(batch, length, self.heads, self.head_size).transpose(1, 2)
         key = self.key(x).view(batch, length, self.kv_heads, self.head_size).transpose(1, 2)
         value = self.value(x).view(batch, length, self.kv_heads, self.head_size).transpose(1, 2)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
         if self.positions == "rotary":
             query, key = rotate(query), rotate(key)
         if self.kv_heads < self.heads:

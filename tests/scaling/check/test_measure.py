@@ -115,4 +115,12 @@ def test_the_frame_is_tidy_and_repeatable():
     assert frame.equals(coordinate_check(mlp, TOKENS, widths=(32, 64), settings=settings))
 
 
+def test_vectors_in_a_block_are_no_more_of_a_matrix_than_others():
+    settings = CheckSettings(base_width=32, depth=1, steps=1, seeds=(0,))
+    frame = coordinate_check(mlp, TOKENS, widths=(32, 64), rules=("mup", "completep"), settings=settings)
+    mup, completep = (frame[frame.rule == rule].reset_index(drop=True) for rule in ("mup", "completep"))
+    assert set(completep.role) == {"", "embedding", "hidden", "residual", "readout"}
+    assert completep[["module", "kind", "role"]].equals(mup[["module", "kind", "role"]])
+
+
 # --- the judge, on made-up sizes

@@ -16,6 +16,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"positions": "alibi", "kv_heads": 1},
     {"positions": "none", "tied": True, "bias": True},
     {"heads": 2, "base_head_size": 8},
+    {"qk_norm": True, "positions": "rotary", "kv_heads": 1},
     {"context": FUSED_FROM, "kv_heads": 1, "positions": "rotary"},
 ]
 
@@ -123,3 +124,21 @@ def test_attention_scale_is_mup_once_heads_grow_and_agrees_at_the_base() -> None
 def test_what_cannot_be_built_is_refused_in_words(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         GPT(**options)
+
+
+def test_qk_norm_gives_queries_and_keys_of_one_size_and_a_gain_that_heads_share() -> None:
+    model = small(qk_norm=True)
+    attention = model.get_submodule("blocks.0.attention")
+    seen: list[torch.Tensor] = []
+    for name in ("query_norm", "key_norm"):
+        attention.get_submodule(name).register_forward_hook(lambda module, args, out: seen.append(out.detach()))
+    model(torch.arange(10).view(2, 5)).square().mean().backward()
+    for normed in seen:
+        assert normed.shape == (2, 2, 5, 8)  # sequences, heads, places, head size
+        assert torch.allclose(normed.square().mean(-1), torch.ones(2, 2, 5), atol=1e-2)
+    assert len(seen) == 2
+    for name in ("query_norm.weight", "key_norm.weight"):
+        gain = attention.get_parameter(name)
+        assert gain.shape == (8,)
+        assert gain.grad is not None
+        assert gain.grad.any()
