@@ -6,6 +6,7 @@ folder names.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -89,7 +90,7 @@ def _lead(results: Results, tuned: bool) -> Markup:
 def _own_settings(results: Results) -> Markup | None:
     """What a rule has in place of the study's settings."""
     said = [
-        f"{series_text(rule)} has its own {', '.join(f'{key} {value}' for key, value in own.items())}"
+        f"{series_text(rule)} has its own {', '.join(f'{key} {json.dumps(value)}' for key, value in own.items())}"
         for rule, own in results.grid.by_rule.items()
     ]
     return tag("p", f"{'; '.join(said)}.", class_="note") if said else None

@@ -66,7 +66,7 @@ def test_the_base_hps_are_the_tuned_ones_else_the_studys_own(results: Results) -
 def test_a_rule_of_settings_of_its_own_is_named_with_them(results: Results) -> None:
     study = {"name": "x", "grid": {"by_rule": {"sp": {"base.lr": 2e-4, "model.options.base_head_size": None}}}}
     plain = re.sub(r"<[^>]+>", "", answer_section(replace(results, study=study)))
-    assert "SP has its own base.lr 0.0002, model.options.base_head_size None." in plain
+    assert "SP has its own base.lr 0.0002, model.options.base_head_size null." in plain
     assert "its own" not in re.sub(r"<[^>]+>", "", answer_section(results))
 
 
