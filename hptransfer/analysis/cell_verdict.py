@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hptransfer.analysis.cells import CellKey, Cells
+from hptransfer.analysis.cells import CellKey, Cells, OwnBase
 from hptransfer.analysis.noise import pool_noise
 from hptransfer.analysis.optimum import CellPoints, Optimum, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
@@ -115,12 +115,16 @@ def reference_of(keys: Sequence[CellKey]) -> CellKey:
     return min(keys, key=lambda key: [-key[axis.name] if axis.falls else key[axis.name] for axis in axes])
 
 
-def judge_cells(cells: Cells, base: Mapping[str, Any] | None, settings: VerdictSpec) -> list[CellVerdict]:
-    """Fit and judge every cell. Transferred is the base's value, else the optimum of the series' base cell."""
+def judge_cells(
+    cells: Cells, base: Mapping[str, Any] | None, settings: VerdictSpec, own: OwnBase | None = None
+) -> list[CellVerdict]:
+    """Fit and judge every cell. Transferred is the base's value or what its series has in place of it (`own`), else
+    the optimum of the series' base cell."""
     optima = fit_cells(cells.points, confidence=settings.confidence)
-    given = float(base[cells.swept]) if base and base.get(cells.swept) else math.nan
     judged = []
     for (key, optimum), points, where in zip(optima.items(), cells.points.values(), cells.words(), strict=True):
+        value = base and {**base, **(own or {}).get(key.series, {})}.get(cells.swept)
+        given = float(value) if value else math.nan
         log2, carried, is_reference = math.log2(given), None, False
         if math.isnan(given):
             home = reference_of([other for other in optima if other.series == key.series])

@@ -23,7 +23,7 @@ from hptransfer.common.seams import versions_in
 from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "Cells", "full_budget", "read_cells", "with_axis_columns"]
+__all__ = ["REQUIRED_COLUMNS", "CellKey", "Cells", "OwnBase", "full_budget", "read_cells", "with_axis_columns"]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
@@ -38,6 +38,8 @@ SAME_SINCE_2 = ("task", "trainer", "sparsity_method")
 DESCRIBED_BY = ("rule", "variant", "width", "depth", "density", "alpha_input", "alpha_output", "weight_decay", "warmup",
                 "beta1", "beta2", "steps", *SAME_IN_A_SERIES)  # fmt: skip
 """What, with the swept values and the seed, makes a trial in the store's schema."""
+OwnBase = Mapping[str, Mapping[str, float]]
+"""Base HPs that a series has in place of the base's, by the names of both."""
 RANGES = {"width": (1.0, math.inf, "above 0"), "depth": (0.0, math.inf, "0 or above"),
           "density": (1e-12, 1.0, "above 0, at most 1"), "seed": (0.0, math.inf, "0 or above")}  # fmt: skip
 """Least, most, and in words; of other columns a number above 0."""
@@ -95,7 +97,7 @@ class Cells:
         return [", ".join(f"{axis.label} {axis.text(key[axis.name])}" for axis in axes) for key in self.points]
 
 
-def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Cells:
+def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None, own: OwnBase | None = None) -> Cells:
     """Check the frame and group it into cells; raises InputError on what cannot be judged."""
     _require(frame)
     notes: list[str] = []
@@ -111,7 +113,7 @@ def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None) -> Ce
     swept = varying[0] if varying else "lr"
     rows = _with_value(_numbers(rows, varying), swept, notes)
     for other in varying[1:]:
-        rows = _one_slice(rows, cell, swept, other, base, notes)
+        rows = _one_slice(rows, cell, swept, other, _wanted(rows, other, base, own or {}), notes)
     _refuse_mixtures(rows, cell, swept)
     points = {}
     for _, group in rows.groupby(cell, sort=True):
@@ -282,10 +284,20 @@ def _with_value(rows: pd.DataFrame, swept: str, notes: list[str]) -> pd.DataFram
     return kept
 
 
+def _wanted(rows: pd.DataFrame, other: str, base: Mapping[str, Any] | None, own: OwnBase) -> pd.Series:
+    """For every row the value at which a hyperparameter that is not judged is wanted: what its series has of its own,
+    else the base's; NaN where neither is known."""
+    pairs = zip(rows["rule"], rows["variant"], strict=True)
+    given = (base or {}).get(other) or math.nan
+    values = [own.get(series_name(*pair), {}).get(other) or given for pair in pairs]
+    return pd.Series(values, index=rows.index, dtype=float)
+
+
 def _one_slice(
-    rows: pd.DataFrame, cell: list[str], swept: str, other: str, base: Mapping[str, Any] | None, notes: list[str]
+    rows: pd.DataFrame, cell: list[str], swept: str, other: str, wanted: pd.Series, notes: list[str]
 ) -> pd.DataFrame:
-    """One value of a hyperparameter that is not judged: the base's if a cell has several, else the middle one.
+    """One value of a hyperparameter that is not judged: the nearest to the wanted one if a cell has several, else the
+    middle one.
 
     All stay where each value of it belongs to one of the judged one, as a decay set in proportion to 1/LR.
     """
@@ -295,12 +307,17 @@ def _one_slice(
     if all((pairs[name].nunique() == pairs.size()).all() for name in (swept, other)):
         notes.append(f"{other} moves together with {swept}, value by value")
         return rows
-    logs = np.log2(rows[other].clip(lower=1e-300))
-    given = base.get(other) if base else None
-    wanted = math.log2(float(given)) if given else float(np.nanmedian(np.unique(logs.round(6))))
-    nearest = float(logs.iloc[int((logs - wanted).abs().argmin())])
-    keep = (logs - nearest).abs() < 1e-6
-    notes.append(f"several {other} were run; judged at {other} = {2.0**nearest:g} ({int((~keep).sum())} rows left out)")
+    logs, goals = (np.log2(values.clip(lower=1e-300)).to_numpy() for values in (rows[other], wanted))
+    keep, at = np.zeros(len(rows), dtype=bool), []
+    for goal in np.unique(goals):
+        mine = (goals == goal) | (np.isnan(goals) & np.isnan(goal))
+        known = logs[mine & np.isfinite(logs)]
+        if len(known):
+            aim = np.median(np.unique(known.round(6))) if np.isnan(goal) else goal
+            nearest = known[np.abs(known - aim).argmin()]
+            keep |= mine & (np.abs(logs - nearest) < 1e-6)
+            at.append(f"{2.0**nearest:g}")
+    notes.append(f"several {other} were run; judged at {other} = {' or '.join(at)} ({(~keep).sum()} rows left out)")
     kept: pd.DataFrame = rows[keep]
     return kept
 

@@ -106,7 +106,10 @@ class LossCurve:
 
 
 def compute_gain(loss: float, other_loss: float) -> float:
-    """How many times the compute the law asks for `loss` over `other_loss`: above 1 when `loss` is the better."""
+    """How many times the compute the law asks for `loss` over `other_loss`: above 1 when `loss` is the better.
+
+    What a percentage is worth falls with the level: a loss 8.2% lower is worth 4.1 below 2.935 and 2.9 below 3.72.
+    """
     return CHINCHILLA.compute_for(loss) / CHINCHILLA.compute_for(other_loss)
 
 

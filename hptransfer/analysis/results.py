@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ from hptransfer.analysis.verdict import Judgement, judge
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import identities_in, versions_in
 from hptransfer.store.read_results import StoredStudy, read_study
+from hptransfer.study.series_name import series_name
+from hptransfer.study.study import GridSpec
 from hptransfer.study.thresholds import VerdictSpec
 
 __all__ = ["Results", "load_results", "results_of"]
@@ -53,6 +56,22 @@ class Results(StoredStudy):
         except ValueError:
             return VerdictSpec()
 
+    @property
+    def grid(self) -> GridSpec:
+        """The grid that the study asks for; an empty one where it does not say so legibly."""
+        return _grid_of(self.study)
+
+    @property
+    def own_base(self) -> Mapping[str, Mapping[str, float]]:
+        """Base HPs that a series has of its own, by the names of both: what its rule or its variant overrides."""
+        grid = self.grid
+        pairs = product(dict.fromkeys((*grid.rules, *grid.by_rule)), grid.variants or ("",))
+        try:
+            found = {series_name(*pair): grid.own_base(*pair) for pair in pairs}
+        except ValueError:
+            return {}
+        return {series: own for series, own in found.items() if own}
+
 
 def load_results(uri: str) -> Results:
     """Read a results folder, a path or any URI that `pyarrow.fs` knows (see `read_study`), and judge its rows."""
@@ -69,23 +88,32 @@ def results_of(frame: pd.DataFrame, *, name: str = "", study: Mapping[str, Any] 
     if frame.empty:
         return replace(results, no_judgement="no trial has finished yet")
     try:
-        return replace(results, judgement=judge(frame, settings=results.settings, base=results.transferred))
+        base, own = results.transferred, results.own_base
+        return replace(results, judgement=judge(frame, settings=results.settings, base=base, own=own))
     except InputError as error:
         return replace(results, no_judgement=str(error))
+
+
+def _grid_of(study: Mapping[str, Any] | None) -> GridSpec:
+    try:
+        return GridSpec.model_validate((study or {}).get("grid") or {}, strict=False)
+    except ValueError:
+        return GridSpec()
 
 
 def _of_this_budget(frame: pd.DataFrame, study: Mapping[str, Any] | None) -> pd.DataFrame:
     """Rows of the grid that an earlier form of the study trained longer or shorter get a phase of their own.
 
-    The study says how many steps its series take (a variant may have its own); where it does not, or a series has no
-    such row, the rows stay as they are, and the verdict goes by what most rows have.
+    The study says how many steps its series take (a rule or a variant may have its own); where it does not, or a
+    variant has no such row, the rows stay as they are, and the verdict goes by what most rows have.
     """
     if not study or not {"phase", "steps"} <= set(frame.columns):
         return frame
-    asked = (study.get("training") or {}).get("steps")
-    variants = (study.get("grid") or {}).get("variants") or {}
+    said, asked = _grid_of(study), (study.get("training") or {}).get("steps")
     labels = frame["variant"].fillna("") if "variant" in frame else pd.Series("", index=frame.index)
-    wanted = labels.map(lambda name: (variants.get(name) or {}).get("training.steps", asked))
+    rules = frame["rule"] if "rule" in frame else pd.Series("", index=frame.index)
+    pairs = zip(rules, labels, strict=True)
+    wanted = pd.Series([said.overrides_of(*pair).get("training.steps", asked) for pair in pairs], index=frame.index)
     grid, fits = frame["phase"] == "grid", frame["steps"] == pd.to_numeric(wanted, errors="coerce")
     known = labels[grid & fits].unique()
     other = grid & ~fits & labels.isin(known)

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.cell_verdict import CellVerdict, Word, judge_cells
-from hptransfer.analysis.cells import Cells, read_cells
+from hptransfer.analysis.cells import Cells, OwnBase, read_cells
 from hptransfer.analysis.drift import Path, Slope, drift_slopes
 from hptransfer.analysis.seed_spread import seed_spread
 from hptransfer.common.json_values import plain
@@ -102,19 +102,26 @@ class Judgement:
 
 
 def judge(
-    frame: pd.DataFrame, *, settings: VerdictSpec | None = None, base: Mapping[str, Any] | None = None
+    frame: pd.DataFrame,
+    *,
+    settings: VerdictSpec | None = None,
+    base: Mapping[str, Any] | None = None,
+    own: OwnBase | None = None,
 ) -> Judgement:
     """Judge a frame of trial rows (see `cells.REQUIRED_COLUMNS`); InputError when it cannot be judged.
 
     `base` holds transferred values by the names of swept axes (`lr`, `init_std`, …); without that of the one that was
-    swept, each series' own optimum at its base cell is transferred and its uncertainty carried along.
+    swept, each series' own optimum at its base cell is transferred and its uncertainty carried along. `own` holds by
+    the name of a series what it has in place of the base's.
     """
-    return judge_prepared(read_cells(frame, base), settings or VerdictSpec(), base)
+    return judge_prepared(read_cells(frame, base, own), settings or VerdictSpec(), base, own)
 
 
-def judge_prepared(cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] | None = None) -> Judgement:
+def judge_prepared(
+    cells: Cells, settings: VerdictSpec, base: Mapping[str, Any] | None = None, own: OwnBase | None = None
+) -> Judgement:
     """The same from cells already read."""
-    judged = judge_cells(cells, base, settings)
+    judged = judge_cells(cells, base, settings, own)
     verdicts: list[AxisVerdict] = []
     for series in dict.fromkeys(c.key.series for c in judged):
         verdicts += _verdicts([c for c in judged if c.key.series == series], settings)

@@ -43,7 +43,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
 
     read = load_results(results)
     settings = _settings(read, delta=delta, slope_margin=margin, expect_stable=expect or None)
-    judgement = judge(read.frame, settings=settings, base=read.transferred)
+    judgement = judge(read.frame, settings=settings, base=read.transferred, own=read.own_base)
     if as_json:
         click.echo(judgement.to_json())
     else:

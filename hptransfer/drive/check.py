@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
@@ -101,7 +101,7 @@ def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
         return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
     if nothing := _nothing_to_check(settled.study, scope):
         return CheckReport(True, (nothing,), (), digest)
-    frame = _run(settled, scope)
+    frame = _run_each(settled, scope)
     report = _judge(frame, settled.study, scope, digest)
     store.write_frame(CHECK_FRAME_FILE, frame)
     store.write_json(CHECK_FILE, report.document())
@@ -114,6 +114,14 @@ def _nothing_to_check(study: Study, scope: Scope) -> str:
     if not scope.rules:
         return "no rule is expected to be stable, so no coordinate check was run"
     return "" if scope.axes else "the coordinate check has nothing to compare: one width and one density"
+
+
+def _run_each(settled: Settled, scope: Scope) -> pd.DataFrame:
+    """The check of every rule, at the settings that `grid.by_rule` gives it."""
+    if not settled.study.grid.by_rule:
+        return _run(settled, scope)
+    each = [_run(settled.of_rule(rule.name), replace(scope, rules=(rule,))) for rule in scope.rules]
+    return pd.concat(each, ignore_index=True)
 
 
 def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
@@ -167,7 +175,7 @@ def check_digest(settled: Settled, scope: Scope) -> str:
         settled.hps.model_dump(),
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
-        *filter(None, [settled.versions]),
+        *filter(None, [settled.versions, study.grid.by_rule]),
     ]
     return digest_of(json.dumps(what, sort_keys=True), 16)
 

@@ -16,8 +16,8 @@ __all__ = ["refuse_changed_sources"]
 
 def refuse_changed_sources(study: Study, store: Store) -> None:
     """Refuse to go on beside rows of an entry that the study names, carries no version and was written otherwise."""
-    variants = Settled(study, study.base.hps, "fp32", "").variants().values()
-    own = {name: identity_of(name) for one in variants for name in outside_entries(one.study, *study.grid.sweep)}
+    studies = [series.settled.study for series in Settled(study, study.base.hps, "fp32", "").series()]
+    own = {name: identity_of(name) for one in studies for name in outside_entries(one, *study.grid.sweep)}
     if not own:
         return
     rows: Counter[tuple[str, str]] = Counter()

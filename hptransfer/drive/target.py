@@ -33,4 +33,6 @@ def target_trial(given: Mapping[str, Any]) -> tuple[Trial, str]:
     if rule not in known:
         raise unknown_rule(rule, "--rule", known)
     cell = Cell(width or max(cell.width for cell in study.cells), share, depth or study.base.depth)
+    if rule in study.grid.by_rule:
+        source += f", and {rule}'s own in grid.by_rule"
     return settled.trial(cell, rule=rule, seed=0), source

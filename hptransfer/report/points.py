@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.analysis.cell_verdict import CellVerdict
-from hptransfer.analysis.cells import EVERYWHERE, full_budget, with_axis_columns
+from hptransfer.analysis.cells import EVERYWHERE, OwnBase, full_budget, with_axis_columns
 from hptransfer.analysis.results import Results
 from hptransfer.common.number_text import density_text
 from hptransfer.common.seams import AXES
@@ -90,20 +90,26 @@ def transferred(frame: pd.DataFrame, base: TunedBase | None, axis: str) -> float
 
 
 def points(
-    frame: pd.DataFrame, axis: str, base: TunedBase | None = None, swept: Sequence[str] = ("lr", "init_std")
+    frame: pd.DataFrame,
+    axis: str,
+    base: TunedBase | None = None,
+    swept: Sequence[str] = ("lr", "init_std"),
+    own: OwnBase | None = None,
 ) -> pd.DataFrame:
     """One row per (series, width, density, depth, value of `axis`): mean, low, high over seeds, n, n_diverged.
 
-    The other swept hyperparameters are held at their transferred values. `mean` is the mean of the seeds when all are
-    finite, else their median with the diverged as infinity (so it may be infinite); `low` and `high` are the extremes
-    of the finite seeds.
+    The other swept hyperparameters are held at their transferred values, `own` ones where a series has such. `mean` is
+    the mean of the seeds when all are finite, else their median with the diverged as infinity (so it may be infinite);
+    `low` and `high` are the extremes of the finite seeds.
     """
     rows = grid_rows(frame)
     rows = rows.assign(**{axis: rows.get(axis, math.nan)})
     rows = rows[rows[axis].notna()]
     for other in swept:
-        if other != axis and other in rows:
-            rows = _held(rows, other, transferred(rows, base, other))
+        if other != axis and other in rows and len(rows):
+            value, said = transferred(rows, base, other), own or {}
+            parts = rows.groupby("series", sort=False)
+            rows = pd.concat([_held(part, other, said.get(str(name), {}).get(other, value)) for name, part in parts])
     out = []
     for key, group in rows.groupby(["series", *PLACE, axis], sort=True):
         losses = group["loss"].where(~group["diverged"], math.inf).to_numpy(float)

@@ -225,6 +225,11 @@ class GridSpec(Spec):
         default_factory=dict,
         description="Named overrides of training, model, sparsity or base settings (dotted keys); each is a series.",
     )
+    by_rule: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Overrides of the same kind that a rule has to itself, by its name: base HPs of its own, as"
+        " `base.lr`, take the place of the tuned ones. A variant has the last word.",
+    )
     min_nonzeros: NonNegative = Field(
         default=0,
         description="Leave out cells with fewer weights per neuron (width × density) than this.",
@@ -247,6 +252,16 @@ class GridSpec(Spec):
         if self.cells and self.nonzeros_per_neuron:
             raise ValueError("give cells or nonzeros_per_neuron, not both")
         return self
+
+    def overrides_of(self, rule: str, variant: str = "") -> dict[str, Any]:
+        """What a series has in place of the study's own settings, by dotted key."""
+        return {**self.by_rule.get(rule, {}), **self.variants.get(variant, {})}
+
+    def own_base(self, rule: str, variant: str = "") -> dict[str, float]:
+        """Of these the base HPs, by name."""
+        said = self.overrides_of(rule, variant).items()
+        own = {key.removeprefix("base."): value for key, value in said if key.startswith("base.")}
+        return BaseHPs.model_validate(own).model_dump(include=set(own))
 
     def sweeps(self) -> dict[str, Sweep]:
         """Every swept axis, in the order they are multiplied out: the LR, the init std, then the others as written."""

@@ -31,18 +31,22 @@ def refuse_misfits(study: Study) -> None:
     _check_own_rules(study)
     _check_rule_names(study)
     _check_shapes(study)
-    for name, overrides in study.grid.variants.items():
-        _check_variant(name, tuple(overrides))
+    for key in ("variants", "by_rule"):
+        for name, overrides in getattr(study.grid, key).items():
+            _check_overrides(f"grid.{key}.{name}", tuple(overrides))
     plain = Settled(study, study.base.hps, "fp32", "")  # neither precision nor data matter here
-    variants = plain.variants()
-    _refuse_equal_variants(variants)
-    for name, variant in {"": plain, **variants}.items():
-        try:
-            _check_model(variant.study)
-            _check_pattern(variant.study)
-            _check_sweeps(variant)
-        except InputError as error:
-            raise (error.at(f"grid.variants.{name}") if name else error) from None
+    for rule in ("", *study.grid.by_rule):
+        settled = plain.of_rule(rule)
+        variants = settled.variants()
+        _refuse_equal_variants(variants)
+        for name, variant in {"": settled, **variants}.items():
+            try:
+                _check_model(variant.study)
+                _check_pattern(variant.study)
+                _check_sweeps(variant)
+            except InputError as error:
+                places = [f"grid.variants.{name}"] * bool(name) + [f"grid.by_rule.{rule}"] * bool(rule)
+                raise (error.at(": ".join(places)) if places else error) from None
 
 
 def study_warnings(study: Study) -> list[str]:
@@ -104,11 +108,18 @@ def _check_rule_names(study: Study) -> None:
     expected = [split_series(name)[0] for name in study.verdict.expect_stable]
     lists = {"grid.rules": study.grid.rules, "check.rules": study.check.rules, "verdict.expect_stable": expected}
     named = {f"{where}[{i}]": name for where, names in lists.items() for i, name in enumerate(names)}
+    named |= {f"grid.by_rule.{name}": name for name in study.grid.by_rule}
     if study.tune is not None:
         named["tune.rule"] = study.tune.rule
     for where, name in named.items():
         if name not in known:
             raise unknown_rule(name, where, known)
+    if study.tune is not None and study.tune.rule in study.grid.by_rule:
+        raise InputError(
+            "is the rule that the proxy search tunes, so its settings are the study's own",
+            where=f"grid.by_rule.{study.tune.rule}",
+            hint="write them outside the grid, or tune under another rule (tune.rule)",
+        )
 
 
 def unknown_rule(name: str, where: str, known: tuple[str, ...]) -> InputError:
@@ -139,16 +150,16 @@ def _check_shapes(study: Study) -> None:
             )
 
 
-def _check_variant(name: str, keys: tuple[str, ...]) -> None:
-    where = f"grid.variants.{name}"
+def _check_overrides(where: str, keys: tuple[str, ...]) -> None:
+    """What a variant, or a rule of its own, may set."""
     for key in keys:
         if key.split(".")[0] not in VARIED or "." not in key:
             raise InputError(
-                "a variant cannot set this", where=where, found=key, allowed="dotted keys under " + ", ".join(VARIED)
+                "this cannot be set here", where=where, found=key, allowed="dotted keys under " + ", ".join(VARIED)
             )
         if key.split(".")[0] == "base" and key.removeprefix("base.") not in BaseHPs.model_fields:
             raise InputError(
-                "a variant has the study's own proxy; of `base` it can set the HPs",
+                "the proxy is the study's own; of `base` the HPs can be set here",
                 where=where,
                 found=key,
                 allowed=", ".join(f"base.{field}" for field in BaseHPs.model_fields),

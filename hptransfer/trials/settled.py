@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -52,21 +53,29 @@ class Settled:
             raise error.at("base", ".") from None
         return replace(self, study=with_overrides(self.study, training), hps=hps)
 
+    def of_rule(self, rule: str) -> Settled:
+        """As `grid.by_rule` has it for this rule. That is then the study itself, and nothing is left to override."""
+        if rule not in self.study.grid.by_rule:
+            return self
+        return self._with(self.study.grid.by_rule[rule] | {"grid.by_rule": {}}, f"grid.by_rule.{rule}")
+
     def variants(self) -> dict[str, Settled]:
         """As each of the grid's variants has it, by name; a study without any is its own, without a name."""
-        found = {}
-        for name, overrides in (self.study.grid.variants or {"": {}}).items():
-            hps = {key.removeprefix("base."): value for key, value in overrides.items() if key.startswith("base.")}
-            try:
-                found[name] = replace(self, study=with_overrides(self.study, overrides)).with_hps(hps)
-            except InputError as error:
-                raise error.at(f"grid.variants.{name}") from None
-        return found
+        named = (self.study.grid.variants or {"": {}}).items()
+        return {name: self._with(overrides, f"grid.variants.{name}") for name, overrides in named}
+
+    def _with(self, overrides: Mapping[str, Any], where: str) -> Settled:
+        hps = {key.removeprefix("base."): value for key, value in overrides.items() if key.startswith("base.")}
+        try:
+            return replace(self, study=with_overrides(self.study, overrides)).with_hps(hps)
+        except InputError as error:
+            raise error.at(where) from None
 
     def series(self) -> list[Series]:
         """Every rule × variant of the grid, in the order the study names them."""
-        variants = self.variants().items()
-        return [Series(rule, name, variant) for name, variant in variants for rule in self.study.grid.rules]
+        variants = {rule: self.of_rule(rule).variants() for rule in self.study.grid.rules}
+        names = self.study.grid.variants or ("",)
+        return [Series(rule, name, variants[rule][name]) for name in names for rule in variants]
 
     def values_of(self, name: str) -> tuple[float, ...]:
         """The values that the grid gives a swept axis."""
@@ -105,7 +114,9 @@ class Settled:
         return self.own_rules.get(name) or get_rule(name)
 
     def trial(self, cell: Cell, *, rule: str, seed: int, variant: str = "", steps: int | None = None) -> Trial:
-        """One trial at the base HPs. `steps` in place of the study's own, as for a probe."""
+        """One trial at the base HPs of the rule. `steps` in place of the study's own, as for a probe."""
+        if rule in self.study.grid.by_rule:
+            return self.of_rule(rule).trial(cell, rule=rule, seed=seed, variant=variant, steps=steps)
         study, known = self.study, self.rule(rule)
         budget = {} if steps is None else {"steps": steps}
         return Trial(

@@ -205,6 +205,20 @@ def test_of_several_swept_axes_the_lr_is_judged_at_one_value_of_each_other():
     assert [p.losses.shape for p in read.points.values()] == [(3, 9)] * 3
 
 
+def test_a_series_of_an_own_value_is_judged_at_that():
+    """SP ran three init stds around its own 0.02, SμPar three around the base's 0.08."""
+    ran = [(rule, std * m) for rule, std in (("sp", 0.02), ("supar", 0.08)) for m in (0.25, 1, 4)]
+    rows = pd.concat(
+        [frame(rules={rule: 0.0}).assign(init_std=std, loss=lambda f, std=std: f["loss"] + std) for rule, std in ran]
+    )
+    for base in ({"lr": 2.0**-7, "init_std": 0.08}, None):
+        read = read_cells(rows, base, {"sp": {"init_std": 0.02}})
+        assert read.notes == ("several init_std were run; judged at init_std = 0.02 or 0.08 (324 rows left out)",)
+        assert {points.losses.shape for points in read.points.values()} == {(3, 9)}
+        lowest = {key.rule: float(points.losses.min()) for key, points in read.points.items()}
+        assert lowest["supar"] - lowest["sp"] == pytest.approx(0.06)
+
+
 def test_a_hyperparameter_tied_to_the_lr_is_no_axis_of_its_own():
     """Other tools set a decay in proportion to 1/LR: there is nothing to slice."""
     read = read_cells(frame().assign(weight_decay=lambda f: 1e-3 / f["lr"]))

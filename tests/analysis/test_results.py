@@ -55,6 +55,42 @@ def test_the_tuned_value_transfers_and_that_of_an_untuned_base_does_not() -> Non
     assert transferred[0] == pytest.approx([2.0**-7] * 2, rel=0.05)
 
 
+STUDY = {"grid": {"rules": ["sp", "supar"], "by_rule": {"sp": {"base.lr": "2^-9", "training.clip": 0}}}}
+
+
+def test_a_rule_of_a_base_lr_of_its_own_is_judged_at_that(tmp_path: Path) -> None:
+    """Both have their minimum at 2^−7: what supar transfers costs nothing, sp's own 2^−9 costs 0.04 · 2² of 2.5."""
+    rows = pd.concat([frame(), frame(rule="sp", trial_id=[f"sp-{i}" for i in range(28)])])
+    base = TunedBase.read({"lr": 2.0**-7, "init_std": 0.05}, "base.json")
+    results = results_of(rows, study=STUDY, base=base)
+    assert results.own_base == {"sp": {"lr": 2.0**-9}}
+    assert results.judgement is not None
+    cells = results.judgement.cells.set_index("series")
+    assert cells.loc["sp", "transferred"].tolist() == [2.0**-9] * 2
+    assert cells.loc["sp", "regret"].tolist() == pytest.approx([0.16 / 2.5] * 2, rel=0.05)
+    assert cells.loc["supar", "transferred"].tolist() == [2.0**-7] * 2
+
+
+def test_a_variant_of_a_base_lr_of_its_own_is_judged_at_that_too() -> None:
+    study = {"grid": {"rules": ["supar"], "variants": {"hot": {"base.lr": 0.5}, "cold": {}}}}
+    base = TunedBase.read({"lr": 2.0**-7, "init_std": 0.05}, "base.json")
+    judgement = results_of(frame(variant="hot"), study=study, base=base).judgement
+    assert judgement is not None
+    assert judgement.cells["transferred"].tolist() == [0.5] * 2
+
+
+def test_own_values_that_nobody_can_read_are_none() -> None:
+    study = {"grid": {"by_rule": {"sp": {"base.lr": "high"}}}}
+    assert results_of(frame(), study=study).own_base == {}
+
+
+def test_a_rules_own_budget_is_its_budget(tmp_path: Path) -> None:
+    study = {"training": {"steps": 100}, "grid": {"by_rule": {"sp": {"training.steps": 50}}}}
+    rows = frame(rule="sp", steps=50)
+    kept = results_of(pd.concat([rows, frame(rule="sp", steps=100)]), study=study)
+    assert (kept.frame["phase"] == "grid").tolist() == [True] * 28 + [False] * 28
+
+
 def test_what_cannot_be_judged_says_why() -> None:
     results = results_of(frame(phase="tune"))
     assert results.judgement is None

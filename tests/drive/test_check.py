@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hptransfer.drive.check import check_digest, coordinate_check_of, scope_of
 from hptransfer.drive.load_study import validate_study
 from hptransfer.scaling.rules import get_rule
+from hptransfer.store.file_names import CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.study import Study
 from hptransfer.tasks.data.sources import open_corpus
@@ -71,6 +73,23 @@ def test_it_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert coordinate_check_of(found, store) == report
 
 
+def test_a_rule_is_checked_at_its_own_settings(tmp_path: Path) -> None:
+    """Beside another rule, at its own LR, it comes to what a study of that LR finds."""
+
+    def sizes(place: str, **changes: Any) -> pd.DataFrame:
+        store = Store.open(str(tmp_path / place), "s")
+        coordinate_check_of(settled(study(**changes, check={"steps": 1, "seeds": 1, "rules": ["sp", "supar"]})), store)
+        return store.read_frame(CHECK_FRAME_FILE).set_index("rule")
+
+    grid = {"rules": ["sp", "supar"], "widths": [16, 32]}
+    plain, hot = sizes("plain"), sizes("hot", base={"width": 16, "depth": 1, "lr": 0.25})
+    own = sizes("own", grid=grid | {"by_rule": {"sp": {"base.lr": 0.25}}})
+    assert own.loc["sp"].equals(hot.loc["sp"])
+    assert own.loc["supar"].equals(plain.loc["supar"])
+    assert list(dict.fromkeys(own.index)) == ["sp", "supar"]
+    assert not own.loc["sp"].equals(plain.loc["sp"])
+
+
 def test_what_decides_a_check_decides_its_digest() -> None:
     def digest(found: Settled) -> str:
         return check_digest(found, scope_of(found))
@@ -78,5 +97,6 @@ def test_what_decides_a_check_decides_its_digest() -> None:
     plain = digest(settled(study()))
     assert digest(settled(study(question="why?"))) == plain
     assert digest(settled(study(task="language", sparsity={"method": "static"}))) == plain
-    others = [settled(study()).with_hps({"lr": 0.5}), settled(study(sparsity={"kind": "row"}))]
+    own = study(grid={"rules": ["sp", "supar"], "widths": [16, 32], "by_rule": {"supar": {"training.clip": 0}}})
+    others = [settled(study()).with_hps({"lr": 0.5}), settled(study(sparsity={"kind": "row"})), settled(own)]
     assert plain not in {digest(other) for other in others}

@@ -93,6 +93,16 @@ def test_a_version_is_in_the_ids_so_that_nothing_is_mixed(write: Write, tmp_path
     assert not ids & store.ids()
 
 
+def test_an_entry_that_one_rule_alone_names_is_looked_at_too(write: Write, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "results"), "s")
+    write()
+    store_rows(store)
+    write(scale=2)
+    own = study_of({"name": "s", "grid": {"by_rule": {"sp": {"model.factory": "changing_axis:Axis"}}}})
+    with pytest.raises(InputError, match="changing_axis:Axis has changed"):
+        refuse_changed_sources(own, store)
+
+
 def test_an_entry_that_the_study_no_longer_names_may_change(write: Write, tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "results"), "s")
     write()

@@ -37,6 +37,15 @@ def test_what_is_not_said_is_the_grids_largest_and_sparsest(given: dict[str, Any
     assert source == "base of the study file, not tuned"
 
 
+def test_a_rules_own_settings_are_those_of_its_target(given: dict[str, Any], tmp_path: Path) -> None:
+    own = "grid: {by_rule: {sp: {base.lr: 2^-12, model.options.base_head_size: null}},"
+    (tmp_path / "small.yaml").write_text(STUDY.replace("grid: {", own))
+    trial, source = target_trial(given | {"rule": "sp"})
+    assert (trial.base.lr, trial.model.options) == (2.0**-12, {"head_size": 8, "base_head_size": None})
+    assert source == "base of the study file, not tuned, and sp's own in grid.by_rule"
+    assert target_trial(given)[0].base.lr == 0.01
+
+
 def test_what_is_said_holds(given: dict[str, Any]) -> None:
     trial, _ = target_trial({**given, "rule": "sp", "width": 64, "depth": 3, "density": "1/16"})
     assert (trial.rule, trial.width, trial.depth, trial.density) == ("sp", 64, 3, 0.0625)

@@ -43,6 +43,22 @@ def test_the_other_hyperparameter_is_held_at_the_transferred_value():
     assert points(prepared(frame), "lr", TunedBase(BaseHPs(init_std=0.061)))["mean"].tolist() == [2.0, 3.0]
 
 
+def test_it_is_held_at_a_series_own_value_where_it_has_one():
+    both = [rows(lr=[0.5] * 2, init_std=[0.02, 0.06], loss=[2.0, 1.0]).assign(rule=rule) for rule in ("sp", "supar")]
+    table = points(prepared(pd.concat(both)), "lr", TunedBase(BaseHPs(init_std=0.06)), own={"sp": {"init_std": 0.02}})
+    assert table[["series", "mean"]].values.tolist() == [["sp", 2.0], ["supar", 1.0]]
+
+
+def test_a_series_that_never_ran_at_the_transferred_value_stays():
+    both = [
+        rows(lr=[0.5], init_std=[init], loss=[2.0]).assign(rule=rule) for rule, init in (("sp", 0.02), ("mup", 0.06))
+    ]
+    assert points(prepared(pd.concat(both)), "lr", TunedBase(BaseHPs(init_std=0.06)))["series"].tolist() == [
+        "mup",
+        "sp",
+    ]
+
+
 def test_the_transferred_value_is_the_base_files_or_the_only_one_there_is():
     frame = prepared(rows(lr=[0.5, 1.0], loss=[1.0, 1.0], init_std=[0.06, 0.06]))
     assert transferred(frame, TunedBase(BaseHPs(lr=0.25)), "lr") == 0.25

@@ -33,6 +33,12 @@ def test_cells_with_too_few_weights_are_left_out() -> None:
     assert cells(widths=[32, 64], densities=[1, 0.25], min_nonzeros=16) == [(32, 1, 3), (64, 1, 3), (64, 0.25, 3)]
 
 
+def test_a_variants_override_stands_above_a_rules() -> None:
+    found = grid(by_rule={"sp": {"base.lr": "2^-12", "training.steps": 5}}, variants={"v": {"base.lr": 1}})
+    assert found.overrides_of("sp", "v") == {"base.lr": 1, "training.steps": 5}
+    assert (found.own_base("sp"), found.own_base("sp", "v"), found.own_base("mup")) == ({"lr": 2.0**-12}, {"lr": 1}, {})
+
+
 def test_sweeps_are_the_lr_the_init_std_and_the_others_as_written() -> None:
     assert list(grid().sweeps()) == ["lr", "init_std"]
     found = grid(

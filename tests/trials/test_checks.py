@@ -55,6 +55,31 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
         HEAD + "grid: {variants: {v: {model.options: {head_size: 48}}}}",
         ("grid.variants.v", "base.width = 64"),
     ),
+    "a rule's own settings of nothing": (
+        HEAD + "grid: {by_rule: {sp: {base.lrr: 1}}}",
+        ("grid.by_rule.sp", "'base.lrr'", "base.lr, base.init_std"),
+    ),
+    "a rule's own settings without a section": (HEAD + "grid: {by_rule: {sp: {lr: 1}}}", ("grid.by_rule.sp", "'lr'")),
+    "settings of a rule that nobody knows": (
+        HEAD + "grid: {by_rule: {spp: {base.lr: 1}}}",
+        ("grid.by_rule.spp", "unknown rule", "mean 'sp'?"),
+    ),
+    "a rule's own value out of range": (
+        HEAD + "grid: {by_rule: {sp: {base.lr: -1}}}",
+        ("grid.by_rule.sp", "base.lr", "above 0"),
+    ),
+    "a rule's own model that does not fit": (
+        HEAD + "grid: {by_rule: {sp: {model.options: {head_size: 48}}}}",
+        ("grid.by_rule.sp", "base.width = 64"),
+    ),
+    "settings of the rule that is tuned": (
+        HEAD + "tune: {rule: sp}\ngrid: {by_rule: {sp: {base.lr: 1}}}",
+        ("grid.by_rule.sp", "proxy search tunes", "tune.rule"),
+    ),
+    "a variant that says what a rule has already": (
+        HEAD + "grid: {by_rule: {sp: {training.steps: 7}}, variants: {v: {training.steps: 7}, w: {}}}",
+        ("grid.variants.w", "the settings of 'v'"),
+    ),
     "2:4 at another density": (
         HEAD + "sparsity: {kind: '2:4'}\ngrid: {densities: [1, 1/4]}",
         ("grid.densities", "found 0.25", "0.5 (2/4) or 1"),

@@ -65,6 +65,41 @@ def test_a_variant_changes_what_it_names_and_the_tuned_hps_hold_otherwise() -> N
     assert list(settled().variants()) == [""]
 
 
+SP = {"base.lr": "2^-3", "base.init_std": 0.02, "training.clip": 0, "model.options.base_head_size": None}
+MODEL = {"options": {"head_size": 8, "base_head_size": 1}}
+
+
+def test_a_rule_may_have_settings_of_its_own_and_tuning_leaves_them_alone() -> None:
+    found = settled(model=MODEL, grid={"by_rule": {"sp": SP}}).with_hps({"lr": 0.25, "alpha_input": 9.0})
+    sp, mup = (found.trial(CELL, rule=rule, seed=0) for rule in ("sp", "mup"))
+    assert (sp.base.lr, sp.base.init_std, sp.base.alpha_input) == (0.125, 0.02, 9.0)
+    assert (sp.training.clip, sp.model.options) == (0, {"head_size": 8, "base_head_size": None})
+    assert (mup.base.lr, mup.base.init_std, mup.training.clip) == (0.25, 0.05, 1.0)
+    assert mup.model.options["base_head_size"] == 1
+    assert mup.id == settled(model=MODEL).with_hps({"lr": 0.25, "alpha_input": 9.0}).trial(CELL, rule="mup", seed=0).id
+
+
+def test_multiples_are_of_the_rules_own_value() -> None:
+    found = settled(grid={"rules": ["sp", "supar"], "lr_multiples": [1, 2], "by_rule": {"sp": SP}})
+    swept = {series.name: series.settled.swept() for series in found.series()}
+    assert swept["sp"] == {"lr": (0.125, 0.25), "init_std": (0.02,)}
+    assert swept["supar"] == {"lr": (0.5, 1.0), "init_std": (0.05,)}
+    assert [t.base.lr for t in found.series()[0].trials(CELL)][::3] == [0.125, 0.25]
+
+
+def test_a_variant_has_the_last_word_on_a_rules_own_settings() -> None:
+    """Series come variant by variant, each with its rules, as without settings of their own."""
+    grid = {"rules": ["sp", "mup"], "by_rule": {"sp": SP}, "variants": {"plain": {}, "hot": {"base.lr": 1}}}
+    series = settled(grid=grid).series()
+    assert [one.name for one in series] == ["sp · plain", "mup · plain", "sp · hot", "mup · hot"]
+    assert [one.trial(CELL, 0, {}).base.lr for one in series] == [0.125, 0.5, 1.0, 1.0]
+    assert [one.trial(CELL, 0, {}).base.init_std for one in series] == [0.02, 0.05, 0.02, 0.05]
+
+
+def test_a_rule_that_is_named_and_overrides_nothing_is_as_the_others() -> None:
+    assert settled(grid={"by_rule": {"sp": {}}}).trial(CELL, rule="sp", seed=0).base.lr == 0.5
+
+
 def test_swept_axes_come_with_their_values_in_the_order_of_lr_init_and_the_others_as_written() -> None:
     sweep = {"alpha_output": {"values": [1, 2]}, "weight_decay": {"multiples": [0.5, 1]}, "lr": {"multiples": [1, 2]}}
     assert list(settled(grid={"sweep": sweep}).swept().items()) == [

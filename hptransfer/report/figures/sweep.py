@@ -39,13 +39,15 @@ Optima = Mapping[tuple[str, float, float, float], Optimum]
 def sweep(results: Results, axis: str) -> Chart | None:
     """A view for each way to slice the grid, a panel per series, a line per cell; the first of each way has a file."""
     rows = prepared(results.frame)
-    table = points(rows, axis, results.base, swept_axes(results))
+    own = results.own_base
+    table = points(rows, axis, results.base, swept_axes(results), own)
     if table["x"].nunique() < 2:
         return None
     cells = [cell for cell in results.cells if cell.swept == axis]
     optima = {(cell.key.series, *place_of(cell)): cell.optimum for cell in cells}
     fallback = transferred(rows, results.base, axis)
-    values = {name: _carried(cells, name, fallback) for name in order_series(list(rows["series"]))}
+    known = {name: own.get(name, {}).get(axis, fallback) for name in order_series(list(rows["series"]))}
+    values = {name: _carried(cells, name, value) for name, value in known.items()}
     stem = {"lr": "lr", "init_std": "init"}.get(axis, f"sweep-{file_name(axis)}")
     views: list[View] = []
     ways: set[str] = set()

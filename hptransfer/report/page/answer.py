@@ -6,6 +6,7 @@ folder names.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,7 +72,8 @@ def answer_section(results: Results) -> Markup | None:
         for name, words in _HPS.items()
     ]
     title = "Use these base hyperparameters" if tuned else "The base hyperparameters"
-    return section("answer", title, tag("ul", *items, class_="base"), _meaning(results), lead=_lead(results, tuned))
+    listed = tag("ul", *items, class_="base")
+    return section("answer", title, listed, _own_settings(results), _meaning(results), lead=_lead(results, tuned))
 
 
 def _lead(results: Results, tuned: bool) -> Markup:
@@ -86,6 +88,15 @@ def _lead(results: Results, tuned: bool) -> Markup:
     if base is not None and base.trials:
         words.append(f"found in {base.trials} trials" + (f" ({flops_text(base.flops)})" if base.flops else ""))
     return join([join(words, "; "), "."])
+
+
+def _own_settings(results: Results) -> Markup | None:
+    """What a rule has in place of the study's settings."""
+    said = [
+        f"{series_text(rule)} has its own {', '.join(f'{key} {json.dumps(value)}' for key, value in own.items())}"
+        for rule, own in results.grid.by_rule.items()
+    ]
+    return tag("p", f"{'; '.join(said)}.", class_="note") if said else None
 
 
 def _meaning(results: Results) -> Markup | None:

@@ -105,13 +105,11 @@ def _values_to_run(results: Results, cell: CellVerdict) -> dict[str, object]:
         return {"grid.sweep": {**sweep, cell.swept: {"values": values}}}
     if cell.swept == "lr":
         return ({"grid.lr_multiples": None} if grid.get("lr_multiples") else {}) | {"grid.lr": values}
-    base = _init_std(results, cell.key.variant)
+    base = _init_std(results, cell.key.series)
     return {"grid.init_multiples": [float(f"{value / base:.9g}") for value in cell.suggest_values]}
 
 
-def _init_std(results: Results, variant: str) -> float:
-    """What the grid's multiples of init multiply: the base's, or what a variant puts in its place."""
-    variants = ((results.study or {}).get("grid") or {}).get("variants") or {}
-    own = (variants.get(variant) or {}).get("base.init_std")
+def _init_std(results: Results, series: str) -> float:
+    """What the grid's multiples of init multiply: the base's, or what a rule or a variant puts in its place."""
     base = base_hps(results)
-    return float(own) if own else base.init_std if base else 1.0
+    return results.own_base.get(series, {}).get("init_std", base.init_std if base else 1.0)

@@ -63,6 +63,13 @@ def test_the_base_hps_are_the_tuned_ones_else_the_studys_own(results: Results) -
     assert answer_section(replace(results, base=None, study=None)) is None
 
 
+def test_a_rule_of_settings_of_its_own_is_named_with_them(results: Results) -> None:
+    study = {"name": "x", "grid": {"by_rule": {"sp": {"base.lr": 2e-4, "model.options.base_head_size": None}}}}
+    plain = re.sub(r"<[^>]+>", "", answer_section(replace(results, study=study)))
+    assert "SP has its own base.lr 0.0002, model.options.base_head_size null." in plain
+    assert "its own" not in re.sub(r"<[^>]+>", "", answer_section(results))
+
+
 def test_what_nothing_tuned_is_not_called_tuned(results: Results) -> None:
     plain = re.sub(r"<[^>]+>", "", answer_section(replace(results, base=TunedBase.untuned(BaseHPs()))))
     assert "The base hyperparameters" in plain

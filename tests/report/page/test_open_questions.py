@@ -45,6 +45,16 @@ def test_init_is_advised_in_multiples_of_the_base_not_of_what_transferred():
     assert f"grid.init_multiples={json.dumps(wanted)}" in command
 
 
+def test_they_are_multiples_of_the_rules_own_base_where_it_has_one():
+    frame = grid_frame(octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in range(5)), widths=(64,), rules=("supar",))
+    grid = {"init_multiples": [1, 2, 4, 8, 16], "by_rule": {"supar": {"base.init_std": 0.06}}}
+    study = {"name": "s", "base": {"lr": 2.0**-7, "init_std": 0.5}, "grid": grid}
+    results = results_of(frame, study=study, uri="results/s")
+    cell = next(cell for cell in results.cells if cell.suggest_values)
+    wanted = [float(f"{value / 0.06:.9g}") for value in cell.suggest_values]
+    assert f"grid.init_multiples={json.dumps(wanted)}" in add_command(results, [cell])
+
+
 def test_of_another_swept_axis_its_own_values_are_advised():
     """The best of the decays 0.06 to 0.96 is the lowest, so lower ones are wanted, as values of `grid.sweep`."""
     frame = grid_frame(octaves=(-7,), inits=tuple(0.06 * 2.0**k for k in range(5)), widths=(64,), rules=("supar",))
