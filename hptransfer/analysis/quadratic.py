@@ -10,13 +10,32 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
-__all__ = ["LocalQuadratic", "flat_interval", "local_quadratic", "parabola", "powers"]
+__all__ = [
+    "LocalQuadratic",
+    "flat_interval",
+    "local_quadratic",
+    "lowest_within",
+    "parabola",
+    "powers",
+    "shrunk_quadratic",
+]
 
 Array = npt.NDArray[np.float64]
 
 NEAR = 0.03
 """Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
+
+BOWL, LOOSE = 0.02, 0.6
+"""What is expected of a basin before any run: a round bowl that rises by this share of the loss per squared octave
+(½ of it at one octave), every entry of its Hessian loose by this share of that."""
+
+LUCK = 0.006
+"""Expected noise of a single run, relative to its loss."""
+
+FADE = 0.01
+"""Relative rise above the best loss at which a run counts half as much: farther up the walls are no parabola."""
 
 LEAST_CURVATURE = 1e-9
 """Relative curvature (per squared octave) below which a fit is a straight line and rounding."""
@@ -61,6 +80,39 @@ def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadrat
         if rank == terms:
             return _unpack(np.asarray(solution, dtype=np.float64), centre, crossed, points[chosen])
     return None
+
+
+def shrunk_quadratic(points: Array, losses: Array) -> LocalQuadratic:
+    """The quadratic that few runs in many axes support: its Hessian is drawn towards a round bowl.
+
+    In five axes a plain quadratic has 21 terms, and the runs near the best are hardly more: it follows their luck.
+    Replayed on the grid of `results/multipliers`, a search whose fitted minimum was this one's ended half as far above
+    the best (`python -m benchmarks.samplers`).
+    """
+    axes = points.shape[1]
+    chosen = _near(losses, 2 * axes + 3)
+    best = float(abs(losses[chosen[0]]))
+    centre = points[chosen[:5]].mean(axis=0)
+    design, y = _design(points[chosen] - centre, crossed=True), losses[chosen]
+    trust = 1 / (1 + ((y - y.min()) / (FADE * best)) ** 2) / (LUCK * best) ** 2
+    free, bowl, crosses = 1 + axes, np.full(axes, BOWL * best), axes * (axes - 1) // 2
+    expected = np.concatenate([np.zeros(free), bowl, np.zeros(crosses)])
+    spread = LOOSE * BOWL * best * np.concatenate([np.full(free, np.inf), np.ones(axes), np.full(crosses, 0.5)])
+    gram = (design.T * trust) @ design + np.diag(1 / spread**2)
+    solution = np.linalg.solve(gram, (design.T * trust) @ y + expected / spread**2)
+    return _unpack(np.asarray(solution, dtype=np.float64), centre, True, points[chosen])
+
+
+def lowest_within(fit: LocalQuadratic) -> Array:
+    """Where the fit is lowest among the runs that it was fitted to: its minimum, or a place on their box's edge."""
+
+    def rise(x: Array) -> float:
+        return float(fit.slope @ x + x @ fit.hessian @ x / 2)
+
+    box = list(zip(fit.low - fit.centre, fit.high - fit.centre, strict=True))
+    starts = (np.zeros(len(fit.centre)), *(np.array([ends[side] for ends in box]) for side in (0, 1)))
+    found = min((minimize(rise, start, bounds=box) for start in starts), key=lambda result: float(result.fun))
+    return np.asarray(fit.centre + found.x, dtype=np.float64)
 
 
 def powers(x: Array, order: int = 2) -> Array:

@@ -157,7 +157,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
         "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
         "importances": importances(space, at_width),
         "fitted_minimum": next((dict(f.hps) for f in finalists if f.fitted), None),
-        "flat_directions": flat_directions(space, at_width, winner),
+        "flat_directions": flat_directions(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
         "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps),

@@ -7,7 +7,6 @@ search replayed from stored results proposes what an uninterrupted one does.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import random
 import warnings
 from collections.abc import Mapping
@@ -34,13 +33,14 @@ def make_sampler(tune: TuneSpec, told: int) -> optuna.samplers.BaseSampler:
     """The study's sampler, seeded by (seed, number told), every setting that matters pinned.
 
     `constant_liar` keeps the trials of one batch apart. QMC and CMA-ES keep one seed: their sequence is one object
-    that a new seed would break off (CMA-ES draws afresh a trial by its number).
+    that a new seed would break off (CMA-ES draws afresh a trial by its number). CMA-ES knows no single axis; there
+    TPE stands in.
     """
     fresh = _seed(tune.seed, told)
     startup = startup_trials(tune.trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match tune.sampler:
+        match "tpe" if tune.sampler == "cmaes" and len(tune.space) < 2 else tune.sampler:
             case "tpe":
                 return optuna.samplers.TPESampler(
                     seed=fresh,
@@ -53,13 +53,6 @@ def make_sampler(tune: TuneSpec, told: int) -> optuna.samplers.BaseSampler:
             case "gp":
                 return optuna.samplers.GPSampler(seed=fresh, n_startup_trials=startup, deterministic_objective=False)
             case "cmaes":
-                if importlib.util.find_spec("cmaes") is None:
-                    raise InputError(
-                        "the CMA-ES sampler needs the package `cmaes`",
-                        where="tune.sampler",
-                        found="cmaes",
-                        hint="pip install 'hptransfer[cmaes]', or choose tpe, gp, qmc, random or grid",
-                    )
                 return optuna.samplers.CmaEsSampler(
                     seed=_seed(tune.seed, 0), n_startup_trials=1, warn_independent_sampling=False
                 )

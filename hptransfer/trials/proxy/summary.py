@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.analysis.quadratic import LocalQuadratic, flat_interval, local_quadratic
+from hptransfer.analysis.quadratic import (
+    LocalQuadratic,
+    flat_interval,
+    local_quadratic,
+    lowest_within,
+    shrunk_quadratic,
+)
 from hptransfer.study.study import Range
 from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
@@ -18,6 +24,9 @@ __all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directio
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
+
+MANY = 3
+"""Axes from which a search cannot afford the runs of a plain quadratic."""
 
 SMALL = 0.2
 """Weights below this are left out of a flat direction's name."""
@@ -32,17 +41,24 @@ def best_of(tried: Sequence[Tried]) -> Tried:
 
 
 def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[LocalQuadratic | None, HPs | None]:
-    """The local quadratic around the best run, and its minimum when that lies among the runs near the best."""
+    """The quadratic around the best run, and its minimum when that lies among the runs near the best."""
     ended, best = [t for t in tried if t.status == "ok"], best_of(tried)
     places = np.array([[coordinate(t.hps[name], axis) for name, axis in space.items()] for t in ended])
+    losses = np.array([t.loss for t in ended])
+    if len(space) >= MANY and len(ended) > len(space):
+        shrunk = shrunk_quadratic(places, losses)
+        return shrunk, _hps_at(lowest_within(shrunk), space)
     centre = np.array([coordinate(best.hps[name], axis) for name, axis in space.items()])
-    fit = local_quadratic(places, np.array([t.loss for t in ended]), centre)
+    fit = local_quadratic(places, losses, centre)
     vertex = None if fit is None else fit.vertex
     if fit is None or vertex is None or (vertex < fit.low).any() or (vertex > fit.high).any():
         return fit, None
-    return fit, {
-        name: rounded(value_at(float(place), axis), axis)
-        for (name, axis), place in zip(space.items(), vertex, strict=True)
+    return fit, _hps_at(vertex, space)
+
+
+def _hps_at(place: np.ndarray, space: Mapping[str, Range]) -> HPs:
+    return {
+        name: rounded(value_at(float(x), axis), axis) for (name, axis), x in zip(space.items(), place, strict=True)
     }
 
 
@@ -76,21 +92,21 @@ def _place(hps: HPs, space: Mapping[str, Range], names: Sequence[str]) -> list[f
     return [log2(hps[name]) if name == "lr" else coordinate(hps[name], space[name]) for name in names]
 
 
-def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> list[dict[str, Any]]:
-    """Which combinations of the searched values the runs near the winner do not tell apart, flattest first.
+def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    """Combinations of the searched values that the loss hardly knows, flattest first.
 
-    The principal axes of the local quadratic that may be walked half across the searched range at a cost below half a
-    percent: `direction` holds a weight per name (of octaves, unit length), `reach` how many octaves that takes (None:
-    the fit does not rise at all). Empty without a fit, or where every combination matters.
+    Those principal axes of the fitted quadratic that may be walked half across the searched range at a cost below half
+    a percent: `direction` holds a weight per name (of octaves, unit length), `reach` how many octaves that takes (None:
+    the fit does not rise at all). The fit expects a round bowl, so that runs have to show a valley. Empty where every
+    combination matters, or runs are too few.
     """
     ended, names = [t for t in tried if t.status == "ok"], list(space)
-    places = np.array([_place(t.hps, space, names) for t in ended])
-    fit = local_quadratic(places, np.array([t.loss for t in ended]), np.array(_place(winner.hps, space, names)))
-    if fit is None or len(names) < 2:
+    if len(names) < 2 or len(ended) <= len(names):
         return []
-    sizes = np.array(
-        [_place({n: a.high}, {n: a}, [n])[0] - _place({n: a.low}, {n: a}, [n])[0] for n, a in space.items()]
+    fit = shrunk_quadratic(
+        np.array([[coordinate(t.hps[n], space[n]) for n in names] for t in ended]), np.array([t.loss for t in ended])
     )
+    sizes = np.array([coordinate(axis.high, axis) - coordinate(axis.low, axis) for axis in space.values()])
     found = []
     for curvature, axis in zip(*_principal(fit.hessian), strict=True):
         across = float((sizes / np.maximum(np.abs(axis), 1e-9)).min())
