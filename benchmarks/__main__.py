@@ -29,6 +29,7 @@ QUICK: dict[str, list[str] | None] = {
     "bracket": ["--quick"],
     "overhead": ["--quick"],
     "tuning": None,
+    "samplers": None,
     "gpu": ["--quick"],
 }
 """What makes each benchmark a quick look; None: it has no quick form and is left out of one."""

@@ -87,7 +87,7 @@ def shrunk_quadratic(points: Array, losses: Array) -> LocalQuadratic:
 
     In five axes a plain quadratic has 21 terms, and the runs near the best are hardly more: it follows their luck.
     Replayed on the grid of `results/multipliers`, a search whose fitted minimum was this one's ended half as far above
-    the best (`python -m benchmarks.samplers`).
+    the best (`python benchmarks/samplers.py`).
     """
     axes = points.shape[1]
     chosen = _near(losses, 2 * axes + 3)

@@ -48,11 +48,14 @@ base:
 
 # Search the base HPs on the proxy. Leave this out to use `base`.
 tune:
-  sampler: tpe
-  trials: 24
+  trials: 48
+  finalists: 4            # run again with fresh seeds: one run may be lucky
+  finalist_seeds: 4
   space:
     lr: {{low: 2^-10, high: 2^-4}}
     init_std: {{low: 0.01, high: 0.2}}
+    alpha_input: {{low: 1, high: 16}}     # on the embedding's output; no rule corrects it
+    alpha_output: {{low: 1, high: 16}}    # on the readout's input
 
 # The fan-out: rules × widths × densities × LRs × seeds.
 grid:
