@@ -11,6 +11,7 @@ import pytest
 from hptransfer import read_results
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import source_digest
+from hptransfer.drive.plan import plan_of
 from hptransfer.drive.request import Request
 from hptransfer.drive.run import Phases, run_study
 
@@ -122,3 +123,39 @@ def test_any_axis_runs_from_a_study_file_and_a_changed_source_is_not_mixed_in(tm
         run()
     assert run(same_numbers=True) == 0
     assert len(read_results(str(tmp_path / "twice"))) == 16
+
+
+def test_a_direct_search_runs_in_every_cell_and_is_not_run_again(tmp_path, monkeypatch):
+    request_of(tmp_path, "fixed")
+    study = tmp_path / "twice.yaml"
+    study.write_text(study.read_text() + "direct: {lr_multiples: [1/4, 1/2, 1, 2, 4]}\n")
+    everything = Phases(tune=True, grid=True)
+    request = Request.from_command_line(
+        {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+    )
+    assert run_study(request, everything) == 0
+    folder = tmp_path / "results" / "twice"
+    cells = json.loads((folder / "direct.json").read_text())["cells"]
+    assert [(cell["rule"], cell["width"]) for cell in cells] == [("supar", 16), ("supar", 32)]
+    rows = read_results(str(folder)).set_index("trial_id")
+    for cell in cells:
+        line = rows.loc[cell["line"]]
+        assert len(line) == 5 * 2
+        assert set(line["width"]) == {cell["width"]}
+        assert set(rows.loc[cell["transferred"], "lr"]) == {json.loads((folder / "base.json").read_text())["lr"]}
+    assert "Tuned directly" in (folder / "report.html").read_text()
+
+    def no_executor(*args: object, **kwargs: object) -> None:
+        raise AssertionError("an executor was started")
+
+    monkeypatch.setattr("hptransfer.drive.run.make_executor", no_executor)
+    assert run_study(request, everything) == 0
+
+
+def test_a_plan_counts_the_direct_searches(tmp_path):
+    request_of(tmp_path, "fixed")
+    study = tmp_path / "twice.yaml"
+    study.write_text(study.read_text() + "direct: {lr_multiples: [1/4, 1/2, 1, 2, 4]}\n")
+    plan = plan_of(Request.from_command_line({"study": study, "results_dir": str(tmp_path)}), calibrate=False)
+    (direct,) = (phase for phase in plan.phases if phase.phase == "direct")
+    assert direct.planned == 2 * (4 + 1 * 2 + (5 + 1) * 2)
