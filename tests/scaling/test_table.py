@@ -75,7 +75,8 @@ def test_vectors_inside_a_block_are_vectors_to_their_multiplier():
     plain = rows(rule="completep", depth=4)
     tuned = rows(rule="completep", depth=4, base=BASE.model_copy(update={"lr_vector": 8.0}))
     inside = {name for name, scale in plain.items() if scale.role == "block_vector"}
-    assert inside and all(tuned[name].lr == 8 * plain[name].lr for name in inside)
+    assert inside
+    assert all(tuned[name].lr == 8 * plain[name].lr for name in inside)
 
 
 def test_a_shared_table_has_the_embeddings_lr():

@@ -57,9 +57,7 @@ def fitted_optimum(tried: Sequence[Tried], space: Mapping[str, Range]) -> tuple[
 
 
 def _hps_at(place: np.ndarray, space: Mapping[str, Range]) -> HPs:
-    return {
-        name: rounded(value_at(float(x), axis), axis) for (name, axis), x in zip(space.items(), place, strict=True)
-    }
+    return {name: rounded(value_at(float(x), axis), axis) for (name, axis), x in zip(space.items(), place, strict=True)}
 
 
 def basin(space: Mapping[str, Range], tried: Sequence[Tried], winner: Finalist) -> dict[str, float]:

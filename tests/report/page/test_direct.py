@@ -31,7 +31,8 @@ def test_each_cell_says_what_transferring_gave_up_and_who_is_ahead() -> None:
     sp, supar = (
         re.search(rf"\b{name}\s+64\s+1/16\s.*?lr|\b{name}\s+64\s+1/16\s[^S]*", text) for name in ("SP", "SμPar")
     )
-    assert sp is not None and supar is not None
+    assert sp is not None
+    assert supar is not None
     numbers = [float(n) for n in re.findall(r"(-?[\d.]+)%", sp[0])]
     assert numbers[0] > 5  # SP's transferred LR lies 2.7 octaves off at a density of 1/16
     assert "alpha_output 2.5" in text
