@@ -11,9 +11,8 @@ from hptransfer.analysis.direct import DirectVerdict, Interval
 from hptransfer.cli.direct_table import direct_table
 
 PLACE = (("width", 128), ("density", 0.0625), ("depth", 2))
-SP = DirectVerdict(
-    CellKey("sp", "", PLACE), {"lr": 0.01}, 64, 2.0**-5, 2.1234, Interval(0.031, 0.02, 0.042), Interval(-0.012, -0.02, -0.004)
-)  # fmt: skip
+GIVEN_UP, AGAINST = Interval(0.031, 0.02, 0.042), Interval(-0.012, -0.02, -0.004)
+SP = DirectVerdict(CellKey("sp", "", PLACE), {"lr": 0.01}, 64, 2.0**-5, 2.1234, GIVEN_UP, AGAINST)
 SUPAR = DirectVerdict(CellKey("supar", "", PLACE), {"lr": 0.01}, 64, 2.0**-7, 2.15, Interval(0.001), Interval(), "edge")
 
 
@@ -28,18 +27,6 @@ def test_a_line_holds_the_own_best_and_both_comparisons() -> None:
     lines = shown(SP)
     told = "sp 128, 1/16 2⁻⁵ 2.1234 +3.10 [+2.00, +4.20] -1.20 [-2.00, -0.40]"
     assert lines[-1].split() == told.split()
-        "sp",
-        "128,",
-        "1/16",
-        "2⁻⁵",
-        "2.1234",
-        "+3.10",
-        "[+2.00,",
-        "+4.20]",
-        "-1.20",
-        "[-2.00,",
-        "-0.40]",
-    ]
     assert "…" not in "".join(lines)
 
 
