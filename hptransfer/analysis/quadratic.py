@@ -99,7 +99,8 @@ def shrunk_quadratic(points: Array, losses: Array) -> LocalQuadratic:
     expected = np.concatenate([np.zeros(free), bowl, np.zeros(crosses)])
     spread = LOOSE * BOWL * best * np.concatenate([np.full(free, np.inf), np.ones(axes), np.full(crosses, 0.5)])
     gram = (design.T * trust) @ design + np.diag(1 / spread**2)
-    solution = np.linalg.solve(gram, (design.T * trust) @ y + expected / spread**2)
+    # Least squares, not a solve: where all these runs share a value, nothing tells the slope along it, and 0 it is.
+    solution = np.linalg.lstsq(gram, (design.T * trust) @ y + expected / spread**2, rcond=None)[0]
     return _unpack(np.asarray(solution, dtype=np.float64), centre, True, points[chosen])
 
 

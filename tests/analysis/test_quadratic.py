@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hptransfer.analysis.quadratic import flat_interval, local_quadratic, parabola, powers
+from hptransfer.analysis.quadratic import (
+    flat_interval,
+    local_quadratic,
+    lowest_within,
+    parabola,
+    powers,
+    shrunk_quadratic,
+)
 
 
 def test_a_parabola_in_one_axis_is_found_exactly() -> None:
@@ -68,3 +75,51 @@ def test_a_weighted_parabola_follows_the_runs_that_weigh() -> None:
     losses, weights = np.array([2.0, 1.0, 6.0, 99.0]), np.array([1.0, 1.0, 1.0, 0.0])
     for order in (2, 4):
         assert parabola(powers(u, order), losses, weights) == pytest.approx([1, 2, 3])
+
+
+def bowl(points, tilt=0.0):
+    """2, and 2% of it per squared octave about (1, −1, 0.5); `tilt` couples the first two axes."""
+    away = points - np.array([1.0, -1.0, 0.5])
+    return 2 + 0.04 * (away**2).sum(axis=1) / 2 + tilt * away[:, 0] * away[:, 1]
+
+
+def test_a_shrunk_quadratic_finds_a_minimum_from_fewer_runs_than_it_has_terms():
+    points = np.random.default_rng(0).uniform(-2, 2, (9, 3))  # ten terms
+    fit = shrunk_quadratic(points, bowl(points))
+    assert lowest_within(fit) == pytest.approx([1.0, -1.0, 0.5], abs=0.15)
+
+
+def test_with_many_runs_the_runs_speak_not_the_bowl():
+    points = np.random.default_rng(0).uniform(-2, 2, (400, 3))
+    fit = shrunk_quadratic(points, bowl(points, tilt=0.03))
+    assert fit.hessian[0, 1] == pytest.approx(0.03, abs=0.005)
+    assert lowest_within(fit) == pytest.approx([1.0, -1.0, 0.5], abs=0.05)
+
+
+def test_noise_moves_it_less_than_the_plain_quadratic():
+    dice, plain, shrunk = np.random.default_rng(1), [], []
+    for _ in range(100):
+        points = dice.normal(0, 1, (24, 3)) + np.array([1.0, -1.0, 0.5])
+        losses = bowl(points) + dice.normal(0, 0.012, 24)
+        fit = local_quadratic(points, losses, points[losses.argmin()])
+        vertex = None if fit is None else fit.vertex
+        if vertex is not None:
+            plain.append(bowl(np.array([vertex]))[0])
+        shrunk.append(bowl(np.array([lowest_within(shrunk_quadratic(points, losses))]))[0])
+    assert np.mean(shrunk) < np.mean(plain)
+    assert np.mean(shrunk) < 2.005
+
+
+def test_the_minimum_stays_among_the_runs():
+    points = np.random.default_rng(0).uniform(-3, -2, (30, 3))
+    low = lowest_within(shrunk_quadratic(points, bowl(points)))
+    assert (low >= points.min(axis=0) - 1e-9).all()
+    assert (low <= points.max(axis=0) + 1e-9).all()
+
+
+def test_runs_that_share_a_value_or_are_the_same_leave_it_where_it_is():
+    points = np.random.default_rng(0).uniform(-2, 2, (20, 3))
+    points[:, 2] = 0.7
+    assert lowest_within(shrunk_quadratic(points, bowl(points)))[2] == pytest.approx(0.7)
+    same = np.tile([0.5, 0.5, 0.5], (12, 1))
+    assert lowest_within(shrunk_quadratic(same, bowl(same))) == pytest.approx([0.5, 0.5, 0.5])

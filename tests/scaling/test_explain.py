@@ -1,6 +1,7 @@
 """What a rule did to each tensor, for people and for other trainers."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -83,16 +84,25 @@ def test_export_is_the_same_table(form, load):
     assert load(export_text(rows, form)) == rows
 
 
+def test_a_tuned_lr_multiplier_is_in_the_lr_and_told():
+    tuned = replace(target(), base=BASE.model_copy(update={"lr_embedding": 4.0}))
+    rows, plain = ({row["name"]: row for row in explain_rows(t)} for t in (tuned, target()))
+    assert rows["embed.weight"]["lr"] == 4 * plain["embed.weight"]["lr"]
+    assert rows["embed.weight"]["source"].endswith("times lr_embedding 4")
+    assert {n for n in rows if rows[n] != plain[n]} == {"embed.weight", "position.weight"}
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_snippet_does_what_we_do(tied):
     """Run it on the plain model: same groups, same multipliers, and init and masks of the same size."""
-    chosen = target(tied=tied)
+    base = BASE.model_copy(update={"lr_embedding": 4.0, "lr_vector": 0.5})
+    chosen = replace(target(tied=tied), base=base)
     names: dict = {}
     exec(export_text(explain_rows(chosen), "python"), names)
     model = chosen.build(width=128, depth=2)
     names["initialise"](model, seed=1)
     names["attach_multipliers"](model)
-    p = parametrize(chosen.build, width=128, base_width=32, depth=2, density=0.25, base=BASE)
+    p = parametrize(chosen.build, width=128, base_width=32, depth=2, density=0.25, base=base)
     ours = {n: g for g in p.param_groups for n in g["tensors"]}
     theirs = {g["name"]: g for g in names["param_groups"](model)}
     assert ours.keys() == theirs.keys()

@@ -177,6 +177,12 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "negative seed": (HEAD + "grid: {seeds: [-1]}", ("grid.seeds[0]", "0 or above")),
     "number for a list": (HEAD + "grid: {widths: 64}", ("grid.widths", "found 64", "a list")),
     "a width twice": (HEAD + "grid: {widths: [64, 64]}", ("grid.widths", "64 is listed twice")),
+    "multiplier of zero": (HEAD + "base: {lr_embedding: 0}", ("base.lr_embedding", "found 0", "above 0")),
+    "multiplier below zero": (HEAD + "base: {alpha_output: -2}", ("base.alpha_output", "found -2", "above 0")),
+    "multiplier range from zero": (
+        HEAD + "tune: {space: {lr_readout: {low: 0, high: 1}}}",
+        ("tune.space.lr_readout", "above 0"),
+    ),
     "density of zero": (HEAD + "grid: {densities: [0]}", ("grid.densities[0]", "found 0", "above 0")),
     "density above one": (HEAD + "grid: {densities: [1, 1.5]}", ("grid.densities", "(0, 1]", "1.5")),
     "density above one in the check": (HEAD + "check: {densities: [1, 2]}", ("check.densities", "(0, 1]", "2")),

@@ -1,4 +1,4 @@
-"""The proxy search: its history, slices through the LR and the init std, and both together."""
+"""The proxy search: its history, slices through what was searched, and LR and init std together."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hptransfer.report.figures.labels import base_label, full_name, loss_label
 from hptransfer.report.figures.limits import linear_axis, octave_axis, trial_limits
 from hptransfer.report.points import prepared
 from hptransfer.report.series_look import NEUTRAL, axis_styles, series_styles
+from hptransfer.study.axes import swept_names
 from hptransfer.study.base import TunedBase
 
 __all__ = ["tuning", "tuning_together"]
@@ -25,7 +26,7 @@ BANDS = ("best fifth", "second fifth", "third fifth", "fourth fifth", "worst fif
 
 
 def tuning(results: Results) -> Chart | None:
-    """Every trial in the order they finished, and a slice for the searched ones of LR and init std."""
+    """Every trial in the order they finished, and a slice through each base HP that was searched."""
     rows = _rows(results)
     if rows.empty:
         return None
@@ -36,8 +37,8 @@ def tuning(results: Results) -> Chart | None:
     trials = Line("trial", NEUTRAL, *_dots(rows, "number"), drawn="dots")
     history = (trials, Line("best so far", _BLUE, climbs, drawn="steps"))
     panels = [Panel("history", linear_axis("trial", 0, len(rows) + 1), y, history)]
-    for axis in ("lr", "init_std"):
-        if rows[axis].nunique() > 1:
+    for axis in swept_names(rows.columns):
+        if rows[axis].nunique() > 1 and rows[axis].min() > 0:
             line = Line("trial", _BLUE, *_dots(rows, axis), drawn="dots")
             chosen = (math.log2(getattr(results.base.hps, axis)),) if results.base else ()
             panels.append(Panel(full_name(axis), _octaves(rows, axis), y, (line,), chosen))
@@ -97,7 +98,17 @@ def _note(rows: pd.DataFrame, top: float, base: TunedBase | None) -> str:
         ranked = sorted(shares.items(), key=lambda pair: -float(pair[1]))
         named = ", ".join(f"{full_name(name)} {percent_text(float(share), 0)}" for name, share in ranked)
         said.append(f"What mattered: {named}.")
+    flat = (base.further.get("flat_directions") if base else None) or ()
+    said += [f"Hardly known to the loss: {_direction(one['direction'])}." for one in flat if isinstance(one, dict)]
     return " ".join(said)
+
+
+def _direction(weights: Mapping[str, float]) -> str:
+    """`α_in against embedding LR multiplier`: what may move together at hardly any cost."""
+    ranked = sorted(weights.items(), key=lambda pair: -abs(pair[1]))
+    lead, *others = ranked
+    words = [("with " if value * lead[1] > 0 else "against ") + full_name(name) for name, value in others]
+    return " ".join([full_name(lead[0]), *words])
 
 
 def _dots(rows: pd.DataFrame, column: str) -> tuple[tuple[Point, ...], tuple[Lost, ...]]:

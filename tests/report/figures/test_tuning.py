@@ -19,6 +19,18 @@ def test_history_and_a_slice_per_searched_value_with_and_without_a_base_file(res
     assert chosen == [(), (-7.0,), (math.log2(0.06),)]
 
 
+def test_every_base_hp_that_was_searched_has_a_slice_and_flat_directions_are_named(results: Results) -> None:
+    tune = results.frame["phase"] == "tune"
+    searched = np.where(tune, 2.0 ** (np.arange(len(results.frame)) % 4), 1.0)
+    flat = {"direction": {"alpha_input": 0.8, "lr_embedding": -0.6}, "reach": 4.2}
+    assert results.base is not None
+    base = replace(results.base, further={**results.base.further, "flat_directions": [flat]})
+    chart = tuning(replace(results, frame=results.frame.assign(alpha_output=searched, lr_vector=1.0), base=base))
+    titles = [panel.title for panel in chart.views[0].panels]
+    assert titles == ["history", "learning rate", "init std", "α_out"]
+    assert chart.note.endswith("Hardly known to the loss: α_in against embedding LR multiplier.")
+
+
 def test_the_best_so_far_never_rises(results: Results) -> None:
     trials, best = tuning(results).views[0].panels[0].lines
     heights = [point.y for point in best.points]

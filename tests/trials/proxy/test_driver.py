@@ -199,6 +199,30 @@ def test_a_proxy_wider_than_the_target_is_warned_of(make_study):
     assert "wider than the widest target (16)" in warning
 
 
+def test_a_space_with_a_flat_direction_is_warned_of_unless_one_side_is_bounded(make_study):
+    wide, narrow = {"low": 0.25, "high": 16}, {"low": 1, "high": 4}
+    (warning,) = tune_warnings(make_study({"alpha_input": wide, "lr_embedding": wide}))
+    assert "nearly flat along alpha_input × lr_embedding = constant" in warning
+    for one, other in ((wide, narrow), (narrow, wide)):
+        assert tune_warnings(make_study({"alpha_input": one, "lr_embedding": other})) == []
+    assert tune_warnings(make_study({"lr_embedding": wide, "alpha_output": wide})) == []
+
+
+def test_base_json_names_the_fitted_minimum_and_what_the_loss_hardly_knows(make_study, surface_runner):
+    def valley(trial):  # the product of two multipliers is all that tells, at best 4
+        product = log2(trial.base.alpha_input * trial.base.lr_embedding) - 2
+        return 2 + 0.02 * (log2(trial.base.lr) + 7) ** 2 + 0.02 * product**2
+
+    wide = {"low": 1, "high": 16}
+    space = {"lr": {"low": 2.0**-9, "high": 2.0**-5}, "alpha_input": wide, "lr_embedding": wide}
+    base = run(make_study(space, tune={"trials": 216, "sampler": "grid"}), surface_runner(valley))
+    assert base["alpha_input"] * base["lr_embedding"] == pytest.approx(4, rel=0.2)
+    assert base["fitted_minimum"].keys() == space.keys()
+    (flat,) = base["flat_directions"]
+    assert flat["direction"]["alpha_input"] * flat["direction"]["lr_embedding"] < -0.3
+    assert set(base["importances"]) == set(space)
+
+
 def test_a_shorter_proxy_run_is_warned_of(make_study):
     (warning,) = tune_warnings(make_study(tune={"steps": 2}))
     assert "horizon" in warning
@@ -211,6 +235,7 @@ def test_a_shorter_proxy_run_is_warned_of(make_study):
         ({"beta1": {"low": 0.5, "high": 1.0}}, {}, "tune.space.beta1.high"),
         ({"beta1": {"low": 0.5, "high": 0.9}}, {"training": {"optimizer": "sgd"}}, "tune.space.beta1"),
         ({"lr": {"low": 0.0, "high": 0.1, "log": False}}, {}, "tune.space.lr.low"),
+        ({"lr_vector": {"low": 0.0, "high": 2.0, "log": False}}, {}, "tune.space.lr_vector.low"),
         (BOTH, {"tune": {"sampler": "grid", "trials": 3}}, "tune.trials"),
         (BOTH, {"tune": {"strategy": "telescope", "trials": 20}}, "tune.trials"),
         (None, {"tune": {"strategy": "telescope", "telescope_widths": [16, 8]}}, "tune.telescope_widths"),
