@@ -121,7 +121,7 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
             yield f"| {verdict.series} | {verdict.axis} | {verdict.verdict} | {regret} | {drift} |"
         yield ""
     if results.directly:
-        yield "| searched in its own cell | density | own LR | own loss | transferred HPs lose | own loss against SμPar's |"
+        yield "| searched in its cell | density | own LR | own loss | transferred HPs lose | own loss against SμPar's |"
         yield "|---|---|---|---|---|---|"
         for own in results.directly:
             shares = " | ".join(_share(share) for share in (own.given_up, own.against))
