@@ -6,7 +6,8 @@ error is not all: cells differ by what a local polynomial misses, so a cell-to-c
 
 Nor is the error about all seeds there might be: a cell's optimum also moves with the seeds that ran. These shifts count
 as independent from cell to cell (`seed_spread` says why) and as part of what each cell is known to be off by, so that
-the scatter is what lies beyond them and nothing is counted twice.
+the scatter is what lies beyond them. Were the cells to share them, that scatter would be their own: of the intervals
+with and without shifts the wider is taken.
 """
 
 from __future__ import annotations
@@ -90,9 +91,7 @@ def _varies_alone(x: Array, others: Array) -> bool:
     return len(np.unique(others, axis=0)) < len(np.unique(whole, axis=0))
 
 
-def _slope(
-    design: Array, column: int, optimum: Array, errors: OptimumErrors, confidence: float, path: Path
-) -> Slope:
+def _slope(design: Array, column: int, optimum: Array, errors: OptimumErrors, confidence: float, path: Path) -> Slope:
     if np.isnan(errors.noise).any():
         value = float(np.linalg.lstsq(design, optimum, rcond=None)[0][column])
         return Slope(value, path=path)
