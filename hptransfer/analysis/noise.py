@@ -5,9 +5,9 @@ differ in noise all the same, so each cell's variance is drawn towards the commo
 cells allows: the moderated variance of Smyth (2004), "Linear models and empirical Bayes methods".
 
 Seeds whose whole curve lies a little further left or right make neighbouring residuals alike, which a residual variance
-does not see. The same shift also swells that variance, by more than the slope at the vertex gains: no separate
-allowance is needed (a tenth of an octave of shift leaves coverage between 93 and 99%). Real seeds differ by one to two
-tenths (`seed_spread`); where it is more, an interval holds the optimum of the seeds that ran, not that of all seeds.
+does not see. On values an octave apart the same shift also swells that variance, by more than the slope at the vertex
+gains (a tenth of an octave of shift leaves coverage between 93 and 99%); on finer ones less so. Real seeds differ by a
+twentieth to a seventh (`seed_spread`): an interval holds the optimum of the seeds that ran, not that of all seeds.
 """
 
 from __future__ import annotations

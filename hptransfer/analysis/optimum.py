@@ -27,7 +27,7 @@ from scipy.special import stdtrit
 
 from hptransfer.analysis.quadratic import parabola, powers
 
-__all__ = ["CellPoints", "LocalFit", "Noise", "Optimum", "OptimumStatus", "fit_optimum", "own_noise"]
+__all__ = ["CellPoints", "LocalFit", "Noise", "Optimum", "OptimumStatus", "at_confidence", "fit_optimum", "own_noise"]
 
 Array = NDArray[np.float64]
 Side = Literal["", "low", "high"]
@@ -274,9 +274,22 @@ def fit_optimum(points: CellPoints, noise: Noise | None = None, *, confidence: f
     scale = known or _about_a_parabola(*_near_minimum(points))
     floor = (ROUNDING * abs(float(means[place]))) ** 2
     variance = max(scale.variance, floor) if scale else floor
-    t = float(stdtrit(known.df, 0.5 + confidence / 2)) if known else math.nan
+    t = _quantile(known.df, confidence) if known else math.nan
     fit = _fit(x, means, variance * unit, place, t, known.df if known else 0.0)
     return _describe(fit, seen, known is not None)
+
+
+def at_confidence(optimum: Optimum, confidence: float) -> Optimum:
+    """The same fitted optimum with an interval of another confidence; its status stays what it was."""
+    if optimum.fit is None or math.isnan(optimum.fit.t):
+        return optimum
+    fit = replace(optimum.fit, t=_quantile(optimum.fit.df, confidence))
+    low, high = _fieller(fit, optimum.log2 - fit.origin)
+    return replace(optimum, log2_low=fit.origin + low, log2_high=fit.origin + high, fit=fit)
+
+
+def _quantile(df: float, confidence: float) -> float:
+    return float(stdtrit(df, 0.5 + confidence / 2))
 
 
 def _weights(x: Array, means: Array, sigma: Array, place: int) -> Array:

@@ -27,8 +27,8 @@ import pandas as pd
 
 from hptransfer.analysis.cell_verdict import CellVerdict, Word, judge_cells
 from hptransfer.analysis.cells import Cells, OwnBase, read_cells
-from hptransfer.analysis.drift import Path, Slope, drift_slopes
-from hptransfer.analysis.seed_spread import seed_spread
+from hptransfer.analysis.drift import OptimumErrors, Path, Slope, drift_slopes
+from hptransfer.analysis.seed_spread import TYPICAL, SeedSpread, seed_spread
 from hptransfer.common.json_values import plain
 from hptransfer.common.seams import SCALED
 from hptransfer.study.axes import ScaledAxis, scaled_axes, swept_label
@@ -122,23 +122,32 @@ def judge_prepared(
 ) -> Judgement:
     """The same from cells already read."""
     judged = judge_cells(cells, base, settings, own)
+    spread = seed_spread(cells.points, {c.key: c.optimum for c in judged})
     verdicts: list[AxisVerdict] = []
     for series in dict.fromkeys(c.key.series for c in judged):
-        verdicts += _verdicts([c for c in judged if c.key.series == series], settings)
+        verdicts += _verdicts([c for c in judged if c.key.series == series], spread, settings)
     expected = [v for v in verdicts if {v.rule, v.series} & set(settings.expect_stable)]
     missing = [name for name in settings.expect_stable if not any(name in (v.rule, v.series) for v in expected)]
     stable = not missing and all(v.verdict == "STABLE" for v in expected)
     notes = (*cells.notes, *(f"no rows of '{m}', which is expected to be stable" for m in missing))
-    spread = seed_spread(list(cells.points.values()), [c.optimum for c in judged])
-    if spread > 0:
-        notes += (f"seeds differ in their own optimum by {spread:.2f} octaves (standard deviation)",)
+    notes += _of_the_seeds(spread)
     sentence = _sentence(sorted(verdicts, key=lambda v: v not in expected), missing)
     return Judgement(tuple(verdicts), tuple(judged), sentence, stable, cells.swept, notes)
 
 
-def _verdicts(cells: list[CellVerdict], settings: VerdictSpec) -> list[AxisVerdict]:
+def _of_the_seeds(spread: SeedSpread) -> tuple[str, ...]:
+    """What the notes say of the seeds' own optima."""
+    if spread.octaves > 0:
+        return (f"seeds differ in their own optimum by {spread.octaves:.2f} octaves (standard deviation)",)
+    if math.isnan(spread.octaves) and spread.shift:
+        said = "too few runs tell by how far seeds differ in their own optimum"
+        return (f"{said}; the drift's interval takes them to differ by about {TYPICAL:g} octaves, as is typical",)
+    return ()
+
+
+def _verdicts(cells: list[CellVerdict], spread: SeedSpread, settings: VerdictSpec) -> list[AxisVerdict]:
     """One verdict per axis of one series."""
-    slopes = _slopes(cells, settings)
+    slopes = _slopes(cells, spread, settings)
     joint = any(s.path == "joint" for s in slopes.values())
     present = [axis for axis in scaled_axes() if _varies(cells, axis)] or scaled_axes()[:1]
     lines = [(axis, cells if joint else _line(cells, axis)) for axis in present]
@@ -149,14 +158,16 @@ def _varies(cells: Sequence[CellVerdict], axis: ScaledAxis) -> bool:
     return len({c.key[axis.name] for c in cells}) > 1
 
 
-def _slopes(cells: Sequence[CellVerdict], settings: VerdictSpec) -> dict[str, Slope]:
+def _slopes(cells: Sequence[CellVerdict], spread: SeedSpread, settings: VerdictSpec) -> dict[str, Slope]:
     fitted = [(c, c.optimum.fit) for c in cells if c.optimum.status in ("ok", "one seed") and c.optimum.fit]
     if len(fitted) < 2:
         return {}
     axes = {a.name: np.array([a.octaves(c.key[a.name]) for c, _ in fitted]) for a in scaled_axes()}
     optimum = np.array([c.optimum.log2 for c, _ in fitted])
-    error = np.array([c.optimum.half_width / fit.t for c, fit in fitted])
-    return drift_slopes(axes, optimum, error, min(fit.df for _, fit in fitted), confidence=settings.confidence)
+    noise = np.array([c.optimum.half_width / fit.t for c, fit in fitted])
+    shift = np.array([spread.shift.get(c.key, 0.0) for c, _ in fitted])
+    errors = OptimumErrors(noise, min(fit.df for _, fit in fitted), shift, spread.df)
+    return drift_slopes(axes, optimum, errors, confidence=settings.confidence)
 
 
 def _line(cells: list[CellVerdict], axis: ScaledAxis) -> list[CellVerdict]:

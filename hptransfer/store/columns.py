@@ -64,7 +64,7 @@ SCHEMA = pa.schema(
         _field("lr_vector", _FLOAT, "Multiplier of the LR of biases, norm gains and other vectors."),
         _field("weight_decay", _FLOAT, "Base weight decay, before the rule scales it."),
         _field("axes", _TEXT, "Values of swept axes from outside the package by name, as a JSON object."),
-        _field("decay", _TEXT, "`independent` (lr × decay held) or `coupled`."),
+        _field("decay", _TEXT, "`independent` (lr × decay held across scale) or `coupled`."),
         _field("schedule", _TEXT, "Shape of the learning-rate schedule."),
         _field("warmup", _FLOAT, "Share of the steps spent on linear warm-up."),
         _field("beta1", _FLOAT, "Adam β₁."),

@@ -226,8 +226,9 @@ class TrainingSpec(Spec):
     momentum: Share = Field(default=0.9, description="SGD momentum.")
     decay: DecayMode = Field(
         default="independent",
-        description="`independent` holds lr × weight_decay of every tensor as at the base; `coupled` lets the"
-        " decay scale with the corrected LR, as plain AdamW does.",
+        description="`independent` holds lr × weight_decay of every tensor as at the base, whatever the scale;"
+        " `coupled` lets the decay scale with the corrected LR, as plain AdamW does. Along a swept LR the product"
+        " moves with the LR under both.",
     )
     clip: NonNegative = Field(default=1.0, description="Global gradient-norm clip; 0 turns it off.")
     schedule: ScheduleName = Field(

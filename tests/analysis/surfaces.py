@@ -37,7 +37,7 @@ def walled(curvature: float = 0.03, wall: float = 1.2) -> Curve:
 def cell(
     rng: np.random.Generator,
     curve: Curve,
-    optimum: float,
+    optimum: float | np.ndarray,
     *,
     x: np.ndarray,
     seeds: int,
@@ -45,11 +45,14 @@ def cell(
     offset: float = 0.02,
     edge: float = math.inf,
 ) -> CellPoints:
-    """One cell: a shared offset per seed, independent residuals, divergence above `edge` octaves over the optimum."""
-    u = x - optimum
+    """One cell: a shared offset per seed, independent residuals, divergence above `edge` octaves over the optimum.
+
+    `optimum` is that of all seeds, or one for each.
+    """
+    u = np.broadcast_to(x - np.reshape(optimum, (-1, 1)), (seeds, len(x)))
     losses = curve(np.minimum(u, 30)) + offset * rng.standard_normal((seeds, 1))
     losses = losses + noise * rng.standard_normal((seeds, len(x)))
-    losses[:, u > edge] = math.inf
+    losses[u > edge] = math.inf
     return CellPoints(x, losses)
 
 

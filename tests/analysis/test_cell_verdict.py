@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from surfaces import frame
 
@@ -73,6 +75,37 @@ def test_seeds_are_suggested_when_the_interval_holds_the_margin():
     found = [c for c in judged(frame(rules={"supar": -0.17}, noise=0.02), BASE) if c.word == "INCONCLUSIVE"]
     assert found
     assert all(c.suggest_seeds > 3 for c in found)
+
+
+def first_of(cells: int, best: float) -> CellVerdict:
+    """The densest of so many cells, whose optimum lies at 2^`best`, that of the others at 2^-7."""
+    rng = np.random.default_rng(3)
+    rows = [frame(rng, densities=(2.0**-k,), best=-7.0 if k else best, noise=0.008) for k in range(cells)]
+    return judged(pd.concat(rows), BASE)[-1]
+
+
+def test_a_cell_above_delta_by_itself_is_open_among_many_and_says_so():
+    """The same runs in a series of two cells and of twelve."""
+    one_of_two, one_of_many = first_of(2, -6.0), first_of(12, -6.0)
+    assert one_of_two.word == "DRIFT"
+    assert one_of_many.word == "INCONCLUSIVE"
+    assert one_of_many.regret.low > 0.005
+    assert one_of_many.why.startswith("the transferred LR costs ")
+    assert one_of_many.why.endswith("more than 0.5% by itself, but not surely so as one of 12 cells")
+    assert 3 < one_of_many.suggest_seeds < 20
+
+
+def test_a_cell_far_above_delta_is_drift_among_many():
+    assert first_of(12, -5.0).word == "DRIFT"
+
+
+def test_a_regret_above_delta_asks_for_the_seeds_that_would_show_it():
+    """Its interval must shrink to the distance from δ: at least ((value − low) / (value − δ))² times the seeds, and
+    more for being one of three cells."""
+    found = judged(frame(rules={"supar": -0.25}, noise=0.03), BASE)[0]
+    value, low = found.regret.value, found.regret.low
+    assert low < 0.005 < value
+    assert 3 * ((value - low) / (value - 0.005)) ** 2 < found.suggest_seeds < 20
 
 
 def test_a_settled_cell_suggests_nothing():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from surfaces import cell, lopsided, quadratic, walled
 
-from hptransfer.analysis.optimum import CellPoints, Noise, fit_optimum, own_noise, value_means
+from hptransfer.analysis.optimum import CellPoints, Noise, at_confidence, fit_optimum, own_noise, value_means
 
 DRAWS = 500
 OCTAVES = np.arange(-11.0, -2.0)
@@ -159,6 +159,14 @@ def test_missing_runs_are_no_divergence_and_the_rest_is_still_paired():
     found = fit_optimum(CellPoints(x, losses), Noise(1e-6, 20))
     assert found.n_diverged == 0
     assert found.log2 == pytest.approx(-7.2, abs=1e-3)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.99, 0.999])
+def test_an_interval_of_another_confidence_is_that_of_a_fit_asked_for_it(confidence):
+    points = cell(np.random.default_rng(6), quadratic(), -7.2, x=np.arange(-11.0, -2.0), seeds=3)
+    again, asked = at_confidence(fit_optimum(points), confidence), fit_optimum(points, confidence=confidence)
+    assert (again.log2_low, again.log2_high) == (asked.log2_low, asked.log2_high)
+    assert (again.log2, again.status, again.fit.t) == (asked.log2, asked.status, asked.fit.t)
 
 
 def test_seeds_that_never_meet_cannot_be_paired():

@@ -43,7 +43,7 @@ def regret(results: Results) -> Map | None:
         "regret",
         "What the transferred value costs",
         "Regret: how much lower the loss of a cell would be at its own best value.",
-        f"Bold: surely above {percent_text(delta, 1)}. ≥: not run there. Question mark: the cell is not settled.",
+        f"Bold: the interval lies above {percent_text(delta, 1)}. ≥: not run there. Question mark: the cell is open.",
         "width",
         "density",
         (f"at most {100 * edges[0]:g}%", *(f"above {100 * edge:g}%" for edge in edges)),
