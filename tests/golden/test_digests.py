@@ -20,6 +20,7 @@ from hptransfer.trials.proxy.proxy import Proxy
 from hptransfer.trials.settled import Settled
 
 RESULTS = Path(__file__).parents[2] / "results"
+SWEEPS = RESULTS.parent / "sweeps"
 
 
 def stored(file: str) -> list[str]:
@@ -31,9 +32,10 @@ def document(name: str, file: str) -> Any:
 
 
 def settled(name: str) -> Settled:
-    """As the study was run: with its precision left open, and then settled."""
+    """As the study was run: with its precision as its file has it, and then settled."""
     tree = yaml.safe_load((RESULTS / name / "study.yaml").read_text())
-    precision, tree["training"]["precision"] = tree["training"]["precision"], "auto"
+    file = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text())
+    precision, tree["training"]["precision"] = tree["training"]["precision"], file["training"].get("precision", "auto")
     study: Study = validate_study(tree)
     (data_id,) = Store.open(str(RESULTS / name), create=False).read()["data_id"].unique()
     return Settled.from_base(study, TunedBase.read(document(name, "base.json"), name), precision, data_id)
