@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hptransfer.analysis.direct import Interval
 from hptransfer.analysis.results import Results, load_results
 from hptransfer.analysis.verdict import AxisVerdict
-from hptransfer.common.number_text import density_text
+from hptransfer.cli.direct_table import interval_text
 from hptransfer.store.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -120,13 +119,15 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
             regret, drift = _interval(verdict, "regret", 100, "%"), _interval(verdict, "slope", 1, "")
             yield f"| {verdict.series} | {verdict.axis} | {verdict.verdict} | {regret} | {drift} |"
         yield ""
-    if results.directly:
-        yield "| searched in its cell | density | own LR | own loss | transferred HPs lose | own loss against SμPar's |"
+    if found := results.directly():
+        yield "| searched in its cell | | own LR | own loss | transferred HPs lose, % | own loss against SμPar's, % |"
         yield "|---|---|---|---|---|---|"
-        for own in results.directly:
-            shares = " | ".join(_share(share) for share in (own.given_up, own.against))
-            lr = f"2^{math.log2(own.lr):.2f}" + (f" ({own.doubt})" if own.doubt else "")
-            yield f"| {own.key.series} | {density_text(own.key.density)} | {lr} | {own.loss:.4f} | {shares} |"
+        for own in found:
+            shares = " | ".join(interval_text(share) for share in (own.given_up, own.against))
+            lr = f"2^{math.log2(own.lr):.2f}" + ("?" if own.doubts else "")
+            yield f"| {own.where} | {own.key.series} | {lr} | {own.loss:.4f} | {shares} |"
+        yield ""
+        yield from (f"? {own.key.series} at {own.where}: {doubt}." for own in found for doubt in own.doubts)
         yield ""
     for sentence in results.check_says or ():
         yield f"- {sentence}"
@@ -141,13 +142,6 @@ def _section(claim: Claim, results: Results) -> Iterator[str]:
         f" · [plots]({claim.study}/plots)"
     )
     yield ""
-
-
-def _share(share: Interval) -> str:
-    """A relative difference in percent with its interval."""
-    if math.isnan(share.value):
-        return "-"
-    return f"{100 * share.value:+.2f}% [{100 * share.low:+.2f}, {100 * share.high:+.2f}]"
 
 
 def _interval(verdict: AxisVerdict, name: str, scale: float, unit: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,16 @@ from hptransfer.common.seams import versions_in
 from hptransfer.study.axes import ScaledAxis, place_axes, swept_names
 from hptransfer.study.series_name import series_name
 
-__all__ = ["REQUIRED_COLUMNS", "CellKey", "Cells", "OwnBase", "full_budget", "read_cells", "with_axis_columns"]
+__all__ = [
+    "REQUIRED_COLUMNS",
+    "CellKey",
+    "Cells",
+    "OwnBase",
+    "full_budget",
+    "places_in_words",
+    "read_cells",
+    "with_axis_columns",
+]
 
 REQUIRED_COLUMNS = ("rule", "width", "density", "lr", "seed", "loss")
 """Columns a frame must have; `phase`, `study`, `variant`, `depth`, `status`, `steps` and `init_std` may lack."""
@@ -92,9 +101,14 @@ class Cells:
     notes: tuple[str, ...]
 
     def words(self) -> list[str]:
-        """Every cell in words, `width 256, density 1/16`; of the other axes those along which cells differ."""
-        axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({key[a.name] for key in self.points}) > 1]
-        return [", ".join(f"{axis.label} {axis.text(key[axis.name])}" for axis in axes) for key in self.points]
+        """Every cell in words, see `places_in_words`."""
+        return places_in_words(list(self.points))
+
+
+def places_in_words(keys: Sequence[CellKey]) -> list[str]:
+    """Every cell in words, `width 256, density 1/16`; of the other axes those along which cells differ."""
+    axes = [a for a in place_axes() if a.name in REQUIRED_COLUMNS or len({key[a.name] for key in keys}) > 1]
+    return [", ".join(f"{axis.label} {axis.text(key[axis.name])}" for axis in axes) for key in keys]
 
 
 def read_cells(frame: pd.DataFrame, base: Mapping[str, Any] | None = None, own: OwnBase | None = None) -> Cells:

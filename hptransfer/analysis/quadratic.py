@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 __all__ = [
+    "BOWL",
     "LocalQuadratic",
     "flat_interval",
     "local_quadratic",
@@ -28,8 +29,8 @@ NEAR = 0.03
 """Runs within this relative distance of the best loss describe the basin; farther ones are no parabola."""
 
 BOWL, LOOSE = 0.02, 0.6
-"""What is expected of a basin before any run: a round bowl that rises by this share of the loss per squared octave
-(½ of it at one octave), every entry of its Hessian loose by this share of that."""
+"""What is expected of a basin at least: a round bowl whose curvature is this share of the loss per squared octave,
+every entry of its Hessian loose by this share of that."""
 
 LUCK = 0.006
 """Expected noise of a single run, relative to its loss."""
@@ -85,23 +86,30 @@ def local_quadratic(points: Array, losses: Array, centre: Array) -> LocalQuadrat
 def shrunk_quadratic(points: Array, losses: Array) -> LocalQuadratic:
     """The quadratic that few runs in many axes support: its Hessian is drawn towards a round bowl.
 
-    In five axes a plain quadratic has 21 terms, and the runs near the best are hardly more: it follows their luck.
-    Replayed on the grid of `results/multipliers`, a search whose fitted minimum was this one's ended half as far above
-    the best (`python benchmarks/samplers.py`).
+    In five axes a plain quadratic has 21 terms, and the runs near the best are hardly more: it follows their luck. The
+    bowl is as steep as the runs say, and at least `BOWL`, which was found on the grid of `results/multipliers`.
     """
     axes = points.shape[1]
     chosen = _near(losses, 2 * axes + 3)
-    best = float(abs(losses[chosen[0]]))
+    best = float(abs(losses[chosen[0]])) or float(np.ptp(losses[chosen])) or 1.0  # a loss may be 0
     centre = points[chosen[:5]].mean(axis=0)
-    design, y = _design(points[chosen] - centre, crossed=True), losses[chosen]
+    x, y = points[chosen] - centre, losses[chosen]
     trust = 1 / (1 + ((y - y.min()) / (FADE * best)) ** 2) / (LUCK * best) ** 2
-    free, bowl, crosses = 1 + axes, np.full(axes, BOWL * best), axes * (axes - 1) // 2
-    expected = np.concatenate([np.zeros(free), bowl, np.zeros(crosses)])
-    spread = LOOSE * BOWL * best * np.concatenate([np.full(free, np.inf), np.ones(axes), np.full(crosses, 0.5)])
+    bowl = max(BOWL * best, _steepness(x, y, trust))
+    design = _design(x, crossed=True)
+    free, crosses = 1 + axes, axes * (axes - 1) // 2
+    expected = np.concatenate([np.zeros(free), np.full(axes, bowl), np.zeros(crosses)])
+    spread = LOOSE * bowl * np.concatenate([np.full(free, np.inf), np.ones(axes), np.full(crosses, 0.5)])
     gram = (design.T * trust) @ design + np.diag(1 / spread**2)
     # Least squares, not a solve: where all these runs share a value, nothing tells the slope along it, and 0 it is.
     solution = np.linalg.lstsq(gram, (design.T * trust) @ y + expected / spread**2, rcond=None)[0]
     return _unpack(np.asarray(solution, dtype=np.float64), centre, True, points[chosen])
+
+
+def _steepness(x: Array, losses: Array, trust: Array) -> float:
+    """The curvature of the round bowl through the runs, the same along every axis."""
+    design = np.column_stack([np.ones(len(x)), x, 0.5 * (x**2).sum(axis=1)]) * np.sqrt(trust)[:, None]
+    return float(np.linalg.lstsq(design, losses * np.sqrt(trust), rcond=None)[0][-1])
 
 
 def lowest_within(fit: LocalQuadratic) -> Array:

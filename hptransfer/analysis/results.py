@@ -41,12 +41,10 @@ class Results(StoredStudy):
         """Every cell judged; none without a judgement."""
         return self.judgement.judged if self.judgement else ()
 
-    @property
-    def directly(self) -> list[DirectVerdict]:
+    def directly(self, settings: VerdictSpec | None = None) -> list[DirectVerdict]:
         """What searches at the targets came to, held against the first series expected to be stable; none without."""
-        cells = (self.direct or {}).get("cells") or ()
-        reference = next(iter(self.settings.expect_stable), "")
-        return compare_directly(self.frame, cells, reference=reference, confidence=self.settings.confidence)
+        chosen = settings or self.settings
+        return compare_directly(self.frame, self.direct, references=chosen.expect_stable, confidence=chosen.confidence)
 
     @property
     def settings(self) -> VerdictSpec:

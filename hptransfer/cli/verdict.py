@@ -48,7 +48,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
         click.echo(judgement.to_json())
     else:
         Console().print(verdict_table(judgement))
-        if direct := read.directly:
+        if direct := read.directly(settings):
             Console().print(direct_table(direct))
         for note in (*judgement.notes, *read.problems, *_circumstances(read)):
             click.echo(f"note: {note}")

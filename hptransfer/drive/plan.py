@@ -30,7 +30,7 @@ from hptransfer.training.process import device_of, workers_here
 from hptransfer.training.trainer import cost_by_trainer
 from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.checks import study_warnings
-from hptransfer.trials.direct import direct_places, planned_trials
+from hptransfer.trials.direct import direct_places
 from hptransfer.trials.grid import trials_of
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
 from hptransfer.trials.proxy.telescope import telescope_plan
@@ -151,9 +151,18 @@ def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> lis
 
 
 def _direct_work(settled: Settled) -> list[Work]:
-    """A search and a comparison in every cell, where the study asks for them."""
-    each = [(series.trial(cell, 0, {}),) for series, cell in direct_places(settled)]
-    return [Work("direct", alike, sum(planned_trials(settled)), Proxy(settled).tune.batch) for alike in each]
+    """A search and a comparison in every cell, where the study asks for them. The transferred trials are known by id,
+    for the grid may have run them."""
+    works = []
+    for place in direct_places(settled):
+        proxy, here = place.proxy, place.transferred()
+        line = len(place.line(place.series))
+        works += [
+            Work("direct", (proxy.trial({}, seed=0),), proxy.planned, proxy.tune.batch),
+            Work("direct", (here[0],), line),
+            Work("direct", tuple(here)),
+        ]
+    return works
 
 
 def _search_work(settled: Settled) -> list[Work]:

@@ -40,10 +40,11 @@ from hptransfer.study.file import dump_study, with_overrides
 from hptransfer.study.trial import Trial
 from hptransfer.training.settings import WorkerSettings
 from hptransfer.trials.bracket.search import BracketSearch
-from hptransfer.trials.direct import direct_places, planned_trials, search_directly
-from hptransfer.trials.grid import refuse_large_grid, trials_of
+from hptransfer.trials.direct import direct_places, refuse_vain_direct, search_directly
+from hptransfer.trials.direct import question_of as direct_question
+from hptransfer.trials.grid import direct_size, refuse_large_grid, trials_of
 from hptransfer.trials.proxy.driver import tune
-from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
+from hptransfer.trials.proxy.proxy import refuse_vain_search
 from hptransfer.trials.settled import Settled
 
 __all__ = ["Phases", "run_study"]
@@ -100,8 +101,10 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         refuse_changed_sources(study, store)
     if not phases.grid:
         refuse_vain_search(study)
-    elif not request.yes:  # before anything is tuned for it
-        refuse_large_grid(study)
+    else:  # before anything is tuned for it
+        if not request.yes:
+            refuse_large_grid(study)
+        refuse_vain_direct(Settled(study, study.base.hps, "fp32", data_id))
     precision = settled_precision(study, store, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:
@@ -151,20 +154,14 @@ def _run_direct(settled: Settled, store: Store, runner: Runner) -> None:
     places = direct_places(settled)
     if not places:
         return
-    asked = [f"{series.name} {cell}" for series, cell in places] + [
-        Proxy(settled).digest,
-        settled.hps.model_dump_json(),
-    ]
-    question = digest_of(
-        "\n".join([*asked, settled.study.direct.model_dump_json() if settled.study.direct else ""]), 16
-    )
+    question = direct_question(settled)
     if _answered(store, DIRECT_FILE, question):
         return
-    runner.expect(runner.counts.planned + len(places) * sum(planned_trials(settled)))
+    runner.expect(runner.counts.planned + direct_size(settled.study))
     cells = search_directly(settled, runner)
     if not runner.failed:
         ids = sorted({trial for cell in cells for trial in (*cell.line, *cell.transferred)})
-        found = {"question": question, "trial_ids": ids, "cells": [asdict(cell) for cell in cells]}
+        found = {"question": question, "trial_ids": ids, "cells": [cell.model_dump(mode="json") for cell in cells]}
         store.write_json(DIRECT_FILE, found)
 
 

@@ -37,6 +37,7 @@ from hptransfer.store.foreign import UNVERIFIED, foreign_files, read_unverified
 from hptransfer.store.parts import digest_in
 from hptransfer.store.store import Store
 from hptransfer.study.base import TunedBase
+from hptransfer.study.direct import DirectCell, direct_cells
 
 __all__ = ["StoredStudy", "diverged", "read_results", "read_rows", "read_study", "where_results_are"]
 
@@ -62,8 +63,8 @@ class StoredStudy:
     """`base.json`: the base HPs and what tuning them cost."""
     search: Mapping[str, Any] | None = None
     """`bracket.json`: where a bracket search spent its trials; None without one."""
-    direct: Mapping[str, Any] | None = None
-    """`direct.json`: what searches at the targets themselves found; None without any."""
+    direct: tuple[DirectCell, ...] = ()
+    """`direct.json`: what searches at the targets themselves found."""
     check: pd.DataFrame | None = None
     """Rows of the coordinate check."""
     check_says: tuple[str, ...] = ()
@@ -134,7 +135,7 @@ def read_study(uri: str) -> StoredStudy:
         curves=curves,
         base=None if base is None else _named(problems, lambda: TunedBase.read(base, BASE_FILE)),
         search=search,
-        direct=direct,
+        direct=(_named(problems, lambda: direct_cells(direct, DIRECT_FILE)) or ()) if direct is not None else (),
         check=check,
         check_says=_sentences(report),
         progress=progress if _is_fresh(progress) else None,

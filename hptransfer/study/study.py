@@ -140,6 +140,14 @@ class TuneSpec(Spec):
         description="Widths of `telescope`, rising; by default doubled from a quarter of the base width.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_telescope_looks_for_the_lr(cls, given: Any) -> Any:
+        """A mesh of four values needs hundreds of trials, so that a telescope without a space has the LR alone."""
+        if isinstance(given, dict) and given.get("strategy") == "telescope" and "space" not in given:
+            return {**given, "space": {"lr": Range(low=2.0**-10, high=2.0**-3)}}
+        return given
+
     @field_validator("space")
     @classmethod
     def _something(cls, value: dict[SearchedName, Range]) -> dict[SearchedName, Range]:
@@ -339,6 +347,11 @@ class Study(Spec):
         if self.direct is not None and (odd := [r for r in self.direct.rules if r not in self.grid.rules]):
             raise ValueError(f"direct.rules names {', '.join(odd)}, which grid.rules does not run")
         return self
+
+    @property
+    def direct_seeds(self) -> tuple[int, ...]:
+        """Seeds of the direct comparison: those it names, else those of the grid."""
+        return (self.direct.seeds if self.direct is not None else None) or self.grid.seeds
 
     @property
     def corner(self) -> Cell:

@@ -7,102 +7,115 @@ seed, the two say what transferring gave up (`hptransfer.analysis.direct`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
 from dataclasses import dataclass, replace
 
+from hptransfer.common.errors import WorkError
+from hptransfer.common.files import digest_of
 from hptransfer.execute.runner import Runner
 from hptransfer.study.base import BaseHPs
-from hptransfer.study.study import Cell
+from hptransfer.study.direct import DirectCell
+from hptransfer.study.study import Cell, DirectSpec
 from hptransfer.study.trial import Trial
 from hptransfer.trials.proxy.driver import search
-from hptransfer.trials.proxy.proxy import Proxy
+from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search
+from hptransfer.trials.proxy.summary import edge_warnings
 from hptransfer.trials.proxy.tried import spent_flops
 from hptransfer.trials.settled import Series, Settled
 
-__all__ = ["DirectCell", "direct_places", "planned_trials", "search_directly"]
+__all__ = ["Place", "direct_places", "question_of", "refuse_vain_direct", "search_directly"]
 
 
 @dataclass(frozen=True)
-class DirectCell:
-    """What the search in one cell found. Trials are named by their ids."""
+class Place:
+    """One series in one cell."""
 
-    rule: str
-    variant: str
-    width: int
-    density: float
-    depth: int
-    hps: Mapping[str, float]
-    """Base HPs and training settings of the winner."""
-    trials: int
-    """Different trials of the search, finalists counted."""
-    flops: float
-    line: tuple[str, ...]
-    """Its winner over the LRs, with every seed."""
-    transferred: tuple[str, ...]
-    """The transferred HPs in this cell, with every seed."""
-    warnings: tuple[str, ...] = ()
+    series: Series
+    cell: Cell
+
+    @property
+    def spec(self) -> DirectSpec:
+        """The comparison that the study asks for."""
+        assert self.series.settled.study.direct is not None
+        return self.series.settled.study.direct
+
+    @property
+    def proxy(self) -> Proxy:
+        """The search, with this cell in place of the dense proxy."""
+        return Proxy(self.series.settled, self.cell, self.series.rule, "direct")
+
+    def transferred(self) -> list[Trial]:
+        """The transferred HPs here, with every seed."""
+        return [self.series.trial(self.cell, seed, {}) for seed in self.series.settled.study.direct_seeds]
+
+    def line(self, series: Series) -> list[Trial]:
+        """The LRs around that of `series`, this one at HPs of its own, with every seed."""
+        lrs = [series.settled.hps.lr * multiple for multiple in self.spec.lr_multiples]
+        return [series.trial(self.cell, seed, {"lr": lr}) for lr in lrs for seed in series.settled.study.direct_seeds]
 
 
-def direct_places(settled: Settled) -> list[tuple[Series, Cell]]:
+def direct_places(settled: Settled) -> list[Place]:
     """Every series and cell that is searched directly; none without a `direct` section."""
     direct = settled.study.direct
     if direct is None:
         return []
     chosen = [series for series in settled.series() if series.rule in (direct.rules or settled.study.grid.rules)]
-    return [(series, cell) for series in chosen for cell in settled.study.cells]
+    return [Place(series, cell) for series in chosen for cell in settled.study.cells]
 
 
-def planned_trials(settled: Settled) -> tuple[int, int]:
-    """Of one cell: trials of the search, finalists counted, and those of the comparison."""
-    direct = settled.study.direct
-    assert direct is not None
-    seeds = direct.seeds or settled.study.grid.seeds
-    return Proxy(settled).planned, (len(direct.lr_multiples) + 1) * len(seeds)
+def refuse_vain_direct(settled: Settled) -> None:
+    """Refuse searches that cannot mean anything under a series' own settings."""
+    for series in dict.fromkeys(place.series.name for place in direct_places(settled)):
+        place = next(place for place in direct_places(settled) if place.series.name == series)
+        refuse_vain_search(place.series.settled.study)
+
+
+def question_of(settled: Settled) -> str:
+    """16 digits that name what is asked: every search, and every trial that its winner is compared with."""
+    places = direct_places(settled)
+    said = [place.spec.model_dump_json() for place in places[:1]]
+    for place in places:
+        said += [f"{place.series.name} {place.proxy.digest}", *(trial.id for trial in place.transferred())]
+    return digest_of("\n".join(said), 16)
 
 
 def search_directly(settled: Settled, runner: Runner) -> list[DirectCell]:
-    """Search every place, cell after cell; then run all comparisons together."""
-    searched = [(series, cell, *_searched(series, cell, runner)) for series, cell in direct_places(settled)]
-    lines = [list(_line(replace(s, settled=s.settled.with_hps(hps)), cell)) for s, cell, hps, _, _ in searched]
-    as_they_are = [list(_transferred(series, cell)) for series, cell, *_ in searched]
-    every = {trial.id: trial for trials in (*lines, *as_they_are) for trial in trials}
+    """Search every place, cell after cell; then run all comparisons together. A place whose search finds nothing, as
+    where every trial diverges, is told as such and holds up no other."""
+    found: list[tuple[Place, DirectCell, list[Trial]]] = []
+    for place in direct_places(settled):
+        cell, line = _searched(place, runner)
+        found.append((place, cell, line))
+    there = [place.transferred() for place, _, _ in found]
+    every = {trial.id: trial for trials in (*there, *(line for _, _, line in found)) for trial in trials}
     runner.run(list(every.values()), "direct")
     return [
-        DirectCell(
-            series.rule,
-            series.variant,
-            *cell,
-            hps,
-            trials,
-            flops,
-            tuple(trial.id for trial in line),
-            tuple(trial.id for trial in there),
-        )
-        for (series, cell, hps, trials, flops), line, there in zip(searched, lines, as_they_are, strict=True)
+        cell.model_copy(update={"line": _ids(line), "transferred": _ids(as_it_is)})
+        for (_, cell, line), as_it_is in zip(found, there, strict=True)
     ]
 
 
-def _searched(series: Series, cell: Cell, runner: Runner) -> tuple[dict[str, float], int, float]:
-    """The winner of the search in one cell, the number of trials it took, and their FLOPs."""
-    proxy = Proxy(series.settled, cell, series.rule, "direct")
-    found, finalists = search(proxy, runner)
-    runs = [*found.tried, *(run for finalist in finalists for run in finalist.runs)]
-    winner = dict(finalists[0].hps)
-    named = series.settled.with_hps(winner).hps.model_dump()
-    training = {name: value for name, value in winner.items() if name not in BaseHPs.model_fields}
-    return {**named, **training}, len({run.trial.id for run in runs}), spent_flops(runs)
+def _ids(trials: list[Trial]) -> tuple[str, ...]:
+    return tuple(trial.id for trial in trials)
 
 
-def _line(series: Series, cell: Cell) -> Iterator[Trial]:
-    direct = series.settled.study.direct
-    assert direct is not None
-    for multiple in direct.lr_multiples:
-        for seed in direct.seeds or series.settled.study.grid.seeds:
-            yield series.trial(cell, seed, {"lr": series.settled.hps.lr * multiple})
-
-
-def _transferred(series: Series, cell: Cell) -> Iterator[Trial]:
-    direct = series.settled.study.direct
-    assert direct is not None
-    for seed in direct.seeds or series.settled.study.grid.seeds:
-        yield series.trial(cell, seed, {})
+def _searched(place: Place, runner: Runner) -> tuple[DirectCell, list[Trial]]:
+    """The winner of the search in one place, and the line of LRs around it."""
+    series, proxy = place.series, place.proxy
+    named = DirectCell(rule=series.rule, variant=series.variant, **place.cell._asdict())
+    try:
+        found = search(proxy, runner)
+    except WorkError as error:
+        return named.model_copy(update={"failed": str(error)}), []
+    winner = found.finalists[0].hps
+    there = series.settled.with_hps(winner)
+    flops = spent_flops(found.runs)
+    cell = named.model_copy(
+        update={
+            "hps": {**there.hps.model_dump(), **{n: v for n, v in winner.items() if n not in BaseHPs.model_fields}},
+            "trials": len({run.trial.id for run in found.runs}),
+            "flops": flops if math.isfinite(flops) else None,
+            "warnings": tuple(edge_warnings(proxy.space, winner)),
+        }
+    )
+    return cell, place.line(replace(series, settled=there))

@@ -9,7 +9,7 @@ from hptransfer.study.study import Study
 from hptransfer.study.trial import Trial
 from hptransfer.trials.settled import Settled
 
-__all__ = ["grid_size", "refuse_large_grid", "trials_of"]
+__all__ = ["direct_size", "grid_size", "refuse_large_grid", "trials_of"]
 
 
 def grid_size(study: Study) -> int:
@@ -19,9 +19,19 @@ def grid_size(study: Study) -> int:
     return len(grid.rules) * max(1, len(grid.variants)) * len(study.cells) * swept * len(grid.seeds)
 
 
+def direct_size(study: Study) -> int:
+    """How many trials the direct comparison has: a search per series and cell, and what its winner is held against."""
+    if study.direct is None or study.tune is None:
+        return 0
+    searched = study.tune.trials + min(study.tune.finalists, study.tune.trials) * study.tune.finalist_seeds
+    compared = (len(study.direct.lr_multiples) + 1) * len(study.direct_seeds)
+    rules = study.direct.rules or study.grid.rules
+    return len(rules) * max(1, len(study.grid.variants)) * len(study.cells) * (searched + compared)
+
+
 def refuse_large_grid(study: Study) -> None:
-    """Refuse a grid above its cap; what tuning finds changes no number of trials."""
-    trials = grid_size(study)
+    """Refuse a grid above its cap, direct searches counted; what tuning finds changes no number of trials."""
+    trials = grid_size(study) + direct_size(study)
     if trials > study.grid.max_trials:
         raise InputError(
             "the grid is larger than its cap",

@@ -123,3 +123,22 @@ def test_runs_that_share_a_value_or_are_the_same_leave_it_where_it_is():
     assert lowest_within(shrunk_quadratic(points, bowl(points)))[2] == pytest.approx(0.7)
     same = np.tile([0.5, 0.5, 0.5], (12, 1))
     assert lowest_within(shrunk_quadratic(same, bowl(same))) == pytest.approx([0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("curvature", [0.01, 0.04, 0.2, 1.0])
+@pytest.mark.parametrize("axes", [3, 5])
+def test_a_bowl_of_any_steepness_is_found(curvature, axes):
+    dice = np.random.default_rng(2)
+    points, lowest = dice.uniform(-3, 3, (48, axes)), dice.uniform(-1.5, 1.5, axes)
+
+    def loss(x):
+        return 2 + curvature * ((x - lowest) ** 2).sum(axis=-1) / 2
+
+    found = lowest_within(shrunk_quadratic(points, loss(points)))
+    assert loss(found) / 2 - 1 < 0.01
+    assert loss(found) < loss(points).min()
+
+
+def test_a_loss_of_zero_is_no_trouble():
+    points = np.random.default_rng(0).uniform(-2, 2, (20, 3))
+    assert np.isfinite(lowest_within(shrunk_quadratic(points, np.maximum(0, bowl(points) - 3)))).all()

@@ -14,6 +14,7 @@ from hptransfer.common.seams import source_digest
 from hptransfer.drive.plan import plan_of
 from hptransfer.drive.request import Request
 from hptransfer.drive.run import Phases, run_study
+from hptransfer.store.read_results import read_study
 
 STUDY = """
 name: twice
@@ -145,11 +146,14 @@ def test_a_direct_search_runs_in_every_cell_and_is_not_run_again(tmp_path, monke
         assert set(rows.loc[cell["transferred"], "lr"]) == {json.loads((folder / "base.json").read_text())["lr"]}
     assert "Tuned directly" in (folder / "report.html").read_text()
 
-    def no_executor(*args: object, **kwargs: object) -> None:
-        raise AssertionError("an executor was started")
+    def asked_again(*args: object) -> None:
+        raise AssertionError("the searches were run again")
 
-    monkeypatch.setattr("hptransfer.drive.run.make_executor", no_executor)
+    monkeypatch.setattr("hptransfer.drive.run.search_directly", asked_again)
     assert run_study(request, everything) == 0
+    study.write_text(study.read_text().replace("seeds: 2", "seeds: 3"))
+    with pytest.raises(AssertionError, match="run again"):
+        run_study(Request.from_command_line({"study": study, "results_dir": str(tmp_path / "results")}), everything)
 
 
 def test_a_plan_counts_the_direct_searches(tmp_path):
@@ -158,4 +162,14 @@ def test_a_plan_counts_the_direct_searches(tmp_path):
     study.write_text(study.read_text() + "direct: {lr_multiples: [1/4, 1/2, 1, 2, 4]}\n")
     plan = plan_of(Request.from_command_line({"study": study, "results_dir": str(tmp_path)}), calibrate=False)
     (direct,) = (phase for phase in plan.phases if phase.phase == "direct")
-    assert direct.planned == 2 * (4 + 1 * 2 + (5 + 1) * 2)
+    assert (direct.planned, direct.stored) == (2 * (4 + 1 * 2 + (5 + 1) * 2), 0)
+
+
+def test_an_odd_direct_file_is_named_and_the_rest_is_read(tmp_path):
+    assert run_study(request_of(tmp_path, "fixed"), Phases(grid=True)) == 0
+    folder = tmp_path / "results" / "twice"
+    for content in ('{"cells": [{}]}', '{"cells": 3}'):
+        (folder / "direct.json").write_text(content)
+        read = read_study(str(folder))
+        assert read.direct == ()
+        assert any("direct.json" in problem for problem in read.problems)

@@ -58,6 +58,20 @@ class SearchResult:
         return list({tuple(hps.values()): hps for hps in points}.values()), fitted
 
 
+@dataclass(frozen=True)
+class Found:
+    """A search that came to its end: its runs, its finalists, the winner first, and the fitted minimum if there is."""
+
+    searched: SearchResult
+    finalists: list[Finalist]
+    fitted: HPs | None
+
+    @property
+    def runs(self) -> list[Tried]:
+        """Every run, those of the finalists last."""
+        return [*self.searched.tried, *(run for finalist in self.finalists for run in finalist.runs)]
+
+
 def tune(settled: Settled, runner: Runner, *, storage_url: str | None = None) -> TunedBase:
     """Search, choose the winner on fresh seeds, write base.json (and tune.json, every run in order).
 
@@ -71,24 +85,24 @@ def tune(settled: Settled, runner: Runner, *, storage_url: str | None = None) ->
     if storage_url is None and (finished := _finished(runner.store, proxy.digest)) is not None:
         return finished
     mirror = Mirror(storage_url, settled.study.name, proxy.digest, proxy.space) if storage_url else None
-    searched, finalists = search(proxy, runner, mirror)
+    found = search(proxy, runner, mirror)
     if mirror:
-        for finalist in finalists:
+        for finalist in found.finalists:
             mirror.add(finalist.runs, prefix="finalist")
-    base = _base_of(proxy, searched, finalists)
-    runner.store.write_json(HISTORY_FILE, history(searched.tried, finalists))
+    base = _base_of(proxy, found)
+    runner.store.write_json(HISTORY_FILE, history(found.searched.tried, found.finalists))
     runner.store.write_json(BASE_FILE, base.document())
     return base
 
 
-def search(proxy: Proxy, runner: Runner, mirror: Mirror | None = None) -> tuple[SearchResult, list[Finalist]]:
-    """Every run of a search, and its finalists on fresh seeds, the winner first. Raises WorkError as `tune` does."""
+def search(proxy: Proxy, runner: Runner, mirror: Mirror | None = None) -> Found:
+    """Run a search and its finalists; at a cell of its own always with the sampler. Raises WorkError as `tune` does."""
     by_strategy = _by_telescope if proxy.tune.strategy == "telescope" and proxy.cell is None else _by_optuna
     searched = by_strategy(proxy, runner, mirror)
     candidates, fitted = searched.candidates(proxy.space)
     if not candidates:
         raise diverged_everywhere(searched.tried)
-    return searched, run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width)
+    return Found(searched, run_finalists(proxy, runner, candidates, fitted=fitted, width=searched.width), fitted)
 
 
 def _finished(store: Store, digest: str) -> TunedBase | None:
@@ -144,11 +158,11 @@ def _by_telescope(proxy: Proxy, runner: Runner, mirror: Mirror | None) -> Search
     return SearchResult(tried, levels[-1].width, tuple(levels))
 
 
-def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]) -> TunedBase:
+def _base_of(proxy: Proxy, search: Found) -> TunedBase:
+    searched, finalists = search.searched, search.finalists
     winner, space = finalists[0], proxy.space
-    again = [run for finalist in finalists for run in finalist.runs]
     at_width = [t for t in searched.tried if t.trial.width == searched.width]
-    chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops([*searched.tried, *again])
+    chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops(search.runs)
     target = _target_flops(chosen)
     found = {
         "search_trials": len({t.trial.id for t in searched.tried}),
@@ -156,7 +170,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
         "target_flops": target,
         "fraction_of_target": spent / target if target else None,  # a trainer may not know its cost
         "importances": importances(space, at_width),
-        "fitted_minimum": next((dict(f.hps) for f in finalists if f.fitted), None),
+        "fitted_minimum": None if search.fitted is None else dict(search.fitted),
         "flat_directions": flat_directions(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
@@ -166,7 +180,7 @@ def _base_of(proxy: Proxy, searched: SearchResult, finalists: Sequence[Finalist]
     return TunedBase(
         chosen.hps,
         {name: value for name, value in winner.hps.items() if name in TUNED_TRAINING},
-        trials=len({t.trial.id for t in [*searched.tried, *again]}),
+        trials=len({t.trial.id for t in search.runs}),
         flops=spent,
         loss=winner.loss,
         loss_spread=winner.spread,

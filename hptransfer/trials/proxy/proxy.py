@@ -61,8 +61,7 @@ class Proxy:
     @property
     def first_seed(self) -> int:
         """A multiple of 100 000 above every seed of the grid and of the direct comparison."""
-        compared = self.study.direct.seeds if self.study.direct is not None else None
-        return SEED_BLOCK * (max(*self.study.grid.seeds, *(compared or (0,))) // SEED_BLOCK + 1)
+        return SEED_BLOCK * (max(*self.study.grid.seeds, *self.study.direct_seeds) // SEED_BLOCK + 1)
 
     @property
     def seed(self) -> int:

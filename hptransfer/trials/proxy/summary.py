@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hptransfer.analysis.quadratic import (
+    BOWL,
     LocalQuadratic,
     flat_interval,
     local_quadratic,
@@ -20,7 +21,7 @@ from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
-__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "flat_words", "history"]
+__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
@@ -95,8 +96,8 @@ def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried]) -> list[
 
     Those principal axes of the fitted quadratic that may be walked half across the searched range at a cost below half
     a percent: `direction` holds a weight per name (of octaves, unit length), `reach` how many octaves that takes (None:
-    the fit does not rise at all). The fit expects a round bowl, so that runs have to show a valley. Empty where every
-    combination matters, or runs are too few.
+    the fit does not rise at all). The fit expects a round bowl, and only where the runs bring its curvature below a
+    quarter of that do they show a valley. Empty where every combination matters, or runs are too few.
     """
     ended, names = [t for t in tried if t.status == "ok"], list(space)
     if len(names) < 2 or len(ended) <= len(names):
@@ -109,7 +110,7 @@ def flat_directions(space: Mapping[str, Range], tried: Sequence[Tried]) -> list[
     for curvature, axis in zip(*_principal(fit.hessian), strict=True):
         across = float((sizes / np.maximum(np.abs(axis), 1e-9)).min())
         reach = float(np.sqrt(2 * FLAT * abs(fit.value) / curvature)) if curvature > 0 else np.inf
-        if 2 * reach >= across:
+        if 2 * reach >= across and curvature < BOWL * abs(fit.value) / 4:
             weights = {name: round(float(w), 3) for name, w in zip(names, axis, strict=True) if abs(w) >= SMALL}
             found.append({"direction": weights, "reach": reach if np.isfinite(reach) else None})
     return found
@@ -120,11 +121,6 @@ def _principal(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     curvatures, axes = np.linalg.eigh(hessian)
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))])
     return curvatures, (axes * signs).T
-
-
-def flat_words(direction: Mapping[str, float]) -> str:
-    """`alpha_input^0.7 × lr_embedding^-0.7`: what stays the same is not told by the loss."""
-    return " × ".join(f"{name}^{weight:.2g}" for name, weight in direction.items())
 
 
 def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:
