@@ -52,8 +52,8 @@ def test_an_error_of_that_size_passes_in_5_of_100_checks():
     rng, passes = np.random.default_rng(0), 0
     frame = made_up(kind="aligned_update")
     first = frame.step == 0
-    for _ in range(200):
+    for _ in range(100):
         own = dict(enumerate(found.lr + 0.03 * rng.standard_normal(8)))
         frame.loc[first, "value"] = frame.density[first] ** frame.seed[first].map(own)
         passes += judge_check(frame, looks=4).passed
-    assert passes / 200 == pytest.approx(0.05, abs=0.03)
+    assert 1 <= passes <= 10  # 5, and two standard errors

@@ -73,10 +73,10 @@ def test_what_is_open_at_the_cap_is_inconclusive():
 def test_many_looks_do_not_make_many_errors(slope: float, wrong: str) -> None:
     """At its tolerance exactly, where it is hardest, a rule is passed in at most 1 of 20 checks, and failed so too."""
     rng, errors = np.random.default_rng(2), 0
-    for _ in range(100):
+    for _ in range(60):
         frame = made_up(seeds=32)
         own = dict(enumerate(slope + 0.1 * rng.standard_normal(32)))
         first = frame.step == 0
         frame.loc[first, "value"] = frame.density[first] ** frame.seed[first].map(own)
         errors += Rules(a=frame).decided(most=32)["a"] == wrong
-    assert errors / 100 <= 0.09  # 0.05 and two standard errors
+    assert errors <= 6  # 3 of 60, and two standard errors

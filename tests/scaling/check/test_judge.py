@@ -110,7 +110,11 @@ def test_the_update_of_an_embedding_is_judged_by_its_size():
 
 @pytest.mark.parametrize(
     ("setting", "kind", "step"),
-    [("first_tolerance", "activation", 0), ("update_tolerance", "aligned_update", 0), ("last_tolerance", "activation", 5)],
+    [
+        ("first_tolerance", "activation", 0),
+        ("update_tolerance", "aligned_update", 0),
+        ("last_tolerance", "activation", 5),
+    ],
 )
 def test_tolerances_are_the_callers(setting, kind, step):
     frame = made_up(0.05, kind=kind, step=step)
@@ -181,7 +185,7 @@ def test_each_outcome_is_said_with_its_worst_row():
     assert verdict.sentence.startswith("supar fails over density: 1 of 2 beyond tolerance, worst is the activation")
     _, verdict = judged(made_up(0.0, spread=0.3))
     assert verdict.sentence == (
-        "supar is INCONCLUSIVE over density, which is no pass: 1 of 2 slopes neither within tolerance nor beyond it after"
-        " 8 seeds, worst is the activation of blocks.*.up at step 0, slope -0.00 [-0.20, +0.20] (allowed 0.1);"
+        "supar is INCONCLUSIVE over density, which is no pass: 1 of 2 slopes neither within tolerance nor beyond it"
+        " after 8 seeds, worst is the activation of blocks.*.up at step 0, slope -0.00 [-0.20, +0.20] (allowed 0.1);"
         " raise the cap on seeds or compare widths further apart."
     )
