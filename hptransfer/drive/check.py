@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import click
@@ -24,7 +25,7 @@ from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.decide import check_until_decided
-from hptransfer.scaling.check.judge import Axis, CheckVerdict, Outcome, judge_check
+from hptransfer.scaling.check.judge import Axis, CheckVerdict, Outcome, judge_check, with_enough_weights
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.scaling.rules import Rule
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
@@ -93,6 +94,19 @@ class Scope:
         named: tuple[tuple[Axis, int], ...] = (("density", len(self.densities)), ("width", len(self.widths)))
         return tuple(axis for axis, points in named if points > 1)
 
+    @property
+    def cells(self) -> dict[int, tuple[float, ...]]:
+        """The densities of each width, without those that no axis would judge: too few weights per neuron."""
+        every = pd.DataFrame(product(self.widths, self.densities), columns=["width", "density"])
+        judged = pd.concat(with_enough_weights(every, axis, FEW_NONZEROS)[0] for axis in self.axes).drop_duplicates()
+        return {
+            width: tuple(
+                float(d) for d in self.densities if ((judged["width"] == width) & (judged["density"] == d)).any()
+            )
+            for width in self.widths
+            if (judged["width"] == width).any()
+        }
+
 
 def scope_of(settled: Settled) -> Scope:
     """What the study's check covers: what it names, else what of its grid the theory speaks of."""
@@ -155,25 +169,24 @@ def _measured(settled: Settled, scope: Scope, rules: Sequence[Rule], seeds: Sequ
     study, base, training = settled.study, settled.hps, settled.study.training
     trial = settled.trial(Cell(study.base.width, 1.0, study.base.depth), rule=rules[0].name, seed=0)
     small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
-    return coordinate_check(
-        factory_of(trial),
-        batch_at(trial.model_copy(update={"training": training.model_copy(update=small)}), data_of(trial), 0, 0),
-        widths=scope.widths,
-        densities=scope.densities,
-        rules=rules,
-        settings=CheckSettings(
-            base_width=study.base.width,
-            depth=study.base.depth,
-            base_depth=study.base.depth,
-            base=base.model_copy(update={"lr": study.check.lr or base.lr}),
-            steps=steps,
-            seeds=tuple(seeds),
-            training=training,
-            sparsity=study.sparsity,
-            roles=study.model.roles,
-        ),
-        loss=loss_of(TASKS.get(study.task)),
+    batch = batch_at(trial.model_copy(update={"training": training.model_copy(update=small)}), data_of(trial), 0, 0)
+    build, loss = factory_of(trial), loss_of(TASKS.get(study.task))
+    settings = CheckSettings(
+        base_width=study.base.width,
+        depth=study.base.depth,
+        base_depth=study.base.depth,
+        base=base.model_copy(update={"lr": study.check.lr or base.lr}),
+        steps=steps,
+        seeds=tuple(seeds),
+        training=training,
+        sparsity=study.sparsity,
+        roles=study.model.roles,
     )
+    parts = [
+        coordinate_check(build, batch, widths=(w,), densities=some, rules=rules, settings=settings, loss=loss)
+        for w, some in scope.cells.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def judge_axis(frame: pd.DataFrame, study: Study, axis: Axis, looks: int) -> CheckVerdict:

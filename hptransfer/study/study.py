@@ -268,7 +268,7 @@ class CheckSpec(Spec):
     update_tolerance: Positive = Field(
         default=0.15, description="|slope| allowed of the first update; that of an LR exponent off by ¼ is 0.25."
     )
-    last_tolerance: Positive = Field(default=0.35, description="|slope| allowed of an activation at the last step.")
+    last_tolerance: Positive = Field(default=0.5, description="|slope| allowed of an activation at the last step.")
 
 
 class Study(Spec):

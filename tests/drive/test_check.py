@@ -47,6 +47,14 @@ def test_what_the_study_names_comes_first() -> None:
     assert scope.rules == (get_rule("sp"),)
 
 
+def test_cells_that_no_axis_judges_are_not_measured() -> None:
+    grid = {"rules": ["supar"], "widths": [64, 128, 256], "densities": [1, 1 / 4, 1 / 16]}
+    scope = scope_of(settled(study(grid=grid)))
+    assert scope.cells == {64: (1, 1 / 4), 128: (1, 1 / 4, 1 / 16), 256: (1, 1 / 4, 1 / 16)}  # 64 · 1/16 is 4 weights
+    named = scope_of(settled(study(check={"widths": [16], "densities": [1 / 4, 1 / 8]})))
+    assert named.cells == {16: (1 / 4, 1 / 8)}  # two places are judged in any case
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -77,6 +77,7 @@ def coordinate_check(
       same input, that one optimizer step makes|; `aligned_update`: mean of that change along −sign(∂loss/∂output),
       weighed by |∂loss/∂output|, for matrices that sum over their inputs; `weight_update`: mean |change| of the
       non-zeros of the module's matrix, for looking, not for judging. Modules without a matrix have the first two.
+      The three updates are those of the first step, which alone says what a rule's LR is: it is proportional to it.
     - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths.
     - `role` of the module's matrix, empty without one. The model itself has the module name `(model)`.
 
@@ -172,10 +173,12 @@ def _run(parametrized: Parametrized, batch: Any, loss: Loss, settings: CheckSett
             recorder.begin()
             loss(parametrized.model, batch).backward()  # type: ignore[no-untyped-call]
             recorder.end()
-            if step < settings.steps:
+            if step == 0:
                 recorder.keep_weights()
                 optimizer.step()
                 recorder.measure_update()
+            elif step < settings.steps:
+                optimizer.step()
             rows.extend({"step": step, **row} for row in recorder.rows())
     return rows
 

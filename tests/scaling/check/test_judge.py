@@ -87,8 +87,8 @@ def test_the_more_often_it_looks_the_more_each_look_takes():
         (0.11, 0, "activation", False),
         (-0.14, 0, "gradient", True),
         (-0.16, 0, "input_gradient", False),
-        (0.3, 5, "activation", True),
-        (-0.4, 5, "activation", False),
+        (0.45, 5, "activation", True),
+        (-0.55, 5, "activation", False),
         (0.14, 0, "aligned_update", True),
         (0.16, 0, "aligned_update", False),
         (-0.26, 0, "update", True),  # of a sum: its random part is not the rule's
@@ -138,7 +138,7 @@ def test_the_output_may_shrink_with_width_at_the_start_and_only_then():
     assert verdict.passed
     assert "known exception" in row.why
     assert not judged(shrinking(0.5), axis="width")[1].passed
-    assert not judged(shrinking(-0.5, step=5), axis="width")[1].passed
+    assert not judged(shrinking(-0.6, step=5), axis="width")[1].passed
     assert not judged(made_up(-0.5, axis="width"), axis="width")[1].passed
     assert judged(made_up(-0.5, axis="width", module="(model)", role=""), axis="width")[1].passed
 
