@@ -241,7 +241,7 @@ def print_check(report: CheckReport) -> None:
         click.echo(f"Coordinate check: {sentence}")
     if report.passed:
         return
-    table = Table("axis", "rule", "module", "kind", "step", "slope", "interval", "allowed", "", box=None)
+    table = Table("axis", "rule", "module", "kind", "step", "slope", "interval", "allowed", "found", box=None)
     for row in report.slopes:
         if not row["passed"]:
             interval = f"{_number(row['slope_low'])} … {_number(row['slope_high'])}"
@@ -252,4 +252,4 @@ def print_check(report: CheckReport) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:+.3f}"
+    return "not finite" if value is None else f"{value:+.2f}"
