@@ -47,8 +47,8 @@ FIRST, GRADIENT, UPDATE, LAST = 0.1, 0.15, 0.15, 0.5
 """|slope| that is allowed of an activation at the first step, of a gradient and an update there, and of an activation
 at the last step. An exponent off by ¼ gives 0.25 at the first step. A sound rule is level there up to what few weights
 do: measured at widths 64 to 256 and 8 weights per neuron or more, 0.03 (updates over width 0.04). After some steps it
-is not: published code reaches 0.26 at step 10, this house's 0.28 at these widths, where the output's shrinking start
-tells; rules that are wrong reach 1 to 2.7. So the first step decides on exponents and the last on what grows out of hand.
+is not: published code reaches 0.26 at step 10 over density, SμPar 0.28 at step 5 over these widths; rules that are
+wrong reach 1 to 2.7. So the first step decides on exponents, and the last on what grows out of hand.
 """
 
 

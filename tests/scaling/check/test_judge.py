@@ -170,22 +170,3 @@ def test_one_point_is_refused():
         judge_check(made_up(0.0), axis="width")
     with pytest.raises(InputError, match="width, density"):
         judge_check(made_up(0.0), axis="depth")  # type: ignore[arg-type]
-
-
-# --- in words
-
-
-def test_each_outcome_is_said_with_its_worst_row():
-    _, verdict = judged(made_up(0.05, spread=0.05))
-    assert verdict.sentence.startswith(
-        "supar passes over density: closest to its tolerance is the activation of blocks.*.up at step 0, "
-        "slope +0.05 [+0.02, +0.08] (allowed 0.1); at 8 seeds it would have caught an init exponent off by 0."
-    )
-    _, verdict = judged(made_up(0.5, spread=0.05))
-    assert verdict.sentence.startswith("supar fails over density: 1 of 2 beyond tolerance, worst is the activation")
-    _, verdict = judged(made_up(0.0, spread=0.3))
-    assert verdict.sentence == (
-        "supar is INCONCLUSIVE over density, which is no pass: 1 of 2 slopes neither within tolerance nor beyond it"
-        " after 8 seeds, worst is the activation of blocks.*.up at step 0, slope -0.00 [-0.20, +0.20] (allowed 0.1);"
-        " raise the cap on seeds or compare widths further apart."
-    )
