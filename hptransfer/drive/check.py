@@ -8,8 +8,9 @@ whose activations already drift in ten steps will not have a stable optimum.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import click
@@ -19,10 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from hptransfer.common.files import digest_of
+from hptransfer.common.json_values import plain
 from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
-from hptransfer.scaling.check.judge import Axis, judge_check
+from hptransfer.scaling.check.decide import check_until_decided
+from hptransfer.scaling.check.judge import Axis, CheckVerdict, Outcome, judge_check, with_enough_weights
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.scaling.rules import Rule
 from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
@@ -43,19 +46,38 @@ WIDEST = 1024
 BATCH, LENGTH = 4, 64
 """The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
 
+DECIDES_BY = "equivalence"
+"""Part of a check's digest: an answer of another way to decide is not handed back as one of this."""
+
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check came to. `slopes`: a dict per judged slope, the keys those of `judge_check`'s table and `axis`."""
+    """What the check came to.
 
-    passed: bool
+    `slopes`: a dict per judged slope, the keys those of `judge_check`'s table and `axis`. `caught`: a dict per axis and
+    rule that passed: axis, rule, seeds, lr and init_std, the smallest errors of exponents that it would have caught.
+    """
+
+    outcome: Outcome
     sentences: tuple[str, ...]
-    slopes: tuple[dict[str, Any], ...]
+    slopes: tuple[dict[str, Any], ...] = ()
+    caught: tuple[dict[str, Any], ...] = ()
     digest: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """INCONCLUSIVE is no pass."""
+        return self.outcome == "PASS"
 
     def document(self) -> dict[str, Any]:
         """As check.json holds it."""
-        return asdict(self)
+        return {"passed": self.passed, **asdict(self)}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> CheckReport:
+        """From what `document` gives."""
+        said, slopes, caught = (tuple(stored[key]) for key in ("sentences", "slopes", "caught"))
+        return cls(stored["outcome"], said, slopes, caught, stored["digest"])
 
 
 @dataclass(frozen=True)
@@ -72,13 +94,26 @@ class Scope:
         named: tuple[tuple[Axis, int], ...] = (("density", len(self.densities)), ("width", len(self.widths)))
         return tuple(axis for axis, points in named if points > 1)
 
+    @property
+    def cells(self) -> dict[int, tuple[float, ...]]:
+        """The densities of each width, without those that no axis would judge: too few weights per neuron."""
+        every = pd.DataFrame(product(self.widths, self.densities), columns=["width", "density"])
+        judged = pd.concat(with_enough_weights(every, axis, FEW_NONZEROS)[0] for axis in self.axes).drop_duplicates()
+        return {
+            width: tuple(
+                float(d) for d in self.densities if ((judged["width"] == width) & (judged["density"] == d)).any()
+            )
+            for width in self.widths
+            if (judged["width"] == width).any()
+        }
+
 
 def scope_of(settled: Settled) -> Scope:
     """What the study's check covers: what it names, else what of its grid the theory speaks of."""
     study, cells = settled.study, settled.study.cells
     check, expected = study.check, study.verdict.stable_rules
     widths = check.widths or {c.width for c in cells if c.width <= WIDEST} or [study.base.width * k for k in (1, 2, 4)]
-    sparse = {c.density for c in cells if min(widths) * c.density >= FEW_NONZEROS}
+    sparse = {c.density for c in cells if max(widths) * c.density >= FEW_NONZEROS}
     densities = check.densities or tuple(sorted(sparse, reverse=True)) or (1.0,)
     rules = check.rules or [name for name in study.grid.rules if name in expected]
     return Scope(tuple(sorted(widths)), densities, tuple(map(settled.rule, rules)))
@@ -98,11 +133,10 @@ def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     digest = check_digest(settled, scope)
     stored = store.read_json(CHECK_FILE)
     if isinstance(stored, Mapping) and stored.get("digest") == digest:
-        return CheckReport(bool(stored["passed"]), tuple(stored["sentences"]), tuple(stored["slopes"]), digest)
+        return CheckReport.read(stored)
     if nothing := _nothing_to_check(settled.study, scope):
-        return CheckReport(True, (nothing,), (), digest)
-    frame = _run_each(settled, scope)
-    report = _judge(frame, settled.study, scope, digest)
+        return CheckReport("PASS", (nothing,), digest=digest)
+    frame, report = _run(settled, scope, digest)
     store.write_frame(CHECK_FRAME_FILE, frame)
     store.write_json(CHECK_FILE, report.document())
     return report
@@ -116,54 +150,85 @@ def _nothing_to_check(study: Study, scope: Scope) -> str:
     return "" if scope.axes else "the coordinate check has nothing to compare: one width and one density"
 
 
-def _run_each(settled: Settled, scope: Scope) -> pd.DataFrame:
-    """The check of every rule, at the settings that `grid.by_rule` gives it."""
+def _run(settled: Settled, scope: Scope, digest: str) -> tuple[pd.DataFrame, CheckReport]:
+    """The rows of as many seeds as the decision takes, and what they came to."""
+    torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
+    check, rules = settled.study.check, {rule.name: rule for rule in scope.rules}
+    frame, verdicts = check_until_decided(
+        lambda names, seeds, steps: _measured_each(settled, scope, [rules[name] for name in names], seeds, steps),
+        lambda frame, looks: [judge_axis(frame, settled.study, axis, looks) for axis in scope.axes],
+        rules=list(rules),
+        seeds=check.seeds,
+        most=check.max_seeds,
+        steps=check.steps,
+    )
+    return frame, _report(verdicts, settled.study, digest)
+
+
+def _measured_each(
+    settled: Settled, scope: Scope, rules: Sequence[Rule], seeds: Sequence[int], steps: int
+) -> pd.DataFrame:
+    """The rows of every rule, at the settings that `grid.by_rule` gives it."""
     if not settled.study.grid.by_rule:
-        return _run(settled, scope)
-    each = [_run(settled.of_rule(rule.name), replace(scope, rules=(rule,))) for rule in scope.rules]
+        return _measured(settled, scope, rules, seeds, steps)
+    each = [_measured(settled.of_rule(rule.name), scope, [rule], seeds, steps) for rule in rules]
     return pd.concat(each, ignore_index=True)
 
 
-def _run(settled: Settled, scope: Scope) -> pd.DataFrame:
-    torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
+def _measured(settled: Settled, scope: Scope, rules: Sequence[Rule], seeds: Sequence[int], steps: int) -> pd.DataFrame:
     study, base, training = settled.study, settled.hps, settled.study.training
-    trial = settled.trial(Cell(study.base.width, 1.0, study.base.depth), rule=scope.rules[0].name, seed=0)
+    trial = settled.trial(Cell(study.base.width, 1.0, study.base.depth), rule=rules[0].name, seed=0)
     small = {"batch_size": BATCH, "sequence_length": min(LENGTH, training.sequence_length)}
-    return coordinate_check(
-        factory_of(trial),
-        batch_at(trial.model_copy(update={"training": training.model_copy(update=small)}), data_of(trial), 0, 0),
-        widths=scope.widths,
-        densities=scope.densities,
-        rules=scope.rules,
-        settings=CheckSettings(
-            base_width=study.base.width,
-            depth=study.base.depth,
-            base_depth=study.base.depth,
-            base=base.model_copy(update={"lr": study.check.lr or base.lr}),
-            steps=study.check.steps,
-            seeds=study.check.seeds,
-            training=training,
-            sparsity=study.sparsity,
-            roles=study.model.roles,
-        ),
-        loss=loss_of(TASKS.get(study.task)),
+    batch = batch_at(trial.model_copy(update={"training": training.model_copy(update=small)}), data_of(trial), 0, 0)
+    build, loss = factory_of(trial), loss_of(TASKS.get(study.task))
+    settings = CheckSettings(
+        base_width=study.base.width,
+        depth=study.base.depth,
+        base_depth=study.base.depth,
+        base=base.model_copy(update={"lr": study.check.lr or base.lr}),
+        steps=steps,
+        seeds=tuple(seeds),
+        training=training,
+        sparsity=study.sparsity,
+        roles=study.model.roles,
+    )
+    parts = [
+        coordinate_check(build, batch, widths=(w,), densities=some, rules=rules, settings=settings, loss=loss)
+        for w, some in scope.cells.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def judge_axis(frame: pd.DataFrame, study: Study, axis: Axis, looks: int) -> CheckVerdict:
+    """One axis judged as the study says."""
+    return judge_check(
+        frame,
+        axis=axis,
+        first_tolerance=study.check.first_tolerance,
+        update_tolerance=study.check.update_tolerance,
+        last_tolerance=study.check.last_tolerance,
+        looks=looks,
     )
 
 
-def _judge(frame: pd.DataFrame, study: Study, scope: Scope, digest: str) -> CheckReport:
-    """Every axis judged; the check passes when the rules expected to be stable pass on each."""
-    sentences: list[str] = []
-    slopes: list[dict[str, Any]] = []
-    passed = True
-    for axis in scope.axes:
-        verdict = judge_check(
-            frame, axis=axis, first_tolerance=study.check.first_tolerance, last_tolerance=study.check.last_tolerance
-        )
-        sentences.append(verdict.sentence)
+def _report(verdicts: Sequence[CheckVerdict], study: Study, digest: str) -> CheckReport:
+    """The check passes when the rules expected to be stable pass on each axis; it fails when one fails on one."""
+    asked = {
+        verdict.by_rule[rule] for verdict in verdicts for rule in verdict.by_rule if rule in study.verdict.stable_rules
+    }
+    outcome: Outcome = "FAIL" if "FAIL" in asked else "INCONCLUSIVE" if "INCONCLUSIVE" in asked else "PASS"
+    slopes: list[Any] = []
+    caught: list[Any] = []
+    for verdict in verdicts:
         judged = verdict.slopes[verdict.slopes["tolerance"].notna()]
-        slopes += [{"axis": axis, **row} for row in json.loads(judged.to_json(orient="records"))]
-        passed &= all(ok for rule, ok in verdict.by_rule.items() if rule in study.verdict.stable_rules)
-    return CheckReport(passed, tuple(sentences), tuple(slopes), digest)
+        slopes += [{"axis": verdict.axis, **row} for row in json.loads(judged.to_json(orient="records"))]
+        seeds = judged.groupby("rule")["seeds"].max()
+        caught += [
+            plain({"axis": verdict.axis, "rule": rule, "seeds": int(seeds[rule]), **asdict(found)})
+            for rule, found in verdict.caught.items()
+            if verdict.by_rule[rule] == "PASS"
+        ]
+    return CheckReport(outcome, tuple(v.sentence for v in verdicts), tuple(slopes), tuple(caught), digest)
 
 
 def check_digest(settled: Settled, scope: Scope) -> str:
@@ -172,28 +237,29 @@ def check_digest(settled: Settled, scope: Scope) -> str:
     parts = {"task", "model", "training", "sparsity", "check", "base"}
     what = [
         drop_since(study.model_dump(mode="json", include=parts)),
-        settled.hps.model_dump(),
+        drop_since({"base": settled.hps.model_dump()})["base"],
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
-        [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable)],
+        [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable), DECIDES_BY],
         *filter(None, [settled.versions, study.grid.by_rule]),
     ]
     return digest_of(json.dumps(what, sort_keys=True), 16)
 
 
 def print_check(report: CheckReport) -> None:
-    """The sentences, and where a slope is beyond its tolerance the slopes."""
+    """The sentences, and the slopes that are not shown to be within their tolerance."""
     for sentence in report.sentences:
         click.echo(f"Coordinate check: {sentence}")
     if report.passed:
         return
-    table = Table("axis", "rule", "module", "kind", "step", "slope", "95% interval", "allowed", box=None)
+    table = Table("axis", "rule", "module", "kind", "step", "slope", "interval", "allowed", "found", box=None)
     for row in report.slopes:
         if not row["passed"]:
             interval = f"{_number(row['slope_low'])} … {_number(row['slope_high'])}"
             cells = [row[k] for k in ("axis", "rule", "module", "kind")]
-            table.add_row(*cells, str(row["step"]), _number(row["slope"]), interval, f"{row['tolerance']:g}")
+            judged = [_number(row["slope"]), interval, f"{row['tolerance']:g}", row["outcome"]]
+            table.add_row(*cells, str(row["step"]), *judged)
     Console(stderr=True).print(table)
 
 
 def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:+.3f}"
+    return "not finite" if value is None else f"{value:+.2f}"

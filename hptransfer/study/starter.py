@@ -68,7 +68,7 @@ grid:
 
 # Before the sweep: do activations, gradients and updates keep their size over width and density?
 check:
-  seeds: 8                # widths an octave apart: with few seeds their noise passes for a slope
+  seeds: 8                # doubled while a slope is neither shown to be level nor shown not to be
 
 verdict:
   expect_stable: [supar]  # `hptransfer verdict` exits 0 when these are STABLE

@@ -302,12 +302,22 @@ class CheckSpec(Spec):
         default=(), description="Rules looked at; empty: those expected to be stable. Only these must pass."
     )
     steps: int = Field(default=10, ge=1, description="Optimizer steps on one repeated batch.")
-    seeds: Seeds = Field(default=(0, 1, 2), description="Seeds.")
-    lr: Positive | None = Field(default=None, description="LR of the check; by default the base LR.")
-    first_tolerance: Positive = Field(default=0.05, description="|slope| allowed at the first forward pass.")
-    last_tolerance: Positive = Field(
-        default=0.35, description="|slope| allowed at the last step; the updates themselves, noisier, may have 0.5."
+    seeds: Seeds = Field(
+        default=(0, 1, 2, 3),
+        description="Seeds to start with; while a rule is neither shown to pass nor to fail they are doubled.",
     )
+    max_seeds: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Seeds at most; a rule still open then is INCONCLUSIVE, which is no pass.",
+    )
+    lr: Positive | None = Field(default=None, description="LR of the check; by default the base LR.")
+    first_tolerance: Positive = Field(default=0.1, description="|slope| allowed of an activation at the first step.")
+    update_tolerance: Positive = Field(
+        default=0.15, description="|slope| allowed of the first update; that of an LR exponent off by ¼ is 0.25."
+    )
+    last_tolerance: Positive = Field(default=0.5, description="|slope| allowed of an activation at the last step.")
 
 
 class Study(Spec):

@@ -11,7 +11,8 @@ from command_line import status_of
 def test_a_failed_check_leaves_with_1_on_a_fresh_folder_and_is_not_called_a_sweep(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    impossible = ["--set", "check={enabled: true, steps: 1, seeds: 1, first_tolerance: 1e-9, last_tolerance: 1e-9}"]
+    strict = "first_tolerance: 1e-9, update_tolerance: 1e-9, last_tolerance: 1e-9"
+    impossible = ["--set", f"check={{enabled: true, steps: 1, seeds: 4, max_seeds: 16, {strict}}}"]
     wide = ["--set", "grid.widths=[32,64]"]
     assert status_of("check", "tiny.yaml", *impossible, *wide) == 1
     said = capsys.readouterr()

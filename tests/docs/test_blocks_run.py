@@ -30,7 +30,7 @@ TINY = {
     "training": ["steps=3", "batch_size=2", "sequence_length=16", "eval_tokens=32", "precision=fp32"],
     "tune": ["trials=2", "batch=2", "finalists=1", "finalist_seeds=2"],
     "grid": ["rules=[supar]", "widths=[32,64]", "densities=[1,1/4]", "lr_multiples=[1/2,1,2]", "seeds=1"],
-    "check": ["steps=1", "seeds=1"],
+    "check": ["steps=1", "seeds=1", "max_seeds=1"],
 }
 """Overrides of the starter; a key that the page's own command sets is left to it."""
 MAY_FAIL = ("verdict", "check")

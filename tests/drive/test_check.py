@@ -26,7 +26,7 @@ def study(**changes: Any) -> Study:
         "training": {"sequence_length": 16},
         "base": {"width": 16, "depth": 1},
         "grid": {"rules": ["sp", "supar"], "widths": [16, 32]},
-        "check": {"steps": 2, "seeds": 2},
+        "check": {"steps": 2, "seeds": 2, "max_seeds": 4},
     }
     return validate_study(tree | changes)
 
@@ -47,6 +47,14 @@ def test_what_the_study_names_comes_first() -> None:
     scope = scope_of(settled(study(check=named)))
     assert (scope.widths, scope.densities, scope.axes) == ((16, 48), (0.5,), ("width",))
     assert scope.rules == (get_rule("sp"),)
+
+
+def test_cells_that_no_axis_judges_are_not_measured() -> None:
+    grid = {"rules": ["supar"], "widths": [64, 128, 256], "densities": [1, 1 / 4, 1 / 16]}
+    scope = scope_of(settled(study(grid=grid)))
+    assert scope.cells == {64: (1, 1 / 4), 128: (1, 1 / 4, 1 / 16), 256: (1, 1 / 4, 1 / 16)}  # 64 · 1/16 is 4 weights
+    named = scope_of(settled(study(check={"widths": [16], "densities": [1 / 4, 1 / 8]})))
+    assert named.cells == {16: (1 / 4, 1 / 8)}  # two places are judged in any case
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,37 @@ def test_a_rule_is_checked_at_its_own_settings(tmp_path: Path) -> None:
     assert not own.loc["sp"].equals(plain.loc["sp"])
 
 
+def test_it_takes_as_many_seeds_as_it_needs_and_says_so(tmp_path: Path) -> None:
+    """Two seeds of a model of sixteen features leave every slope open; at the cap of four that is no pass."""
+    store = Store.open(str(tmp_path), "s")
+    report = coordinate_check_of(settled(study()), store)
+    assert (report.outcome, report.passed) == ("INCONCLUSIVE", False)
+    assert "after 4 seeds" in report.sentences[0]
+    assert store.read_frame("check.parquet")["seed"].nunique() == 4
+    stored = store.read_json("check.json")
+    assert (stored["outcome"], stored["passed"], stored["caught"]) == ("INCONCLUSIVE", False, [])
+
+
+def test_a_pass_says_what_it_would_have_caught(tmp_path: Path) -> None:
+    loose = {"first_tolerance": 2, "update_tolerance": 2, "last_tolerance": 3, "steps": 1, "seeds": 4}
+    wide = {"rules": ["supar"], "widths": [32, 64, 128]}
+    report = coordinate_check_of(settled(study(check=loose, grid=wide)), Store.open(str(tmp_path), "s"))
+    assert report.passed, report.sentences
+    (caught,) = report.caught
+    assert (caught["axis"], caught["rule"]) == ("width", "supar")
+    assert 1 < caught["lr"] < 2.5
+    assert f"an LR exponent off by {caught['lr']:.2f} and an init exponent off by" in report.sentences[0]
+
+
+def test_an_answer_of_another_way_to_decide_is_not_handed_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, found = Store.open(str(tmp_path), "s"), settled(study())
+    with monkeypatch.context() as before:
+        before.setattr("hptransfer.drive.check.DECIDES_BY", "not significantly beyond")
+        old = check_digest(found, scope_of(found))
+    store.write_json("check.json", {"passed": True, "sentences": ["supar passes"], "slopes": [], "digest": old})
+    assert coordinate_check_of(found, store).sentences != ("supar passes",)
+
+
 def test_what_decides_a_check_decides_its_digest() -> None:
     def digest(found: Settled) -> str:
         return check_digest(found, scope_of(found))
@@ -99,4 +138,5 @@ def test_what_decides_a_check_decides_its_digest() -> None:
     assert digest(settled(study(task="language", sparsity={"method": "static"}))) == plain
     own = study(grid={"rules": ["sp", "supar"], "widths": [16, 32], "by_rule": {"supar": {"training.clip": 0}}})
     others = [settled(study()).with_hps({"lr": 0.5}), settled(study(sparsity={"kind": "row"})), settled(own)]
+    others += [settled(study(check={"steps": 2, "seeds": 2, "max_seeds": 8}))]
     assert plain not in {digest(other) for other in others}

@@ -1,16 +1,16 @@
 """The coordinate check: does every module's activation, gradient and update keep its size over width and density?
 
 `coordinate_check` trains a few steps on one repeated batch and records; it knows nothing of what is good.
-`judge_check` fits a slope of log size against log width or log density to every kind of module and compares it with
-a tolerance (Yang et al. 2022, appendix D.1; Dey et al. 2024, figure 5). `assert_coordinates` is both, for a test of
-a user's own model.
+`judge_check` fits a slope of log size against log width or log density to every kind of module and decides whether it
+is level (Yang et al. 2022, appendix D.1; Dey et al. 2024, figure 5). `assert_coordinates` is both, for a test of a
+user's own model, with as many seeds as the decision takes.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.common.seams import OPTIMIZERS
-from hptransfer.scaling.check.judge import Axis, CheckVerdict, judge_check
+from hptransfer.scaling.check.decide import check_until_decided
+from hptransfer.scaling.check.judge import FIRST, LAST, UPDATE, Axis, CheckVerdict, judge_check
 from hptransfer.scaling.check.recorder import Recorder
 from hptransfer.scaling.parametrize import EmptyRowWarning, Parametrized, parametrize
 from hptransfer.scaling.rules import Rule, get_rule
@@ -45,7 +46,9 @@ class CheckSettings:
     base_depth: int | None = None
     base: BaseHPs | None = None
     steps: int = 10
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    max_seeds: int = 64
+    """Where `assert_coordinates` is not decided by `seeds`, it doubles them, up to so many."""
     training: TrainingSpec = field(default_factory=TrainingSpec)
     """Names the optimizer and its numbers; the schedule, the clip and the budget are not part of a check."""
     sparsity: SparsitySpec | None = None
@@ -71,8 +74,10 @@ def coordinate_check(
     - `step` counts updates made before the forward pass: 0 … steps.
     - `kind`: `activation`: mean |output|; `gradient`: mean |∂loss/∂output|; `input_gradient`: mean |∂loss/∂input|,
       of the tensor handed in, with what its other readers send back; `update`: mean |change of the output, for the
-      same input, that one optimizer step makes|; `weight_update`: mean |change| of the non-zeros of the module's
-      matrix, for looking, not for judging. Modules with matrices have all, others the first two.
+      same input, that one optimizer step makes|; `aligned_update`: mean of that change along −sign(∂loss/∂output),
+      weighed by |∂loss/∂output|, for matrices that sum over their inputs; `weight_update`: mean |change| of the
+      non-zeros of the module's matrix, for looking, not for judging. Modules without a matrix have the first two.
+      The three updates are those of the first step, which alone says what a rule's LR is: it is proportional to it.
     - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths.
     - `role` of the module's matrix, empty without one. The model itself has the module name `(model)`.
 
@@ -118,14 +123,37 @@ def assert_coordinates(
     rule: str | Rule = "supar",
     settings: CheckSettings | None = None,
     loss: Loss = NEXT_TOKEN,
-    first_tolerance: float = 0.05,
-    last_tolerance: float = 0.35,
+    first_tolerance: float = FIRST,
+    update_tolerance: float = UPDATE,
+    last_tolerance: float = LAST,
 ) -> CheckVerdict:
-    """For a test of your own model: run the check and fail with its sentence and the worst slopes."""
-    frame = coordinate_check(
-        build, batch, widths=widths, densities=densities, rules=(rule,), settings=settings, loss=loss
+    """For a test of your own model: run the check, and fail with its sentence and the worst slopes unless it passes.
+
+    Seeds are added up to `settings.max_seeds` until every slope is shown to be within its tolerance or one is shown
+    to be beyond.
+    """
+    chosen, known = settings or CheckSettings(), get_rule(rule)
+
+    def measure(rules: Sequence[str], seeds: Sequence[int], steps: int) -> pd.DataFrame:
+        these = replace(chosen, seeds=tuple(seeds), steps=steps)
+        return coordinate_check(
+            build, batch, widths=widths, densities=densities, rules=(known,), settings=these, loss=loss
+        )
+
+    def judge(frame: pd.DataFrame, looks: int) -> tuple[CheckVerdict]:
+        verdict = judge_check(
+            frame,
+            axis=axis,
+            first_tolerance=first_tolerance,
+            update_tolerance=update_tolerance,
+            last_tolerance=last_tolerance,
+            looks=looks,
+        )
+        return (verdict,)
+
+    _, (verdict,) = check_until_decided(
+        measure, judge, rules=(known.name,), seeds=chosen.seeds, most=chosen.max_seeds, steps=chosen.steps
     )
-    verdict = judge_check(frame, axis=axis, first_tolerance=first_tolerance, last_tolerance=last_tolerance)
     if not verdict.passed:
         worst = verdict.failures().head(8).to_string(index=False)
         raise AssertionError(f"{verdict.sentence}\n{worst}")
@@ -145,10 +173,12 @@ def _run(parametrized: Parametrized, batch: Any, loss: Loss, settings: CheckSett
             recorder.begin()
             loss(parametrized.model, batch).backward()  # type: ignore[no-untyped-call]
             recorder.end()
-            if step < settings.steps:
+            if step == 0:
                 recorder.keep_weights()
                 optimizer.step()
                 recorder.measure_update()
+            elif step < settings.steps:
+                optimizer.step()
             rows.extend({"step": step, **row} for row in recorder.rows())
     return rows
 

@@ -18,6 +18,9 @@ __all__ = ["MODEL", "Recorder"]
 MODEL = "(model)"
 """Name under which the model's own output is recorded."""
 
+_SUMS = ("hidden", "residual", "readout")
+"""Roles whose output is a sum over inputs that grow in number. An embedding looks a row up."""
+
 
 class Recorder:
     """Records one training step at a time: `begin`, forward, backward, `end`, step, `measure_update`, `rows`.
@@ -39,6 +42,8 @@ class Recorder:
         # What each module was given and gave, to be repeated with the updated weights.
         self._inputs: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self._outputs: dict[str, Tensor] = {}
+        self._asked: dict[str, Tensor] = {}
+        """∂loss/∂output of each module with a matrix."""
         self._before: dict[str, Tensor] = {}
         self._sizes: dict[tuple[str, str], tuple[float, int]] = {}
 
@@ -61,6 +66,7 @@ class Recorder:
         self._on = True
         self._inputs.clear()
         self._outputs.clear()
+        self._asked.clear()
         self._sizes.clear()
 
     def end(self) -> None:
@@ -81,7 +87,10 @@ class Recorder:
                 args, kwargs = self._inputs[name]
                 again = _tensor(self._modules[name](*args, **kwargs))
                 if again is not None:
-                    self._note(name, "update", again - self._outputs[name])
+                    change = again - self._outputs[name]
+                    self._note(name, "update", change)
+                    if name in self._asked and self._roles[name] in _SUMS:
+                        self._sizes[name, "aligned_update"] = (_aligned(change, self._asked[name]), change[0].numel())
 
     def rows(self) -> list[Mapping[str, Any]]:
         """One row a module and kind."""
@@ -111,9 +120,14 @@ class Recorder:
             return
         self._note(name, "activation", tensor)
         if tensor.requires_grad:
-            tensor.register_hook(lambda g: self._note(name, "gradient", g))  # type: ignore[no-untyped-call]
+            tensor.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]
         if name in self._roles:
             self._outputs[name] = tensor.detach()
+
+    def _note_gradient(self, name: str, gradient: Tensor) -> None:
+        self._note(name, "gradient", gradient)
+        if name in self._roles:
+            self._asked[name] = gradient.detach()
 
 
 def _owner(model: nn.Module, parameter: str) -> str:
@@ -121,6 +135,17 @@ def _owner(model: nn.Module, parameter: str) -> str:
     module, _, _ = parameter.rpartition(".")
     parent = module.rpartition(".")[0]
     return parent if module and isinstance(model.get_submodule(parent), nn.MultiheadAttention) else module or MODEL
+
+
+def _aligned(change: Tensor, gradient: Tensor) -> float:
+    """How far a change goes the way the loss asks for: its mean along −sign(∂loss/∂output), weighed by |∂loss/∂output|.
+
+    An output's change is Σ ΔW·x over its inputs: a part that adds up, ∝ n·ρ, and a random one, ∝ √(n·ρ). Rules are made
+    for the first, and over few weights the second is no smaller: at n·ρ = 8 it gives mean |change| a slope of −0.26 in
+    density though every LR is right. It has no mean along the gradient, so this projection sees the first part alone.
+    """
+    asked = float(gradient.abs().sum())
+    return -float((gradient * change).sum()) / asked if asked else 0.0
 
 
 def _tensor(value: Any) -> Tensor | None:

@@ -1,5 +1,6 @@
 """The coordinate check tells SμPar from the rules that ignore density, and μP from the one that ignores width."""
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -30,7 +31,7 @@ def slope_of(verdict, rule, kind, step):
 
 @pytest.fixture(scope="module")
 def over_density():
-    settings = CheckSettings(base_width=256, depth=2, steps=10, seeds=(0,), base=PAPER)
+    settings = CheckSettings(base_width=256, depth=2, steps=10, seeds=(0, 1, 2), base=PAPER)
     flat = coordinate_check(gpt, TOKENS, widths=(512,), densities=(1, 1 / 2, 1 / 4, 1 / 8, 1 / 16), settings=settings)
     others = coordinate_check(
         gpt, TOKENS, widths=(512,), densities=(1, 1 / 4, 1 / 16), rules=("mup", "sp"), settings=settings
@@ -43,8 +44,8 @@ def test_supar_is_flat_in_density_at_the_first_forward_pass_and_after_ten_steps(
     for kind in ("activation", "gradient", "input_gradient"):
         assert slope_of(over_density, "supar", kind, 0).abs().max() <= 0.05
         assert slope_of(over_density, "supar", kind, 10).abs().max() <= 0.35
-    assert slope_of(over_density, "supar", "update", 0).abs().max() <= 0.35
-    assert over_density.by_rule["supar"]
+    assert slope_of(over_density, "supar", "aligned_update", 0).abs().max() <= 0.05
+    assert over_density.by_rule["supar"] == "PASS"
     assert "supar passes over density" in over_density.sentence
 
 
@@ -58,7 +59,7 @@ def test_mup_and_sp_are_not(over_density, rule):
     sent, back = slope_of(over_density, rule, "gradient", 0), slope_of(over_density, rule, "input_gradient", 0)
     assert back["blocks.*.ffn.up"] - sent["blocks.*.ffn"] > 0.9
     assert back["blocks.*.attention.value"] - sent["blocks.*.attention"] > 0.9
-    assert not over_density.by_rule[rule]
+    assert over_density.by_rule[rule] == "FAIL"
     assert f"{rule} fails over density" in over_density.sentence
 
 
@@ -71,20 +72,20 @@ def test_adam_updates_of_weights_are_the_lr(over_density):
 
 @pytest.mark.slow
 def test_mup_is_flat_in_width_and_sp_is_not():
-    settings = CheckSettings(base_width=128, depth=1, steps=3, seeds=(0,), base=PAPER)
+    settings = CheckSettings(base_width=128, depth=1, steps=3, seeds=(0, 1, 2, 3), base=PAPER)
     frame = coordinate_check(gpt, TOKENS, widths=(128, 256, 512, 1024), rules=("mup", "sp"), settings=settings)
-    verdict = judge_check(frame, axis="width", first_tolerance=0.1)
-    assert verdict.by_rule == {"mup": True, "sp": False}, verdict.sentence
+    verdict = judge_check(frame, axis="width")
+    assert verdict.by_rule == {"mup": "PASS", "sp": "FAIL"}, verdict.sentence
     assert slope_of(verdict, "mup", "activation", 0)[BRANCHES].abs().max() < 0.1
     assert slope_of(verdict, "sp", "activation", 0)[BRANCHES].min() > 0.9  # two matrices, each gains √m
-    assert slope_of(verdict, "sp", "update", 0)["blocks.*.ffn.down"] > 0.9
+    assert slope_of(verdict, "sp", "aligned_update", 0)["blocks.*.ffn.down"] > 0.9
 
 
 # --- as a gate: seconds
 
 
 mlp = partial(MLP, vocab_size=64)
-QUICK = CheckSettings(base_width=32, depth=1, steps=3, seeds=(0, 1), base=PAPER)
+QUICK = CheckSettings(base_width=32, depth=1, steps=3, base=PAPER)
 
 
 def test_assert_coordinates_for_a_model_of_ones_own():
@@ -96,18 +97,30 @@ def test_assert_coordinates_for_a_model_of_ones_own():
         check(axis="density", rule="sp")
 
 
+def test_assert_coordinates_adds_seeds_up_to_its_cap_and_what_is_open_then_is_no_pass():
+    """One seed has no interval; two of a model this small have a wide one."""
+    check = partial(assert_coordinates, mlp, TOKENS, axis="density", widths=(64,), densities=(1, 1 / 4, 1 / 8))
+    few = replace(QUICK, steps=1, seeds=(0,))
+    with pytest.raises(AssertionError, match=r"supar is INCONCLUSIVE over density, which is no pass: .* after 1 seed,"):
+        check(settings=replace(few, max_seeds=1))
+    found = check(settings=few)
+    assert found.passed
+    assert found.slopes.seeds.max() > 1
+
+
 @pytest.mark.parametrize("sparsity", [SparsitySpec(kind="row"), SparsitySpec(distribution="erk")])
 def test_other_masks(sparsity):
-    settings = CheckSettings(base_width=32, depth=1, steps=1, seeds=(0, 1), base=PAPER, sparsity=sparsity)
+    settings = CheckSettings(base_width=32, depth=1, steps=1, seeds=tuple(range(8)), base=PAPER, sparsity=sparsity)
     frame = coordinate_check(mlp, TOKENS, widths=(64,), densities=(1, 1 / 4, 1 / 8), settings=settings)
-    assert judge_check(frame).passed
+    assert judge_check(frame).passed, judge_check(frame).sentence
 
 
 def test_the_frame_is_tidy_and_repeatable():
     settings = CheckSettings(base_width=32, depth=1, steps=1, seeds=(3,))
     frame = coordinate_check(mlp, TOKENS, widths=(32, 64), settings=settings)
     assert list(frame) == ["rule", "width", "density", "seed", "step", "module", "kind", "value", "features", "role"]
-    assert set(frame.kind) == {"activation", "gradient", "input_gradient", "update", "weight_update"}
+    kinds = {"activation", "gradient", "input_gradient", "update", "aligned_update", "weight_update"}
+    assert set(frame.kind) == kinds
     assert set(frame.step) == {0, 1}
     assert set(frame[frame.role == "residual"].module) == {"blocks.0.down"}
     assert {"(model)", "blocks.0", "norm", "readout"} <= set(frame.module)
@@ -121,6 +134,3 @@ def test_vectors_in_a_block_are_no_more_of_a_matrix_than_others():
     mup, completep = (frame[frame.rule == rule].reset_index(drop=True) for rule in ("mup", "completep"))
     assert set(completep.role) == {"", "embedding", "hidden", "residual", "readout"}
     assert completep[["module", "kind", "role"]].equals(mup[["module", "kind", "role"]])
-
-
-# --- the judge, on made-up sizes

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -40,6 +41,31 @@ def test_a_recorded_size_by_hand():
     assert frame["embed", "activation", 0] == pytest.approx(0.05 * (2 / np.pi) ** 0.5, rel=0.1)  # E|N(0, σ)|
     assert frame["blocks.0.up", "weight_update", 0] == pytest.approx(0.01, rel=0.01)  # Adam's first update is ±η
     assert frame["norm", "activation", 0] == pytest.approx((2 / np.pi) ** 0.5, rel=0.05)
+
+
+def test_an_aligned_update_by_hand():
+    """Adam's first update is −η·sign(G), so along the gradient δ of the output it is η·Σ|G| over Σ|δ|, G = Σ δ·xᵀ."""
+    settings = CheckSettings(depth=1, steps=1, seeds=(0,), base=BaseHPs(lr=0.01, weight_decay=0.0))
+    settings = replace(settings, training=TrainingSpec(eps=1e-20))
+    seen = {}
+
+    def watched(**options):
+        model = mlp(**options)
+        up = model.blocks[0].up
+
+        def leave(module, given, output):
+            if output.requires_grad and not output.is_meta:  # not the look at its shapes, nor the repeated module
+                seen.setdefault("x", given[0].detach())
+                output.register_hook(lambda gradient: seen.setdefault("delta", gradient.detach()))
+
+        up.register_forward_hook(leave)
+        return model
+
+    frame = coordinate_check(watched, TOKENS, widths=(32,), settings=settings).set_index(["module", "kind", "step"])
+    delta, x = seen["delta"].flatten(0, -2), seen["x"].flatten(0, -2)
+    expected = 0.01 * (delta.T @ x).abs().sum() / delta.abs().sum()
+    assert frame.value["blocks.0.up", "aligned_update", 0] == pytest.approx(float(expected), rel=1e-3)
+    assert "aligned_update" not in frame.loc["embed"].index.get_level_values("kind")  # a lookup sums nothing
 
 
 def test_a_model_that_was_measured_is_let_go():
