@@ -106,7 +106,8 @@ class TuneSpec(Spec):
 
     strategy: Literal["optuna", "telescope"] = Field(
         default="optuna",
-        description="`optuna`: a sampler on the proxy; `telescope`: double the width, shrink the mesh around the best.",
+        description="`optuna`: a sampler on the proxy; `telescope`: double the width, shrink the mesh around the best;"
+        " without a `space` it looks for the LR alone.",
     )
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = Field(
         default="cmaes",
