@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 __all__ = [
     "BOWL",
@@ -114,6 +113,8 @@ def _steepness(x: Array, losses: Array, trust: Array) -> float:
 
 def lowest_within(fit: LocalQuadratic) -> Array:
     """Where the fit is lowest among the runs that it was fitted to: its minimum, or a place on their box's edge."""
+
+    from scipy.optimize import minimize  # here, not above: a plan or a verdict has no use for it, and it loads slowly
 
     def rise(x: Array) -> float:
         return float(fit.slope @ x + x @ fit.hessian @ x / 2)

@@ -14,7 +14,9 @@ from hptransfer.trials.settled import Settled
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
-FIGURES = [path for path in STUDIES if path.stem not in ("quickstart", "smoke") and not path.stem.endswith("-full")]
+OURS = ("quickstart", "smoke", "multipliers", "own-best-long")
+"""Studies that follow no figure of the paper, or one that another follows at its own size."""
+FIGURES = [path for path in STUDIES if path.stem not in OURS and not path.stem.endswith("-full")]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
