@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hptransfer.analysis.cells import CellKey, Cells, OwnBase
-from hptransfer.analysis.holm import holm
 from hptransfer.analysis.noise import pool_noise
 from hptransfer.analysis.optimum import CellPoints, Optimum, at_confidence, fit_optimum, own_noise
 from hptransfer.analysis.regret import Regret, regret_at
+from hptransfer.common.holm import holm
 from hptransfer.study.axes import place_axes, swept_label
 from hptransfer.study.thresholds import VerdictSpec
 

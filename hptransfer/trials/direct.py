@@ -65,9 +65,9 @@ def direct_places(settled: Settled) -> list[Place]:
 
 def refuse_vain_direct(settled: Settled) -> None:
     """Refuse searches that cannot mean anything under a series' own settings."""
-    for series in dict.fromkeys(place.series.name for place in direct_places(settled)):
-        place = next(place for place in direct_places(settled) if place.series.name == series)
-        refuse_vain_search(place.series.settled.study)
+    for place in direct_places(settled):
+        if place.cell == settled.study.cells[0]:  # its other cells have the same settings
+            refuse_vain_search(place.series.settled.study)
 
 
 def question_of(settled: Settled) -> str:
@@ -82,10 +82,7 @@ def question_of(settled: Settled) -> str:
 def search_directly(settled: Settled, runner: Runner) -> list[DirectCell]:
     """Search every place, cell after cell; then run all comparisons together. A place whose search finds nothing, as
     where every trial diverges, is told as such and holds up no other."""
-    found: list[tuple[Place, DirectCell, list[Trial]]] = []
-    for place in direct_places(settled):
-        cell, line = _searched(place, runner)
-        found.append((place, cell, line))
+    found = [(place, *_searched(place, runner)) for place in direct_places(settled)]
     there = [place.transferred() for place, _, _ in found]
     every = {trial.id: trial for trials in (*there, *(line for _, _, line in found)) for trial in trials}
     runner.run(list(every.values()), "direct")

@@ -13,13 +13,14 @@ when it lies outside, and is open otherwise. Not having been seen to drift is no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.holm import holm
 from hptransfer.scaling.check.caught import Caught, smallest_caught
 from hptransfer.scaling.check.recorder import MODEL
 from hptransfer.scaling.check.sentence import check_sentence
@@ -170,12 +171,13 @@ def _row(key: tuple[Any, ...], group: pd.DataFrame, axis: Axis, allowed: Mapping
 
 def _judged(rows: Sequence[_Row], alpha: float) -> list[dict[str, object]]:
     """The rows of one rule as the table holds them."""
-    fails = _holm([_chance(row) for row in rows], alpha)
+    chances = {at: chance for at, row in enumerate(rows) if not math.isnan(chance := _chance(row))}
+    fails, _ = holm({at: _below(chance) for at, chance in chances.items()}, alpha)
     table = []
-    for row, fail in zip(rows, fails, strict=True):
+    for at, row in enumerate(rows):
         half = row.found.half_width(alpha)
         low, high = row.found.slope - half, row.found.slope + half
-        outcome, why = _row_outcome(row, low, high, fail)
+        outcome, why = _row_outcome(row, low, high, at in fails)
         table.append(
             {
                 "rule": row.rule,
@@ -197,6 +199,10 @@ def _judged(rows: Sequence[_Row], alpha: float) -> list[dict[str, object]]:
     return table
 
 
+def _below(chance: float) -> Callable[[float], bool]:
+    return lambda level: chance <= level
+
+
 def _row_outcome(row: _Row, low: float, high: float, fails: bool) -> tuple[Outcome, str]:
     if math.isnan(row.tolerance):
         return "PASS", "not judged"
@@ -214,17 +220,6 @@ def _chance(row: _Row) -> float:
     if math.isnan(row.tolerance) or math.isnan(row.found.slope):
         return math.nan
     return row.found.chance_above(row.tolerance) if row.may_shrink else row.found.chance_beyond(row.tolerance)
-
-
-def _holm(chances: Sequence[float], alpha: float) -> list[bool]:
-    """Which are significant together at `alpha`: the k-th smallest against alpha / (number left) (Holm 1979)."""
-    asked = sorted((chance, at) for at, chance in enumerate(chances) if not math.isnan(chance))
-    significant = [False] * len(chances)
-    for rank, (chance, at) in enumerate(asked):
-        if chance > alpha / (len(asked) - rank):
-            break
-        significant[at] = True
-    return significant
 
 
 def _outcome(rows: pd.Series[Any]) -> Outcome:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hptransfer.analysis.holm import holm
+from hptransfer.common.holm import holm
 
 
 def by_hand(p: dict[str, float], level: float) -> set[str]:
