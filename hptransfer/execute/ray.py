@@ -27,9 +27,9 @@ class RayExecutor(Executor):
     def __init__(self, launch: Launch) -> None:
         self._cluster = join_cluster(launch)
         # "auto" is settled here: a task without a GPU must not reach for one that Ray gave to another.
-        settings = dataclasses.replace(launch.settings, device="cuda" if self._cluster.gpus else "cpu")
+        # By value, not through Ray's store: a task then needs nothing of the driver's to start.
+        self._settings = dataclasses.replace(launch.settings, device="cuda" if self._cluster.gpus else "cpu")
         self.stacks = self._cluster.gpus
-        self._settings = ray.put(settings)
         self._train = ray.remote(_train)
         self._flying: dict[Any, Pack] = {}
 

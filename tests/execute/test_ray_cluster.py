@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +23,13 @@ from hptransfer.training.settings import WorkerSettings
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    args = {"num_cpus": 1, "include_dashboard": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # Ray's test cluster writes no token for itself
+        cluster = Cluster(initialize_head=True, head_node_args=args)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def direct_section(results: Results) -> Markup | None:
     heads = [("cell", ""), ("series", ""), *((name, "num") for name in ("own LR", "own loss", "given up"))]
     if reference:
         heads.append((f"own loss against {reference}'s", "num"))
-    heads.append(("what it found", ""))
+    heads.append(("what it found", "wide"))
     rows = [_cells(one, bool(reference)) for one in found]
     return section("direct", "Tuned directly, cell by cell", table(heads, rows), lead=_LEAD)
 
