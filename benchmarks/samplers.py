@@ -52,8 +52,6 @@ MOST_TRIALS, FINALISTS, FINALIST_SEEDS = 64, 4, 4
 ABOVE = 0.005
 """Relative loss above the grid's best point that a search may end at."""
 REPLAYS, REAL_SEARCHES = 40, 3
-FEWER = {"gp": 6}
-"""Replays of a sampler that takes most of a minute for one."""
 SCORING_SEEDS = range(900_001, 900_009)
 """Seeds that no search and no finalist has."""
 SMOOTHING = 0.3
@@ -187,7 +185,7 @@ def replays(surface: Surface, study: Study) -> list[Row]:
     """Every sampler at equal trials, over the same windows and search seeds."""
     rows = []
     for sampler in SAMPLERS:
-        above = [replay(surface, study, sampler, seed) for seed in range(FEWER.get(sampler, REPLAYS))]
+        above = [replay(surface, study, sampler, seed) for seed in range(REPLAYS)]
         chosen = sampler == study_default(study)
         name = f"{sampler}, {MOST_TRIALS} trials replayed: loss of the winner above the lowest of its window, mean"
         rows.append(bound(f"{name} of {len(above)}", 100 * fmean(above), 100 * ABOVE if chosen else None, "%"))
