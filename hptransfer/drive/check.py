@@ -22,6 +22,7 @@ from rich.table import Table
 from hptransfer.common.files import digest_of
 from hptransfer.common.json_values import plain
 from hptransfer.common.seams import TASKS, is_outside
+from hptransfer.drive.init_warnings import tell_init_warnings
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.decide import check_until_decided
@@ -124,6 +125,7 @@ def check_study(request: Request) -> CheckReport:
     store = Store.open(request.results, request.study.name)
     with store.lock():
         settled, _, _ = settled_by(request, store)
+        tell_init_warnings(settled)
         return coordinate_check_of(settled, store)
 
 
@@ -191,6 +193,7 @@ def _measured(settled: Settled, scope: Scope, rules: Sequence[Rule], seeds: Sequ
         training=training,
         sparsity=study.sparsity,
         roles=study.model.roles,
+        init=study.model.init,
     )
     parts = [
         coordinate_check(build, batch, widths=(w,), densities=some, rules=rules, settings=settings, loss=loss)
@@ -240,7 +243,7 @@ def check_digest(settled: Settled, scope: Scope) -> str:
         drop_since({"base": settled.hps.model_dump()})["base"],
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable), DECIDES_BY],
-        *filter(None, [settled.versions, study.grid.by_rule]),
+        *filter(None, [settled.versions, study.grid.by_rule, list(study.model.init.items())]),
     ]
     return digest_of(json.dumps(what, sort_keys=True), 16)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.seams import versions_in
+from hptransfer.drive.init_warnings import init_warnings
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
@@ -132,7 +133,7 @@ def plan_of(request: Request, *, calibrate: bool) -> Plan:
         workers=request.workers or workers_here(request.settings),
         seconds_per_step=partial(seconds_per_step, settings=request.settings) if calibrate else None,
         room=room_for_a_trial(request.settings, device_of(request.settings)),
-        warnings=study_warnings(settled.study),
+        warnings=[*study_warnings(settled.study), *init_warnings(settled)],
     )
 
 

@@ -13,7 +13,8 @@ from torch import nn
 
 __all__ = ["FeatureDims", "InitKind", "feature_dims", "initial_kind", "is_depthwise", "is_embedding"]
 
-InitKind = Literal["normal", "zeros", "ones", "built"]
+InitKind = Literal["normal", "zeros", "ones", "built", "rescaled"]
+"""`normal`: drawn; `built`: as the factory built it; `rescaled`: that, at another size."""
 
 _NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 _OUT_IN = (nn.Linear, nn.MultiheadAttention, nn.RNNBase)

@@ -15,6 +15,7 @@ from rich.table import Table
 from hptransfer.common.choices import ExportForm
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import MARK
+from hptransfer.scaling.init_cautions import init_cautions
 from hptransfer.scaling.table import TensorScale, TiedUse, expected_empty_rows, scale_table
 from hptransfer.scaling.target import Target
 
@@ -30,16 +31,18 @@ LEAST_REASON = 30
 def explain_rows(target: Target) -> list[dict[str, Any]]:
     """One plain dict per tensor (see `_row`).
 
-    `init_std` is None where the tensor is not drawn from a normal. A tied readout has a row of its own for its
-    multiplier; what it shares is repeated there, and its `source` says `shared with …`.
+    `init_std` is None where the tensor is neither drawn from a normal nor rescaled. A tied readout has a row of its
+    own for its multiplier; what it shares is repeated there, and its `source` says `shared with …`.
     """
     return [_row(scale, use) for scale in scale_table(target) for use in scale.uses]
 
 
 def cautions(target: Target) -> list[str]:
-    """What a reader should know before training: tensors whose mask is expected to leave outputs without a weight."""
-    said = []
-    for scale in scale_table(target):
+    """What a reader should know before training: of the init, and of tensors whose mask is expected to leave outputs
+    without a weight."""
+    table = scale_table(target)
+    said = init_cautions(table)
+    for scale in table:
         expected = expected_empty_rows(scale, target.sparsity.kind)
         if expected >= 0.5:
             weights = scale.density * scale.fan_in
@@ -74,7 +77,8 @@ def _table(merged: Sequence[tuple[Mapping[str, Any], str]], *, reasons: bool) ->
     if reasons:
         table.add_column("because", overflow="fold")
     for row, name in merged:
-        init = row["init"] if row["init_std"] is None else f"{row['init_std']:.4g}"
+        size = "" if row["init_std"] is None else f"{row['init_std']:.4g}"
+        init = size if row["init"] == "normal" else f"{row['init']} {size}".strip()
         at = f"{row['multiplier']:.4g} on {row['multiplier_at']}" if row["multiplier_at"] else "-"
         table.add_row(
             name,
@@ -133,7 +137,7 @@ def _row(scale: TensorScale, use: TiedUse) -> dict[str, Any]:
         "role": use.role,
         "shape": list(scale.shape),
         "density": scale.density,
-        "init_std": scale.init_std if scale.init == "normal" else None,
+        "init_std": scale.init_std if scale.init in ("normal", "rescaled") else None,
         "lr": scale.lr,
         "weight_decay": scale.weight_decay,
         "eps": scale.eps,
@@ -162,7 +166,7 @@ _SNIPPET = f'''"""Initial values, forward multipliers and param groups of one ta
 
 import torch
 
-# tensor: (init, init std, density, LR over base LR, weight decay, eps)
+# tensor: (init, init std or root mean square, density, LR over base LR, weight decay, eps)
 TENSORS = {{
 @TENSORS@}}
 
@@ -183,6 +187,8 @@ def initialise(model, seed=0):
             weight.copy_(torch.randn(weight.shape, generator=draw) * std)
         elif init in ("zeros", "ones"):
             weight.fill_(float(init == "ones"))
+        elif init == "rescaled" and weight.any():  # the factory's own values, at this root mean square
+            weight.mul_(std / weight.square().mean().sqrt())
         if density < 1:
             mask = torch.zeros(weight.numel(), dtype=torch.bool)
             mask[torch.randperm(weight.numel(), generator=draw)[: round(density * weight.numel())]] = True

@@ -44,6 +44,12 @@ class TensorFacts:
     init: InitKind
     uses: tuple[Use, ...]
     head_ratio: float | None = None
+    built_rms: float = 0.0
+    """Root mean square of what the factory builds at the base width."""
+    lost: str = ""
+    """What the factory built, where it carries meaning and the rule writes over it."""
+    all_zero: bool = False
+    """Whether it starts as zeros."""
 
     @property
     def fan_in(self) -> int:

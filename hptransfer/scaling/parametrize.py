@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import build_model
+from hptransfer.scaling.init_cautions import init_cautions
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.mask_hooks import attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers
@@ -32,11 +33,15 @@ from hptransfer.sparsity.masks import empty_rows
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DecayMode, SparsitySpec
 
-__all__ = ["EmptyRowWarning", "Parametrized", "parametrize", "parametrize_target", "set_lr"]
+__all__ = ["EmptyRowWarning", "InitWarning", "Parametrized", "parametrize", "parametrize_target", "set_lr"]
 
 
 class EmptyRowWarning(UserWarning):
     """A mask leaves outputs without any weight: they are dead from the start."""
+
+
+class InitWarning(UserWarning):
+    """What the factory built is written over, or no hidden matrix may ever move."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,16 @@ def parametrize(
     depth: int | None = None,
     base_depth: int | None = None,
     roles: Mapping[str, str] | None = None,
+    init: Mapping[str, str] | None = None,
     queries: Sequence[str] = (),
     allow_narrower: bool = False,
 ) -> Parametrized:
     """Build `build(width=…)` and apply the rule to it.
 
     `base` are the HPs tuned at `base_width`, dense. `roles` names roles by parameter pattern where they cannot be
-    told, `optimizer` is the table of the rule. A base wider than the target is refused unless `allow_narrower` says
-    that it is meant. Masks are those that the sparsity's method starts with; what moves them is the trainer's affair.
+    told, `init` says by pattern how a tensor starts (`rule`, `built`, `rescale` or `zeros`, see `init_policy`),
+    `optimizer` is the table of the rule. A base wider than the target is refused unless `allow_narrower` says that it
+    is meant. Masks are those that the sparsity's method starts with; what moves them is the trainer's affair.
     """
     if width < base_width and not allow_narrower:
         raise InputError(
@@ -96,6 +103,7 @@ def parametrize(
         base=base or BaseHPs(),
         eps=eps,
         roles=roles or {},
+        init=init or {},
         queries=tuple(queries),
     )
     return parametrize_target(target, seed)
@@ -104,6 +112,8 @@ def parametrize(
 def parametrize_target(target: Target, seed: int) -> Parametrized:
     """The same for a target that is put together already."""
     table = scale_table(target)
+    for caution in init_cautions(table):
+        warnings.warn(caution, InitWarning, stacklevel=3)
     # The seed is for what the rule leaves as the factory built it.
     model = build_model(target.build, target.width, target.depth, seed=seed)
     masks = _initialise(model, table, seed, target.sparsity)
@@ -124,7 +134,7 @@ def _initialise(model: nn.Module, table: Sequence[TensorScale], seed: int, spars
     with torch.no_grad():
         for scale in table:
             parameter = model.get_parameter(scale.name)
-            built = parameter.detach().float().cpu() if scale.init == "built" else None
+            built = parameter.detach().float().cpu() if scale.from_factory else None
             value, mask = initial_tensor(scale, seed, sparsity, built)
             parameter.copy_(value)
             if mask is not None:

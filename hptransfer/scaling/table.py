@@ -13,8 +13,10 @@ from functools import lru_cache
 from hptransfer.common.errors import InputError
 from hptransfer.common.seams import METHODS
 from hptransfer.scaling.build_model import MARK
+from hptransfer.scaling.built import built_tensors
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
+from hptransfer.scaling.init_policy import with_init
 from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import NO_CHANGE, VECTORS, Quantity, Role
 from hptransfer.scaling.target import Target
@@ -23,6 +25,8 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec
 
 __all__ = ["TensorScale", "TiedUse", "expected_empty_rows", "scale_table"]
+
+Patterns = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,10 @@ class TensorScale:
     """Realised: non-zeros over size."""
     nonzeros: int
     init: InitKind
-    """`normal` with `init_std`; `zeros`; `ones`; `built`: as the factory built it."""
+    """`normal` with `init_std`; `zeros`; `ones`; `built`: as the factory built it; `rescaled`: that, with a root mean
+    square of `init_std` before the mask."""
     init_std: float
-    """0.0 unless `init` is `normal`."""
+    """0.0 unless `init` is `normal` or `rescaled`."""
     lr: float
     """Absolute peak LR."""
     lr_scale: float
@@ -70,6 +75,15 @@ class TensorScale:
     """Dimensions that count outputs."""
     tied: tuple[TiedUse, ...] = ()
     """Its uses under further names, where it is shared."""
+    lost: str = ""
+    """What the factory built, where it carries meaning and the rule writes over it."""
+    all_zero: bool = False
+    """Whether it starts as zeros."""
+
+    @property
+    def from_factory(self) -> bool:
+        """Whether its initial value is made of the factory's."""
+        return self.init in ("built", "rescaled")
 
     @property
     def uses(self) -> tuple[TiedUse, ...]:
@@ -84,12 +98,14 @@ def scale_table(target: Target) -> tuple[TensorScale, ...]:
     Pure. What is slow depends on the target's shape alone and is remembered by it: targets that differ in base HPs
     only, as the trials of a pack do, share it. The factory object is part of the shape, so hand over the same one.
     """
-    return tuple(_at_base(factors, target) for factors in _factor_table(target.shape, tuple(target.roles.items())))
+    said = tuple(target.roles.items()), tuple(target.init.items())
+    return tuple(_at_base(factors, target) for factors in _factor_table(target.shape, *said))
 
 
 @lru_cache(maxsize=64)
-def _factor_table(shape: Target, roles: tuple[tuple[str, str], ...]) -> tuple[_Factors, ...]:
-    """`roles` stand apart from the shape: the first pattern that matches counts, and a caller may change its dict."""
+def _factor_table(shape: Target, roles: Patterns, init: Patterns) -> tuple[_Factors, ...]:
+    """`roles` and `init` stand apart from the shape: the first pattern that matches counts, and a caller may change
+    its dict."""
     found = survey(
         shape.build,
         width=shape.width,
@@ -99,6 +115,7 @@ def _factor_table(shape: Target, roles: tuple[tuple[str, str], ...]) -> tuple[_F
         queries=shape.queries,
         blocks=shape.rule.tells_blocks(shape.optimizer),
     )
+    found = with_init(found, built_tensors(shape.build, shape.base_width, shape.depth), init)
     _check_heads(shape, found)
     counts = _nonzeros(found, shape.density, shape.sparsity)
     return tuple(_factors(shape, fact, counts[fact.name]) for fact in found.tensors)
@@ -234,6 +251,7 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
     decay = base.weight_decay * factors.weight_decay
     alphas = {"embedding": base.alpha_input, "readout": base.alpha_output}
     tuned, said = _lr_multiplier(fact.role, base)
+    sizes = {"normal": base.init_std, "rescaled": fact.built_rms}
     uses = tuple(
         TiedUse(
             use.name,
@@ -252,7 +270,7 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
         density=factors.nonzeros / math.prod(fact.shape),
         nonzeros=factors.nonzeros,
         init=fact.init,
-        init_std=base.init_std * factors.init_std / factors.shrink if fact.init == "normal" else 0.0,
+        init_std=sizes.get(fact.init, 0.0) * factors.init_std / factors.shrink,
         lr=base.lr * factors.lr * tuned,
         lr_scale=factors.lr * tuned,
         weight_decay=decay / factors.lr if target.decay == "independent" else decay,
@@ -263,6 +281,8 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
         source=factors.source + said,
         out_dims=fact.dims.out or (0,),
         tied=uses[1:],
+        lost=fact.lost,
+        all_zero=fact.all_zero,
     )
 
 
@@ -282,9 +302,11 @@ def _source(target: Target, fact: TensorFacts) -> str:
     quantities: tuple[Quantity, ...] = ("init_std", "lr", "eps", "multiplier")
     cells = {quantity: rule.cell(target.optimizer, fact.role, quantity) for quantity in quantities}
     said: dict[str, str] = {quantity: str(cell) for quantity, cell in cells.items() if cell != NO_CHANGE}
-    if fact.role == "residual" and rule.residual_init == "gpt2":
+    if fact.init == "normal" and fact.role == "residual" and rule.residual_init == "gpt2":
         said["init_std"] = f"{said.get('init_std', '1')} / sqrt(2 depth)"
-    if fact.init != "normal":
+    if fact.init == "rescaled":
+        said["init"] = f"as the factory built it, its size at the base width times {said.pop('init_std', '1')}"
+    elif fact.init != "normal":
         said["init"] = {"zeros": "zeros", "ones": "ones", "built": "as the factory built it"}[fact.init]
         said.pop("init_std", None)
     if fact.role == "embedding" and not fact.uses[0].at:

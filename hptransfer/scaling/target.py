@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.init_policy import refuse_unknown_policies
 from hptransfer.scaling.rules import Rule
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DecayMode, SparsitySpec
@@ -37,10 +38,13 @@ class Target:
     base: BaseHPs = field(default_factory=BaseHPs)
     eps: float = 1e-8
     roles: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, str] = field(default_factory=dict)
+    """How a tensor starts, by pattern of its name (see `init_policy`)."""
     queries: tuple[str, ...] = ()
     """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
 
     def __post_init__(self) -> None:
+        refuse_unknown_policies(self.init)
         if self.rule.uses_depth and (self.depth is None or self.base_depth is None):
             raise InputError(
                 f"the rule '{self.rule.name}' scales with depth",
@@ -52,7 +56,7 @@ class Target:
             object.__setattr__(self, "base_depth", self.depth)
 
     def __hash__(self) -> int:
-        """Of what tells most targets apart; roles are a mapping, and a rule's own hash is slow."""
+        """Of what tells most targets apart; roles and init are mappings, and a rule's own hash is slow."""
         return hash((self.build, self.width, self.depth, self.density, self.rule.name))
 
     @property
@@ -62,5 +66,5 @@ class Target:
 
     @property
     def shape(self) -> Target:
-        """The target without base HPs, eps and roles: equal for all targets that only these tell apart."""
-        return replace(self, base=BaseHPs(), eps=1.0, roles={})
+        """The target without base HPs, eps, roles and init: equal for all targets that only these tell apart."""
+        return replace(self, base=BaseHPs(), eps=1.0, roles={}, init={})

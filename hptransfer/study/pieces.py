@@ -22,6 +22,7 @@ __all__ = [
     "DecayMode",
     "Distribution",
     "Fraction",
+    "InitPolicy",
     "Listed",
     "ModelSpec",
     "Positive",
@@ -42,6 +43,7 @@ ScheduleName = Literal["constant", "linear", "tenth", "cosine", "wsd"]
 DecayMode = Literal["independent", "coupled"]
 Precision = Literal["fp32", "bf16"]
 Distribution = Literal["uniform", "erk"]
+InitPolicy = Literal["rule", "built", "rescale", "zeros"]
 Item = TypeVar("Item")
 
 _POWER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?)\s*$")
@@ -161,6 +163,12 @@ class ModelSpec(Spec):
         default_factory=dict,
         description="Role by parameter name pattern (`fnmatch`), for tensors whose role cannot be told:"
         " embedding, hidden, residual, readout, vector or block_vector.",
+    )
+    init: dict[str, InitPolicy] = Field(
+        default_factory=dict,
+        description="How a tensor starts, by parameter name pattern; the first match wins. `rule`: as the rule has it;"
+        " `built`: as the factory built it; `rescale`: that, times the rule's factor; `zeros`. Where nothing is said"
+        " matrices are by the rule, and so are vectors, but for those that the factory filled with values of its own.",
     )
 
 

@@ -69,6 +69,7 @@ class Trial(Spec):
             tree.pop("data")
         # The first pattern that matches wins, so their order counts; that of other keys does not.
         tree["model"]["roles"] = list(tree["model"]["roles"].items())
+        tree["model"]["init"] = list(tree["model"]["init"].items()) or {}
         tree["numerics"] = NUMERICS_VERSION
         return drop_since(tree)
 
@@ -110,7 +111,7 @@ class Trial(Spec):
         t = self.training
         what = [
             [self.task, self.trainer, self.axes, self.versions],
-            self.model.model_dump(mode="json"),
+            self.model.model_dump(mode="json", exclude={"init"}),
             self.data_id,
             self.width,
             self.depth,
@@ -152,6 +153,7 @@ _SINCE: dict[str, Any] = {
     "trainer": "packs",
     "axes": {},
     "versions": {},
+    "model.init": {},
     "sparsity.method": "static",
     "data.options": {},
     "base.lr_embedding": 1.0,

@@ -59,6 +59,7 @@ def target_of(trial: Trial) -> Target:
         base=trial.base,
         eps=trial.training.eps,
         roles=trial.model.roles,
+        init=trial.model.init,
     )
 
 
@@ -137,7 +138,7 @@ def initial_state(trial: Trial, layout: Layout) -> TrialTensors:
     values: dict[str, Tensor] = {}
     masks: dict[str, Tensor | None] = {}
     buffers = {name: torch.tensor(value) for name, value in multiplier_buffers(table).items()}
-    built = _built_values(trial, [row.name for row in table if row.init == "built"])
+    built = _built_values(trial, [row.name for row in table if row.from_factory])
     for row in table:
         value, mask = initial_tensor(row, trial.seed, trial.sparsity, built.get(row.name))
         if row.name in as_values:

@@ -158,7 +158,8 @@ def _groups_table(groups: Sequence[Group]) -> Markup:
 
 def _cells(group: Group) -> list[object]:
     row = group[0]
-    init = row["init"] if row["init_std"] is None else value_text(row["init_std"])
+    size = "" if row["init_std"] is None else value_text(row["init_std"])
+    init = size if row["init"] == "normal" else f"{row['init']} {size}".strip()
     lr = join([value_text(number(row["lr"])), tag("small", f" ×{value_text(number(row['lr_scale']))}")])
     multiplier = f"{value_text(number(row['multiplier']))} on {row['multiplier_at']}" if row["multiplier_at"] else "–"
     more = tag("small", f" and {len(group) - 1} more") if len(group) > 1 else None

@@ -22,7 +22,7 @@ from hptransfer.common.seams import OPTIMIZERS
 from hptransfer.scaling.check.decide import check_until_decided
 from hptransfer.scaling.check.judge import FIRST, LAST, UPDATE, Axis, CheckVerdict, judge_check
 from hptransfer.scaling.check.recorder import Recorder
-from hptransfer.scaling.parametrize import EmptyRowWarning, Parametrized, parametrize
+from hptransfer.scaling.parametrize import EmptyRowWarning, InitWarning, Parametrized, parametrize
 from hptransfer.scaling.rules import Rule, get_rule
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import SparsitySpec, TrainingSpec
@@ -53,6 +53,7 @@ class CheckSettings:
     """Names the optimizer and its numbers; the schedule, the clip and the budget are not part of a check."""
     sparsity: SparsitySpec | None = None
     roles: Mapping[str, str] | None = None
+    init: Mapping[str, str] | None = None
     queries: tuple[str, ...] = ()
 
 
@@ -91,6 +92,7 @@ def coordinate_check(
             progress(f"{where['rule']}: width {width}, density {density:g}, seed {seed}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EmptyRowWarning)  # sizes are means: a dead output is part of them
+            warnings.simplefilter("ignore", InitWarning)  # told by whoever asks for the check, once
             parametrized = parametrize(
                 build,
                 width=width,
@@ -106,6 +108,7 @@ def coordinate_check(
                 depth=chosen.depth,
                 base_depth=chosen.base_depth or chosen.depth,
                 roles=chosen.roles,
+                init=chosen.init,
                 queries=chosen.queries,
                 allow_narrower=True,
             )

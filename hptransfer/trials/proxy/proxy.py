@@ -90,7 +90,8 @@ class Proxy:
         """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
         parts = {"task", "trainer", "model", "training", "base", "tune", "rules"}
         said, settled = drop_since(self.study.model_dump(mode="json", include=parts)), self.settled
-        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions])]
+        in_order = list(self.study.model.init.items())
+        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions, in_order])]
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:
