@@ -81,3 +81,7 @@ def recurrent(width: int, vocab_size: int = 16) -> nn.Module:
 
 def designed(width: int, vocab_size: int = 16) -> nn.Module:
     return Designed(width, vocab_size)
+
+
+def unbuildable(width: int, vocab_size: int = 16) -> nn.Module:
+    raise KeyError("no such layer")

@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 import torch
 import yaml
+from own_inits import designed
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.explain import cautions, explain_rows, explain_text, export_text
-from hptransfer.scaling.parametrize import parametrize
+from hptransfer.scaling.parametrize import parametrize, parametrize_target
 from hptransfer.scaling.rules import get_rule
 from hptransfer.scaling.target import Target
 from hptransfer.study.base import BaseHPs
@@ -127,3 +128,38 @@ def test_an_unknown_format_is_refused():
 def test_rows_of_other_masks():
     chosen = Target(**{**target(density=0.5).__dict__, "sparsity": SparsitySpec(kind="2:4")})
     assert {row["density"] for row in explain_rows(chosen)} == {1.0, 0.5}
+
+
+def own_init(density=1.0):
+    init = {"up.weight": "rescale", "readout.weight": "zeros"}
+    return Target(build=designed, width=128, base_width=32, rule=get_rule("supar"), density=density, init=init)
+
+
+def test_a_factorys_init_is_told_with_the_size_it_is_given():
+    """An orthogonal matrix of width 32 has entries of 32^−½; half of that at four times the width."""
+    rows = {row["name"]: row for row in explain_rows(own_init(density=1 / 4))}
+    assert rows["up.weight"]["init"] == "rescaled"
+    assert rows["up.weight"]["init_std"] == pytest.approx(32**-0.5 / 2 * 2)
+    because = "init: as the factory built it, its size at the base width times width^-1/2 density^-1/2"
+    assert because in rows["up.weight"]["source"]
+    assert "init_std" not in rows["up.weight"]["source"]
+    assert (rows["readout.weight"]["init"], rows["readout.weight"]["init_std"]) == ("zeros", None)
+    assert "init: as the factory built it" in rows["norm.weight"]["source"]
+    assert "rescaled 0.1768" in explain_text(explain_rows(own_init(density=1 / 4)))
+
+
+def test_the_snippet_starts_from_the_factorys_values_where_we_do():
+    snippet = {}
+    exec(export_text(explain_rows(own_init()), "python"), snippet)  # its own namespace, as a module would be
+    torch.manual_seed(0)
+    model = designed(128)
+    snippet["initialise"](model)
+    ours = parametrize_target(own_init(), 0).model
+    for name in ("up.weight", "readout.weight", "norm.weight", "up.bias"):
+        assert torch.allclose(model.get_parameter(name), ours.get_parameter(name), rtol=1e-6)
+
+
+def test_a_caution_names_what_of_the_factory_is_lost():
+    said = cautions(replace(own_init(), init={}))
+    assert any("up.weight (orthogonal), readout.weight (zeros)" in line for line in said)
+    assert cautions(own_init()) == []

@@ -19,7 +19,11 @@ from hptransfer.study.trial import Trial
 from hptransfer.tasks.data.sources import open_corpus
 
 TRIAL = Trial(
-    model=ModelSpec(options={"head_size": 32, "norm": "rms"}, roles={"a.*": "hidden", "*": "vector"}),
+    model=ModelSpec(
+        options={"head_size": 32, "norm": "rms"},
+        roles={"a.*": "hidden", "*": "vector"},
+        init={"a.*": "built", "*": "rescale"},
+    ),
     data_id="f00d",
     rule_digest="cafe",
 )
@@ -35,7 +39,7 @@ def reordered(value: Any, dice: st.DataObject) -> Any:
     if not isinstance(value, dict):
         return value
     keys = dice.draw(st.permutations(list(value)))
-    return {key: value[key] if key == "roles" else reordered(value[key], dice) for key in keys}
+    return {key: value[key] if key in ("roles", "init") else reordered(value[key], dice) for key in keys}
 
 
 @settings(max_examples=30)
@@ -55,6 +59,15 @@ def test_a_lr_multiplier_of_one_is_as_if_it_were_not_there(name: str) -> None:
 def test_the_id_does_depend_on_the_order_of_role_patterns_as_the_first_match_wins() -> None:
     roles = dict(reversed(TRIAL.model.roles.items()))
     assert TRIAL.model_copy(update={"model": TRIAL.model.model_copy(update={"roles": roles})}).id != TRIAL.id
+
+
+def test_so_does_it_of_init_patterns_and_a_trial_without_them_has_the_id_it_always_had() -> None:
+    def with_init(init: dict[str, Any]) -> Trial:
+        return TRIAL.model_copy(update={"model": TRIAL.model.model_copy(update={"init": init})})
+
+    assert with_init(dict(reversed(TRIAL.model.init.items()))).id != TRIAL.id
+    assert "init" not in with_init({}).canonical()["model"]
+    assert with_init({}).shape_key == TRIAL.shape_key  # the init is data to a program
 
 
 def test_the_id_does_not_depend_on_label_rule_text_or_where_the_data_lies(tmp_path: Path) -> None:
@@ -102,7 +115,7 @@ def numbers() -> list[tuple[str, ...]]:
 
     def walk(node: dict[str, Any], path: tuple[str, ...]) -> None:
         for key, value in node.items():
-            if isinstance(value, dict) and key not in ("options", "roles", "axes", "versions"):
+            if isinstance(value, dict) and key not in ("options", "roles", "init", "axes", "versions"):
                 walk(value, (*path, key))
             else:
                 found.append((*path, key))
@@ -120,6 +133,7 @@ CHOICES = {
     "axes": {"mine:Dropout": 0.1},
     "versions": {"mine:Task": "2"},
     "roles": {},
+    "init": {},
     "optimizer": "sgd",
     "decay": "coupled",
     "schedule": "wsd",

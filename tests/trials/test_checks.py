@@ -31,6 +31,10 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     "head size of zero": (HEAD + "model: {options: {head_size: 0}}", ("head_size",)),
     "factory of the wrong form": (HEAD + "model: {factory: bert}", ("model.factory", "package.module:name")),
     "unknown role": (HEAD + "model: {roles: {'*.w': hiden}}", ("model.roles.*.w", "'hiden'", "mean 'hidden'?")),
+    "unknown init": (
+        HEAD + "model: {init: {'*.b': bilt}}",
+        ("model.init.*.b", "'bilt'", "'rule', 'built', 'rescale' or 'zeros'", "mean 'built'?"),
+    ),
     "unknown rule": (HEAD + "grid: {rules: [supr]}", ("grid.rules[0]", "'supr'", "mean 'supar'?")),
     "unknown expected rule": (HEAD + "verdict: {expect_stable: [mupp]}", ("verdict.expect_stable[0]", "mean 'mup'?")),
     "unknown rule to tune with": (HEAD + "tune: {rule: best}", ("tune.rule", "'best'", "under `rules`")),
