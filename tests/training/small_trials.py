@@ -18,7 +18,7 @@ def small_trial(lr: float = 2.0**-8, *, training: dict[str, Any] | None = None, 
     base = {"lr": lr, **changes.pop("base", {})}
     budget = {"steps": 12, "batch_size": 4, "sequence_length": 16, "eval_tokens": 256, "precision": "fp32"}
     return Trial(
-        data=DataSpec(source="synthetic"),
+        data=changes.pop("data", DataSpec(source="synthetic")),
         model=changes.pop("model", ModelSpec(options={"head_size": 8})),
         training=TrainingSpec(**{**budget, **(training or {})}),
         base=BaseHPs(**base),

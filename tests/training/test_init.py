@@ -64,7 +64,7 @@ def test_in_a_pack_each_trial_has_the_factorys_value_under_its_own_seed_and_its_
     ]
     assert len({trial.shape_key for trial in trials}) == 1
     forget_programs()
-    together = train_pack(trials, EAGER)
+    together = list(train_pack(trials, EAGER))
     assert len({outcome.loss for outcome in together}) == 4
     for trial, outcome in zip(trials, together, strict=True):
         forget_programs()
