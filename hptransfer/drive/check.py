@@ -33,7 +33,7 @@ from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.study import Cell, Study
-from hptransfer.study.trial import NUMERICS_VERSION, drop_since
+from hptransfer.study.trial import NUMERICS_VERSION, drop_since, model_marks
 from hptransfer.tasks.base import loss_of
 from hptransfer.training.ask_task import batch_at, data_of
 from hptransfer.training.build import factory_of
@@ -243,7 +243,7 @@ def check_digest(settled: Settled, scope: Scope) -> str:
         drop_since({"base": settled.hps.model_dump()})["base"],
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable), DECIDES_BY],
-        *filter(None, [settled.versions, study.grid.by_rule, list(study.model.init.items())]),
+        *filter(None, [settled.versions, study.grid.by_rule, model_marks(study.model)]),
     ]
     return digest_of(json.dumps(what, sort_keys=True), 16)
 

@@ -21,9 +21,24 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DataSpec, Fraction, ModelSpec, SparsitySpec, Spec, TrainingSpec, named_by
 from hptransfer.study.study import Study
 
-__all__ = ["NUMERICS_VERSION", "CurvePoint", "Outcome", "Phase", "Status", "Trial", "drop_since", "outside_entries"]
+__all__ = [
+    "NUMERICS_VERSION",
+    "READING_VERSION",
+    "CurvePoint",
+    "Outcome",
+    "Phase",
+    "Status",
+    "Trial",
+    "drop_since",
+    "model_marks",
+    "outside_entries",
+]
 
 NUMERICS_VERSION = 1
+
+READING_VERSION = 2
+"""How a model from outside is read: its roles, queries, residual projections and inits. A part of the id of its trials,
+so that numbers read in another way are not taken for the same."""
 """Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
 
 Phase = Literal["tune", "probe", "grid", "check", "direct"]
@@ -71,6 +86,7 @@ class Trial(Spec):
         tree["model"]["roles"] = list(tree["model"]["roles"].items())
         tree["model"]["init"] = list(tree["model"]["init"].items()) or {}
         tree["numerics"] = NUMERICS_VERSION
+        tree["reading"] = READING_VERSION if is_outside(self.model.factory) else 0
         return drop_since(tree)
 
     @cached_property
@@ -154,6 +170,7 @@ _SINCE: dict[str, Any] = {
     "axes": {},
     "versions": {},
     "model.init": {},
+    "reading": 0,
     "sparsity.method": "static",
     "data.options": {},
     "base.lr_embedding": 1.0,
@@ -174,6 +191,13 @@ def drop_since(tree: dict[str, Any]) -> dict[str, Any]:
         if node.get(key) == default:
             del node[key]
     return tree
+
+
+def model_marks(model: ModelSpec) -> list[Any]:
+    """What decides a model's numbers and is not in its plain keys, for a digest: the order of its patterns, of which
+    the first that matches counts, and how a model from outside is read. Empty for a model that ships, without any."""
+    in_order = [list(patterns.items()) for patterns in (model.roles, model.init) if patterns]
+    return in_order + [READING_VERSION] * is_outside(model.factory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,3 +140,5 @@ def test_what_decides_a_check_decides_its_digest() -> None:
     others = [settled(study()).with_hps({"lr": 0.5}), settled(study(sparsity={"kind": "row"})), settled(own)]
     others += [settled(study(check={"steps": 2, "seeds": 2, "max_seeds": 8}))]
     assert plain not in {digest(other) for other in others}
+    orders = [{"*.up.*": "built", "*": "zeros"}, {"*": "zeros", "*.up.*": "built"}]
+    assert len({digest(settled(study(model={"init": order}))) for order in orders}) == 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import hptransfer.study.trial
 from hptransfer.execute.pack import Pack
 from hptransfer.study.pieces import DataSpec, ModelSpec
-from hptransfer.study.trial import Trial
+from hptransfer.study.trial import READING_VERSION, Trial
 from hptransfer.tasks.data.sources import open_corpus
 
 TRIAL = Trial(
@@ -188,6 +188,16 @@ def test_batches_follow_the_trials_seed_unless_the_study_fixes_theirs() -> None:
     assert Trial(seed=7).data_seed == 7
     fixed = TRIAL.training.model_copy(update={"data_seed": 3})
     assert Trial(seed=7, training=fixed).data_seed == 3
+
+
+def test_how_a_model_from_outside_is_read_is_part_of_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ids() -> list[str]:
+        return [Trial(model=ModelSpec(factory=name)).id for name in ("my_models:build", "gpt")]
+
+    own, shipped = ids()
+    monkeypatch.setattr("hptransfer.study.trial.READING_VERSION", READING_VERSION + 1)
+    assert ids()[0] != own
+    assert ids()[1] == shipped
 
 
 def test_tokens_are_steps_times_batch_times_length() -> None:

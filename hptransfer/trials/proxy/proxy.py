@@ -12,7 +12,7 @@ from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OPTIMIZERS, TASKS
 from hptransfer.study.base import TUNED_TRAINING, BaseHPs
 from hptransfer.study.study import Cell, Range, Study, TuneSpec
-from hptransfer.study.trial import Phase, Trial, drop_since
+from hptransfer.study.trial import Phase, Trial, drop_since, model_marks
 from hptransfer.training.ask_task import chance_of
 from hptransfer.trials.proxy.space import HPs
 from hptransfer.trials.settled import Settled
@@ -90,8 +90,8 @@ class Proxy:
         """Twelve hexadecimal digits of what decides the search's proposals and losses, and of nothing else."""
         parts = {"task", "trainer", "model", "training", "base", "tune", "rules"}
         said, settled = drop_since(self.study.model_dump(mode="json", include=parts)), self.settled
-        in_order = list(self.study.model.init.items())
-        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions, in_order])]
+        marks = model_marks(self.study.model)
+        what = [said, self.first_seed, settled.precision, settled.data_id, *filter(None, [settled.versions, marks])]
         return digest_of(json.dumps(what, sort_keys=True), 12)
 
     def trial(self, hps: HPs, *, seed: int, width: int | None = None) -> Trial:

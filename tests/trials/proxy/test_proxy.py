@@ -53,3 +53,12 @@ def test_the_digest_knows_what_decides_the_search_and_nothing_else(make_study: M
     assert proxy(make_study(task="language", trainer="packs")).digest == plain
     changed = [make_study(tune={"trials": 25}), make_study(base={"width": 64}), make_study(trainer="json:dumps")]
     assert len({plain, *(proxy(study).digest for study in changed)}) == 4
+
+
+def test_the_order_of_patterns_decides_a_search_for_the_first_that_matches_counts(make_study: Make) -> None:
+    def digest(**model: object) -> str:
+        return proxy(make_study(model=model)).digest
+
+    for key, one, other in (("roles", "hidden", "residual"), ("init", "built", "zeros")):
+        orders = [{"*.up.*": one, "*": other}, {"*": other, "*.up.*": one}]
+        assert digest(**{key: orders[0]}) != digest(**{key: orders[1]}), key
