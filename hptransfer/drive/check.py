@@ -194,6 +194,8 @@ def _measured(settled: Settled, scope: Scope, rules: Sequence[Rule], seeds: Sequ
         sparsity=study.sparsity,
         roles=study.model.roles,
         init=study.model.init,
+        queries=study.model.queries,
+        sample=TASKS.get(study.task).inputs(batch),
     )
     parts = [
         coordinate_check(build, batch, widths=(w,), densities=some, rules=rules, settings=settings, loss=loss)

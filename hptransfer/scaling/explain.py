@@ -79,7 +79,8 @@ def _table(merged: Sequence[tuple[Mapping[str, Any], str]], *, reasons: bool) ->
     for row, name in merged:
         size = "" if row["init_std"] is None else f"{row['init_std']:.4g}"
         init = size if row["init"] == "normal" else f"{row['init']} {size}".strip()
-        at = f"{row['multiplier']:.4g} on {row['multiplier_at']}" if row["multiplier_at"] else "-"
+        part = "part of the " if row["multiplier_rows"] else ""
+        at = f"{row['multiplier']:.4g} on {part}{row['multiplier_at']}" if row["multiplier_at"] else "-"
         table.add_row(
             name,
             row["role"],
@@ -119,7 +120,7 @@ def export_text(rows: Sequence[Mapping[str, Any]], form: str, *, optimizer: str 
         if not str(row["source"]).startswith("shared with")
     )
     multipliers = "".join(
-        f"    ({row['multiplier_module']!r}, {row['multiplier_at']!r}): {row['multiplier']!r},\n"
+        f"    ({row['multiplier_module']!r}, {row['multiplier_at']!r}): {_snippet_factor(row)},\n"
         for row in rows
         if row["multiplier_at"]
     )
@@ -147,7 +148,17 @@ def _row(scale: TensorScale, use: TiedUse) -> dict[str, Any]:
         "lr_scale": scale.lr_scale,
         "multiplier_at": use.multiplier_at,
         "multiplier_module": use.multiplier_buffer.rpartition(".")[0],
+        "multiplier_rows": [list(ends) for ends in use.multiplier_rows],
+        "multiplier_outputs": scale.outputs if use.multiplier_rows else 0,
     }
+
+
+def _snippet_factor(row: Mapping[str, Any]) -> str:
+    """A number; or, for a part of the outputs, what `over` makes of it."""
+    if not row["multiplier_rows"]:
+        return repr(row["multiplier"])
+    outputs = row["multiplier_outputs"]
+    return f"over({outputs!r}, {row['multiplier_rows']!r}, {row['multiplier']!r})"
 
 
 def _merged(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
@@ -169,6 +180,15 @@ import torch
 # tensor: (init, init std or root mean square, density, LR over base LR, weight decay, eps)
 TENSORS = {{
 @TENSORS@}}
+
+
+def over(outputs, ranges, factor):
+    """The factor on some outputs of a module, from the first of a range to behind its last; 1 on the others."""
+    values = torch.ones(outputs)
+    for first, end in ranges:
+        values[first:end] = factor
+    return values
+
 
 # (module, which activation): forward multiplier
 MULTIPLIERS = {{
@@ -203,6 +223,8 @@ def attach_multipliers(model):
     """Call once."""
 
     def scaled(value, factor):
+        if isinstance(factor, torch.Tensor):
+            factor = factor.to(value)
         return (value[0] * factor, *value[1:]) if isinstance(value, tuple) else value * factor
 
     def scaled_input(args, kwargs, factor):

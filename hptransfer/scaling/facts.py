@@ -9,23 +9,27 @@ from typing import Literal
 from hptransfer.scaling.dimensions import FeatureDims, InitKind
 from hptransfer.scaling.rules import Role
 
-__all__ = ["MultiplierPlace", "Survey", "TensorFacts", "Use"]
+__all__ = ["MultiplierPlace", "Rows", "Survey", "TensorFacts", "Use"]
 
 MultiplierPlace = Literal["output", "input", ""]
 """Which activation of a module its multiplier acts on; empty: there is none."""
+
+Rows = tuple[tuple[int, int], ...]
+"""Ranges of a matrix's outputs, each from its first to behind its last; empty for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """One name of a tensor, what it is used as under that name, and where its forward multiplier acts.
 
-    `module` is None and `at` empty where there is no multiplier.
+    `module` is None and `at` empty where there is no multiplier. It acts on `rows` of the module's outputs.
     """
 
     name: str
     role: Role
     module: str | None = None
     at: MultiplierPlace = ""
+    rows: Rows = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class TensorFacts:
     """One parameter: what it is and how it grew from the base. No rule is applied yet.
 
     `uses[0]` is its use in its own role; a tied tensor has further ones. `head_ratio` is head size over base head
-    size for a projection of queries whose heads grow, else None.
+    size for a projection of queries whose heads grow, else None; `logits` is what the model's own scale of the logits
+    lacks of having fallen with the root of that ratio.
     """
 
     name: str
@@ -50,6 +55,7 @@ class TensorFacts:
     """What the factory built, where it carries meaning and the rule writes over it."""
     all_zero: bool = False
     """Whether it starts as zeros."""
+    logits: float = 1.0
 
     @property
     def fan_in(self) -> int:
@@ -73,3 +79,7 @@ class Survey:
 
     tensors: tuple[TensorFacts, ...]
     unclaimed_heads: tuple[tuple[str, int, int], ...] = ()
+    unclaimed_why: str = ""
+    """What the trace says of the first of these."""
+    untraced: str = ""
+    """Why the model could not be traced, where nothing else tells whether its heads grow."""

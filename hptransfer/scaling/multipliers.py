@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import MARK
-from hptransfer.scaling.table import TensorScale
+from hptransfer.scaling.table import TensorScale, TiedUse
 
 __all__ = ["attach_multipliers", "multiplier_buffers"]
 
@@ -24,10 +24,19 @@ _OUTPUT = f"{MARK}multiplier_output"
 _INPUT = f"{MARK}multiplier_input"
 
 
-def multiplier_buffers(table: Sequence[TensorScale]) -> dict[str, float]:
-    """Buffer name → value, as `attach_multipliers` registers them."""
-    uses = [use for scale in table for use in scale.uses if use.multiplier_buffer]
-    return {use.multiplier_buffer: use.multiplier for use in uses}
+def multiplier_buffers(table: Sequence[TensorScale]) -> dict[str, Tensor]:
+    """Buffer name → value, as `attach_multipliers` registers them: a number, or one for each output of the module."""
+    uses = [(use, scale.outputs) for scale in table for use in scale.uses if use.multiplier_buffer]
+    return {use.multiplier_buffer: _value(use, outputs) for use, outputs in uses}
+
+
+def _value(use: TiedUse, outputs: int) -> Tensor:
+    if not use.multiplier_rows:
+        return torch.tensor(use.multiplier, dtype=torch.float32)
+    value = torch.ones(outputs)
+    for first, end in use.multiplier_rows:
+        value[first:end] = use.multiplier
+    return value
 
 
 def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> None:
@@ -40,7 +49,7 @@ def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> None:
                 "the model has its multipliers already; a second time would scale it twice", where=path, found=buffer
             )
         device = next((p.device for p in module.parameters()), None)
-        module.register_buffer(buffer, torch.full((), value, dtype=torch.float32, device=device))
+        module.register_buffer(buffer, value.to(device))
         if buffer == _OUTPUT:
             module.register_forward_hook(_scale_output)
         else:

@@ -29,6 +29,7 @@ from hptransfer.scaling.multipliers import attach_multipliers
 from hptransfer.scaling.rules import Rule, get_rule
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
+from hptransfer.scaling.trace.sample import sample_of
 from hptransfer.sparsity.masks import empty_rows
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DecayMode, SparsitySpec
@@ -73,14 +74,18 @@ def parametrize(
     roles: Mapping[str, str] | None = None,
     init: Mapping[str, str] | None = None,
     queries: Sequence[str] = (),
+    sample: Any = None,
     allow_narrower: bool = False,
 ) -> Parametrized:
     """Build `build(width=…)` and apply the rule to it.
 
     `base` are the HPs tuned at `base_width`, dense. `roles` names roles by parameter pattern where they cannot be
-    told, `init` says by pattern how a tensor starts (`rule`, `built`, `rescale` or `zeros`, see `init_policy`),
-    `optimizer` is the table of the rule. A base wider than the target is refused unless `allow_narrower` says that it
-    is meant. Masks are those that the sparsity's method starts with; what moves them is the trainer's affair.
+    told, `init` says by pattern how a tensor starts (`rule`, `built`, `rescale` or `zeros`, see `init_policy`), `queries`
+    names the projections of queries. `sample` is what the model is called with (a tensor, a tuple, or a dict by
+    argument), for a model that does not take token ids: it is traced, to see what makes its queries and what writes to
+    its residual stream. `optimizer` is the table of the rule. A base wider than the target is refused unless
+    `allow_narrower` says that it is meant. Masks are those that the sparsity's method starts with; what moves them is
+    the trainer's affair.
     """
     if width < base_width and not allow_narrower:
         raise InputError(
@@ -105,6 +110,7 @@ def parametrize(
         roles=roles or {},
         init=init or {},
         queries=tuple(queries),
+        sample=None if sample is None else sample_of(sample),
     )
     return parametrize_target(target, seed)
 

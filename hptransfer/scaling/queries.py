@@ -1,52 +1,158 @@
-"""Attention heads that grow with the width: whose projection of queries a rule scales, and who has not said."""
+"""Attention heads that grow with the width: whose projection of queries a rule scales, and who has not said.
+
+What the model declares or the user names counts first, then what a traced forward pass shows, then an attribute
+`head_size` or `head_dim` of a module, which tells that heads grow but not whose queries they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from torch import nn
 
-from hptransfer.scaling.facts import Survey, TensorFacts
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.facts import MultiplierPlace, Rows, Survey, TensorFacts
+from hptransfer.scaling.trace.trace import Attention, Queries, Trace
 
-__all__ = ["with_queries"]
+__all__ = ["asks_for_trace", "with_queries"]
 
 
-def with_queries(facts: tuple[TensorFacts, ...], model: nn.Module, base: nn.Module, queries: Sequence[str]) -> Survey:
-    """Mark query projections whose head size differs from the base; list attention modules nobody spoke for."""
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """An attention whose head size is another one than in the base: as traced, or as an attribute says."""
+
+    module: str
+    size: int
+    base_size: int
+    attention: Attention | None = None
+    logits: float = 1.0
+
+    def holds(self, name: str) -> bool:
+        """Whether a module or parameter lies in it."""
+        return not self.module or name == self.module or name.startswith(f"{self.module}.")
+
+
+def asks_for_trace(model: nn.Module, queries: Sequence[str]) -> bool:
+    """Whether a trace could tell what the model does not."""
+    return bool(queries) or getattr(model, "attention_queries", None) is None
+
+
+def with_queries(
+    facts: tuple[TensorFacts, ...],
+    model: nn.Module,
+    base: nn.Module,
+    queries: Sequence[str] = (),
+    traces: tuple[Trace, Trace] | None = None,
+) -> Survey:
+    """Mark query projections whose head size differs from the base; list attentions nobody spoke for.
+
+    `traces` are those of the model and of its base, None where they were not asked for.
+    """
+    _check_patterns(facts, queries)
+    declared: Sequence[str] | None = getattr(model, "attention_queries", None)
+    failure = (traces[0].failure or traces[1].failure) if traces else ""
+    growths = _growths(model, base, traces)
+    named = [f for f in facts if any(fnmatchcase(f.name, p) for p in (*queries, *(declared or ())))]
+    if failure and not growths:  # the word of who names them is all there is: as many heads at every width
+        growths = [_Growth(f.name, round(f.width_out * 2**20), 2**20) for f in named if f.width_out != 1]
+    modules, marked, unclaimed = dict(model.named_modules()), {}, []
+    for growth in growths:
+        found = _marked(growth, facts, named, modules)
+        marked.update({fact.name: fact for fact in found})
+        if not found and (declared is None or queries):  # who declares says also that what is left out needs nothing
+            unclaimed.append(growth)
+    return Survey(
+        tuple(marked.get(fact.name, fact) for fact in facts),
+        tuple((g.module, g.size, g.base_size) for g in unclaimed),
+        _why(unclaimed[0], failure) if unclaimed else "",
+        failure if not (named or declared is not None or _head_sizes(model)) else "",
+    )
+
+
+def _check_patterns(facts: Sequence[TensorFacts], queries: Sequence[str]) -> None:
+    for pattern in queries:
+        if not any(fnmatchcase(fact.name, pattern) for fact in facts):
+            names = ", ".join(fact.name for fact in facts)
+            raise InputError("no parameter has such a name", where="queries", found=pattern, allowed=names)
+
+
+# --- which heads grow ------------------------------------------------------------------------------------------------
+
+
+def _growths(model: nn.Module, base: nn.Module, traces: tuple[Trace, Trace] | None) -> list[_Growth]:
+    """As traced; and as attributes say of modules in and around which no attention was traced."""
     heads, base_heads = _head_sizes(model), _head_sizes(base)
-    grown = {n: (h, base_heads[n]) for n, h in heads.items() if n in base_heads and h != base_heads[n]}
-    modules = dict(model.named_modules())
-    declared = getattr(model, "attention_queries", None)
-    patterns = (*queries, *(declared or ()))
-    marked: list[TensorFacts] = []
-    spoken_for: set[str] = set()
-    for fact in facts:
-        owner = fact.name.rpartition(".")[0]
-        parent = owner.rpartition(".")[0]
-        is_mha = isinstance(modules[owner], nn.MultiheadAttention)
-        leaf = fact.name.rpartition(".")[2]
-        if is_mha and leaf in ("in_proj_weight", "q_proj_weight") and owner in grown:
-            here = owner
-        elif any(fnmatchcase(fact.name, p) for p in patterns) and parent in grown:
-            here = parent
-        else:
-            marked.append(fact)
-            continue
-        spoken_for.add(here)
-        size, base_size = grown[here]
-        # nn.MultiheadAttention projects and scores in one function: there the factor goes on the query it is given
-        # (the bias of the projection, which starts at 0, is not scaled with it).
-        use = replace(fact.uses[0], module=owner, at="input" if is_mha else "output")
-        marked.append(replace(fact, uses=(use, *fact.uses[1:]), head_ratio=size / base_size))
-    if declared is not None and not queries:
-        spoken_for.update(grown)  # the model spoke, be it to say that it needs nothing
-    unclaimed = tuple((n, *sizes) for n, sizes in grown.items() if n not in spoken_for)
-    return Survey(tuple(marked), unclaimed)
+    said = [_Growth(n, h, base_heads[n]) for n, h in heads.items() if n in base_heads and h != base_heads[n]]
+    if not traces or len(traces[0].attentions) != len(traces[1].attentions):
+        return said
+    here, there = (trace.attentions for trace in traces)
+    seen = [
+        _Growth(a.module, a.head_size, b.head_size, a, _lacking(a, b))
+        for a, b in zip(here, there, strict=True)
+        if a.head_size != b.head_size
+    ]
+    traced = {_Growth(a.module, 1, 1) for a in here}
+    return seen + [g for g in said if not any(t.holds(g.module) or g.holds(t.module) for t in traced)]
 
 
 def _head_sizes(model: nn.Module) -> dict[str, int]:
     """By the names of the modules that say it; `head_size` before `head_dim`."""
     said = [(n, getattr(m, a, None)) for a in ("head_dim", "head_size") for n, m in model.named_modules()]
     return {name: size for name, size in said if isinstance(size, int) and not isinstance(size, bool)}
+
+
+def _lacking(attention: Attention, base: Attention) -> float:
+    """What makes the model's own scale fall with the root of the head size; 1 where that cannot be read."""
+    if not attention.scale or not base.scale:
+        return 1.0
+    lacking = (attention.head_size / base.head_size) ** -0.5 * base.scale / attention.scale
+    return 1.0 if math.isclose(lacking, 1.0, rel_tol=1e-6) else lacking
+
+
+# --- whose queries they are ------------------------------------------------------------------------------------------
+
+
+def _marked(
+    growth: _Growth, facts: Sequence[TensorFacts], named: Sequence[TensorFacts], modules: Mapping[str, nn.Module]
+) -> list[TensorFacts]:
+    """The tensors that make the queries of one attention, each with the place where a factor acts on these alone."""
+    traced = {q.name: q for q in growth.attention.queries} if growth.attention else {}
+    makers = {f.name: f for f in facts if f.name in traced and _place(traced[f.name], modules)}
+    if len(makers) < len(traced):  # a part of the queries would stay as it is
+        makers = {}
+    said = {f.name: f for f in named if growth.holds(f.name) or f.name in traced}
+    own = {f.name: f for f in facts if _is_projection_of(growth.module, f.name, modules)}
+    marked = []
+    for name, fact in (said or makers or own).items():
+        owner = name.rpartition(".")[0]
+        place = _place(traced[name], modules) if name in traced else None
+        use = place or ((owner, "input", ()) if name in own else (owner, "output", ()))
+        module, at, rows = use
+        uses = (replace(fact.uses[0], module=module, at=at, rows=rows), *fact.uses[1:])
+        marked.append(replace(fact, uses=uses, head_ratio=growth.size / growth.base_size, logits=growth.logits))
+    return marked
+
+
+def _place(queries: Queries, modules: Mapping[str, nn.Module]) -> tuple[str, MultiplierPlace, Rows] | None:
+    """Module, activation and rows. nn.MultiheadAttention projects and scores in one function: there the factor goes on
+    the query it is given (the bias of the projection, which starts at 0, is not scaled with it)."""
+    owner = queries.name.rpartition(".")[0]
+    if _is_projection_of(owner, queries.name, modules):
+        return owner, "input", ()
+    return (queries.module, "output", queries.rows) if queries.module else None
+
+
+def _is_projection_of(module: str, name: str, modules: Mapping[str, nn.Module]) -> bool:
+    owner, _, leaf = name.rpartition(".")
+    is_own = owner == module and isinstance(modules.get(module), nn.MultiheadAttention)
+    return is_own and leaf in ("in_proj_weight", "q_proj_weight")
+
+
+def _why(growth: _Growth, failure: str) -> str:
+    if growth.attention is None:
+        return f"its forward pass could not be traced ({failure})" if failure else ""
+    lost = [q.name for q in growth.attention.queries]
+    return growth.attention.unknown or f"{lost[0]} has no module of its own on whose output a factor could act"

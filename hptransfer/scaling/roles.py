@@ -2,11 +2,13 @@
 
 The dimensions that changed, together with the type of the module that owns the parameter, give its role. Where that
 is not enough the model may say it (class attributes `parameter_roles`, `residual_outputs`, `attention_queries`), or
-the user (`roles`, `queries`); otherwise the parameter is refused by name. Nothing is told from a name's ending.
+the user (`roles`, `queries`); otherwise the parameter is refused by name. Where the model says nothing of them, a traced
+forward pass tells the queries and what writes to the residual stream.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -19,8 +21,11 @@ from hptransfer.scaling.blocks import vectors_in_blocks
 from hptransfer.scaling.build_model import Build, build_model, build_wider
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
-from hptransfer.scaling.queries import with_queries
+from hptransfer.scaling.queries import asks_for_trace, with_queries
 from hptransfer.scaling.rules import ROLES, VECTORS, Role
+from hptransfer.scaling.trace.sample import Sample
+from hptransfer.scaling.trace.trace import trace_model
+from hptransfer.scaling.writers import declares_writers, writers_of
 
 __all__ = ["survey"]
 
@@ -37,11 +42,13 @@ def survey(
     roles: tuple[tuple[str, str], ...] = (),
     queries: tuple[str, ...] = (),
     blocks: bool = False,
+    sample: Sample | None = None,
 ) -> Survey:
     """Build at both widths on the meta device and tell every parameter; cached by the factory object and the rest.
 
     `roles` are pairs of a parameter's pattern and its role, the first that matches counts. With `blocks`, and with a
-    depth, vectors inside a block have a role of their own.
+    depth, vectors inside a block have a role of their own. `sample` is what the model is called with where its forward
+    pass is traced.
     """
     model = build_model(build, width, depth, device="meta")
     if width != base_width:
@@ -52,7 +59,9 @@ def survey(
         {n: tuple(p.shape) for n, p in m.named_parameters()} for m in (model, base, other)
     )
     _check_growth(shapes, other_shapes, width)
-    reader = _Reader(model, other_shapes, dict(roles))
+    traced = functools.partial(trace_model, build, depth=depth, sample=sample)
+    writers = () if declares_writers(model) else writers_of(traced(width=width), tuple(shapes))
+    reader = _Reader(model, other_shapes, dict(roles), writers)
     told = reader.roles()
     if blocks and depth is not None:
         asked = [name for name, role in told.items() if role == "vector" and not reader.is_said(name)]
@@ -65,7 +74,9 @@ def survey(
             where="build",
             found=", ".join(f"{t.name} {t.shape}" for t in facts[:4]),
         )
-    return with_queries(facts, model, base, queries)
+    grows = width != base_width and asks_for_trace(model, queries)
+    traces = (traced(width=width), traced(width=base_width)) if grows else None
+    return with_queries(facts, model, base, queries, traces)
 
 
 def _check_growth(shapes: Mapping[str, tuple[int, ...]], other: Mapping[str, tuple[int, ...]], width: int) -> None:
@@ -89,7 +100,11 @@ class _Reader:
     """Reads the roles of one model. Holds what is needed to look at a parameter; keeps no state between calls."""
 
     def __init__(
-        self, model: nn.Module, other_shapes: Mapping[str, tuple[int, ...]], overrides: dict[str, str]
+        self,
+        model: nn.Module,
+        other_shapes: Mapping[str, tuple[int, ...]],
+        overrides: dict[str, str],
+        writers: Sequence[str] = (),
     ) -> None:
         self.model = model
         self.parameters = dict(model.named_parameters())
@@ -99,6 +114,7 @@ class _Reader:
         self.overrides = overrides
         self.declared: dict[str, str] = dict(getattr(model, "parameter_roles", {}))
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
+        self.writers = frozenset(writers)
         for pattern in overrides:
             if not any(fnmatchcase(n, pattern) for n in self.every_name):
                 raise InputError(
@@ -209,7 +225,7 @@ class _Reader:
         raise _unsettled(candidates, what, '"embedding"} for input layers')
 
     def _residual(self, name: str, role: Role) -> Role:
-        writes = any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
+        writes = name in self.writers or any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
         return "residual" if role == "hidden" and writes and not self.is_said(name) else role
 
     # --- layout and places
@@ -255,7 +271,7 @@ class _Reader:
         matrices = [p for p in self.modules[module_name].parameters(recurse=False) if p.dim() > 1]
         if module_name and len(matrices) == 1:
             return Use(name, role, module_name, at)
-        if role == "embedding":
+        if role == "embedding" or name in self.writers:
             return Use(name, role)  # a bare parameter: no activation of its own to multiply
         raise InputError(f"this {role} has no module of its own on which a multiplier could act", where=name)
 

@@ -15,8 +15,9 @@ from hptransfer.common.seams import METHODS
 from hptransfer.scaling.build_model import MARK
 from hptransfer.scaling.built import built_tensors
 from hptransfer.scaling.dimensions import InitKind
-from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
+from hptransfer.scaling.facts import MultiplierPlace, Rows, Survey, TensorFacts, Use
 from hptransfer.scaling.init_policy import with_init
+from hptransfer.scaling.refusals import check_branches, check_heads
 from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import NO_CHANGE, VECTORS, Quantity, Role
 from hptransfer.scaling.target import Target
@@ -38,6 +39,8 @@ class TiedUse:
     multiplier: float
     multiplier_at: MultiplierPlace
     multiplier_buffer: str
+    multiplier_rows: Rows = ()
+    """Outputs that it acts on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class TensorScale:
     """What the factory built, where it carries meaning and the rule writes over it."""
     all_zero: bool = False
     """Whether it starts as zeros."""
+    multiplier_rows: Rows = ()
+    """Outputs that the multiplier acts on; empty for all."""
 
     @property
     def from_factory(self) -> bool:
@@ -86,9 +91,15 @@ class TensorScale:
         return self.init in ("built", "rescaled")
 
     @property
+    def outputs(self) -> int:
+        """How many outputs it has."""
+        return math.prod(self.shape[d] for d in self.out_dims)
+
+    @property
     def uses(self) -> tuple[TiedUse, ...]:
         """Under its own name, then under further ones."""
-        own = TiedUse(self.name, self.role, self.multiplier, self.multiplier_at, self.multiplier_buffer)
+        place = (self.multiplier_at, self.multiplier_buffer, self.multiplier_rows)
+        own = TiedUse(self.name, self.role, self.multiplier, *place)
         return (own, *self.tied)
 
 
@@ -114,9 +125,11 @@ def _factor_table(shape: Target, roles: Patterns, init: Patterns) -> tuple[_Fact
         roles=roles,
         queries=shape.queries,
         blocks=shape.rule.tells_blocks(shape.optimizer),
+        sample=shape.sample,
     )
     found = with_init(found, built_tensors(shape.build, shape.base_width, shape.depth), init)
-    _check_heads(shape, found)
+    check_heads(shape, found)
+    check_branches(shape, found)
     counts = _nonzeros(found, shape.density, shape.sparsity)
     return tuple(_factors(shape, fact, counts[fact.name]) for fact in found.tensors)
 
@@ -125,21 +138,8 @@ def expected_empty_rows(scale: TensorScale, kind: str) -> float:
     """How many outputs a mask is expected to leave without any weight."""
     if scale.density == 1.0 or kind != "random":
         return 0.0
-    rows = math.prod(scale.shape[d] for d in scale.out_dims)
+    rows = scale.outputs
     return float(rows * (1.0 - scale.density) ** (math.prod(scale.shape) // rows))
-
-
-def _check_heads(target: Target, found: Survey) -> None:
-    if target.rule.attention == NO_CHANGE or not found.unclaimed_heads:
-        return
-    module, size, base_size = found.unclaimed_heads[0]
-    raise InputError(
-        f"attention heads grow from {base_size} to {size}, and the rule scales attention logits with the head size,"
-        " but which parameter projects the queries is not known",
-        where=module,
-        hint="hold the head size fixed (more heads with width), or name the query projections:"
-        ' queries=("*.q_proj.weight",), or on the model: attention_queries',
-    )
 
 
 # --- density ---------------------------------------------------------------------------------------------------------
@@ -230,7 +230,9 @@ def _shrink(target: Target, fact: TensorFacts) -> float:
         return 1.0
     if target.depth is None:
         raise InputError(
-            "this tensor writes to the residual stream and starts with std / √(2·depth): say depth", where=fact.name
+            "this tensor writes to the residual stream and starts with std / √(2·depth): say depth",
+            where=fact.name,
+            hint=f'or, where it writes to none, roles={{"{fact.name}": "hidden"}}',
         )
     return math.sqrt(2 * target.depth)
 
@@ -241,8 +243,14 @@ def _multiplier(target: Target, fact: TensorFacts, use: Use) -> float:
         return 1.0
     width = fact.width_out if use.role == "readout" != fact.role else fact.width
     cell = target.rule.cell(target.optimizer, use.role, "multiplier")
-    heads = 1.0 if fact.head_ratio is None else target.rule.attention.factor(width=fact.head_ratio)
-    return cell.factor(width=width, depth=target.depth_ratio) * heads
+    return cell.factor(width=width, depth=target.depth_ratio) * _heads(target, fact)
+
+
+def _heads(target: Target, fact: TensorFacts) -> float:
+    """What queries are multiplied by, so that logits have the rule's scale; a rule without one leaves the model's."""
+    if fact.head_ratio is None or target.rule.attention == NO_CHANGE:
+        return 1.0
+    return target.rule.attention.factor(width=fact.head_ratio) * fact.logits
 
 
 def _at_base(factors: _Factors, target: Target) -> TensorScale:
@@ -259,6 +267,7 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
             alphas.get(use.role, 1.0) * factor if use.at else 1.0,
             use.at,
             f"{use.module}.{MARK}multiplier_{use.at}" if use.at else "",
+            use.rows,
         )
         for use, factor in zip(fact.uses, factors.multipliers, strict=True)
     )
@@ -283,6 +292,7 @@ def _at_base(factors: _Factors, target: Target) -> TensorScale:
         tied=uses[1:],
         lost=fact.lost,
         all_zero=fact.all_zero,
+        multiplier_rows=uses[0].multiplier_rows,
     )
 
 
@@ -312,12 +322,18 @@ def _source(target: Target, fact: TensorFacts) -> str:
     if fact.role == "embedding" and not fact.uses[0].at:
         said["multiplier"] = "none, a bare parameter has no activation of its own"
     if fact.head_ratio is not None:
-        said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}"
+        said["attention"] = f"head size ratio {fact.head_ratio:g}: {rule.attention}" + _logits_words(target, fact)
     for use in fact.uses[1:]:
         said[f"tied as {use.role}"] = str(rule.cell(target.optimizer, use.role, "multiplier"))
     said["weight_decay"] = "none on vectors" if fact.role in VECTORS else _decay_words(target, fact.role)
     words = "; ".join(f"{quantity}: {text}" for quantity, text in said.items())
     return f"{rule.name}/{target.optimizer} {fact.role} {words}"
+
+
+def _logits_words(target: Target, fact: TensorFacts) -> str:
+    rows = ", ".join(f"{first} to {end - 1}" for first, end in fact.uses[0].rows)
+    own = f", times {fact.logits:g} for the model's own scale" if fact.logits != 1 and _heads(target, fact) != 1 else ""
+    return own + (f", on the outputs {rows}" if rows else "")
 
 
 def _decay_words(target: Target, role: Role) -> str:

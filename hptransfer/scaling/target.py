@@ -10,6 +10,7 @@ from torch import nn
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.init_policy import refuse_unknown_policies
 from hptransfer.scaling.rules import Rule
+from hptransfer.scaling.trace.sample import Sample
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.pieces import DecayMode, SparsitySpec
 
@@ -42,6 +43,8 @@ class Target:
     """How a tensor starts, by pattern of its name (see `init_policy`)."""
     queries: tuple[str, ...] = ()
     """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
+    sample: Sample | None = None
+    """What the model is called with where its forward pass is traced; None tries token ids."""
 
     def __post_init__(self) -> None:
         refuse_unknown_policies(self.init)

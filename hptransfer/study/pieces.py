@@ -170,6 +170,11 @@ class ModelSpec(Spec):
         " `built`: as the factory built it; `rescale`: that, times the rule's factor; `zeros`. Where nothing is said"
         " matrices are by the rule, and so are vectors, but for those that the factory filled with values of its own.",
     )
+    queries: Texts = Field(
+        default=(),
+        description="Patterns of the parameters that project the queries of attention, for a model whose head size"
+        " grows with the width and whose forward pass does not tell them.",
+    )
 
 
 class DataSpec(Spec):

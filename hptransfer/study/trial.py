@@ -127,7 +127,7 @@ class Trial(Spec):
         t = self.training
         what = [
             [self.task, self.trainer, self.axes, self.versions],
-            self.model.model_dump(mode="json", exclude={"init"}),
+            drop_since({"model": self.model.model_dump(mode="json", exclude={"init"})})["model"],
             self.data_id,
             self.width,
             self.depth,
@@ -172,6 +172,7 @@ _SINCE: dict[str, Any] = {
     "model.init": {},
     "reading": 0,
     "sparsity.method": "static",
+    "model.queries": [],
     "data.options": {},
     "base.lr_embedding": 1.0,
     "base.lr_readout": 1.0,

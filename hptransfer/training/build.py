@@ -11,18 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.common.errors import WorkError
-from hptransfer.common.seams import MODELS, OPTIMIZERS
+from hptransfer.common.seams import MODELS, OPTIMIZERS, TASKS
 from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.scaling.initialise import initial_tensor
 from hptransfer.scaling.multipliers import attach_multipliers, multiplier_buffers
 from hptransfer.scaling.rules import get_rule, rule_from_table
 from hptransfer.scaling.table import TensorScale, scale_table
 from hptransfer.scaling.target import Target
+from hptransfer.scaling.trace.sample import Sample, sample_of
 from hptransfer.sparsity.linear import index_buffers, swap_linear, values_of
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.study.trial import Trial
 from hptransfer.tasks.models.factory import resolve_factory
-from hptransfer.training.ask_task import arguments_of
+from hptransfer.training.ask_task import arguments_of, batch_of
 from hptransfer.training.layout import Layout, TensorShape
 from hptransfer.training.optimizers.parts import part_for, parts_of
 
@@ -31,6 +32,7 @@ __all__ = [
     "factory_of",
     "initial_state",
     "make_skeleton",
+    "sample_for",
     "table_of",
     "target_of",
     "tensor_shapes",
@@ -60,6 +62,8 @@ def target_of(trial: Trial) -> Target:
         eps=trial.training.eps,
         roles=trial.model.roles,
         init=trial.model.init,
+        queries=trial.model.queries,
+        sample=sample_for(trial),
     )
 
 
@@ -77,6 +81,19 @@ def factory_of(trial: Trial) -> Build:
 @functools.lru_cache(maxsize=32)
 def _factory(text: str, arguments: tuple[tuple[str, int], ...]) -> Build:
     return resolve_factory(ModelSpec.model_validate_json(text), dict(arguments))
+
+
+def sample_for(trial: Trial) -> Sample | None:
+    """What the trial's model is called with, for a trace of its forward pass; models that ship declare all of it."""
+    if trial.model.factory in MODELS.built_in:
+        return None
+    return _sample(trial.model_dump_json(include={"task", "data", "data_id", "training"}))
+
+
+@functools.lru_cache(maxsize=32)
+def _sample(text: str) -> Sample:
+    trial = Trial.model_validate_json(text)
+    return sample_of(TASKS.get(trial.task).inputs(batch_of(trial, 0)))
 
 
 def tensor_shapes(trial: Trial) -> tuple[TensorShape, ...]:
@@ -137,7 +154,7 @@ def initial_state(trial: Trial, layout: Layout) -> TrialTensors:
     table, as_values = table_of(trial), layout.as_values
     values: dict[str, Tensor] = {}
     masks: dict[str, Tensor | None] = {}
-    buffers = {name: torch.tensor(value) for name, value in multiplier_buffers(table).items()}
+    buffers = multiplier_buffers(table)
     built = _built_values(trial, [row.name for row in table if row.from_factory])
     for row in table:
         value, mask = initial_tensor(row, trial.seed, trial.sparsity, built.get(row.name))

@@ -55,6 +55,8 @@ class CheckSettings:
     roles: Mapping[str, str] | None = None
     init: Mapping[str, str] | None = None
     queries: tuple[str, ...] = ()
+    sample: Any = None
+    """What the model is called with, where its forward pass is traced and the loss is not that of the next token."""
 
 
 def coordinate_check(
@@ -85,6 +87,7 @@ def coordinate_check(
     Plain eager torch on the CPU. The batch is the same in every step and run; non-finite values are kept.
     """
     chosen = settings or CheckSettings()
+    sample = Language().inputs(batch) if loss is NEXT_TOKEN and chosen.sample is None else chosen.sample
     rows: list[dict[str, Any]] = []
     for rule, width, density, seed in product(rules, widths, densities, chosen.seeds):
         where = {"rule": get_rule(rule).name, "width": width, "density": density, "seed": seed}
@@ -110,6 +113,7 @@ def coordinate_check(
                 roles=chosen.roles,
                 init=chosen.init,
                 queries=chosen.queries,
+                sample=sample,
                 allow_narrower=True,
             )
         rows.extend({**where, **row} for row in _run(parametrized, batch, loss, chosen))

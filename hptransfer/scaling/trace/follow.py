@@ -1,0 +1,396 @@
+"""Follows a forward pass, operator by operator, and notes where every activation came from.
+
+A matrix that is multiplied with an activation makes a new one, whose features are its rows; whatever then moves, cuts
+or joins these features is done to a tensor of their origins too. Works on the meta device: no value is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hptransfer.scaling.trace.trails import Product, Trail, Weight, origins_of, stamped
+
+__all__ = ["Follower", "Scores"]
+
+_PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
+"""Where the two factors begin among an operator's arguments."""
+_MOVES = frozenset(
+    [
+        # fmt: off
+        "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "slice", "select", "split",
+        "split_with_sizes", "unsafe_split", "unbind", "unsqueeze", "squeeze", "expand", "repeat", "flip",
+        "roll", "alias", "detach", "clone", "contiguous", "_to_copy", "lift_fresh", "cat", "stack",
+        "constant_pad_nd", "unfold", "index_select", "index",
+        # fmt: on
+    ]
+)
+_KEEPS = frozenset(
+    [
+        # fmt: off
+        "alias", "detach", "clone", "contiguous", "_to_copy", "lift_fresh", "dropout", "native_dropout",
+        # fmt: on
+    ]
+)
+_LINEAR = frozenset(
+    [
+        # fmt: off
+        "add", "sub", "rsub", "mul", "div", "neg", "where", "masked_fill", "dropout", "native_dropout", "copy",
+        "tril", "triu",
+        # fmt: on
+    ]
+)
+_NORMS = frozenset(("native_layer_norm", "_fused_rms_norm", "native_group_norm"))
+_SOFTMAX = frozenset(("_softmax", "_safe_softmax"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """One attention: scores of queries and keys over `size` features, times `scale` where that could be read."""
+
+    module: str
+    size: int
+    queries: Trail
+    keys: Trail
+    scale: float | None
+
+
+class Follower(TorchDispatchMode):
+    """Around one forward pass of a model whose modules carry this object's hooks (`hooked`)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.parameters = [parameter for _, parameter in model.named_parameters()]
+        self.known: dict[int, tuple[Tensor, Trail | Weight]] = {}
+        """By the id of the tensor, which is kept with it: an id must not be given away while it counts."""
+        self.values = 0
+        self.where = [""]
+        self.scores: list[Scores] = []
+        self.writes: list[int] = []
+        """Parameters whose output is added to the stream, in order."""
+        self.outputs: dict[int, int] = {}
+        """How many rows a matrix has, by its number."""
+        self.projects: dict[tuple[str, int], None] = {}
+        """Modules and parameters whose activation they hand out, as made or, with a gain, behind their norm."""
+        for number, parameter in enumerate(self.parameters):
+            shape = parameter.shape
+            places = tuple(_along(d, n, len(shape)).expand(shape) for d, n in enumerate(shape))
+            self._know(parameter, Weight(number, places, tuple(shape)))
+        for name, module in model.named_modules():
+            module.register_forward_pre_hook(lambda *_, name=name: self.where.append(name))
+            module.register_forward_hook(lambda _m, _a, out, name=name: self._leaves(name, out))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """A word to torch, which would load its compiler to keep it from looking in here: seconds of a command."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        name = func.overloadpacket.__name__
+        if name.endswith("_") and not name.endswith("__"):
+            name = name[:-1]
+        if any(map(self._of, pytree.tree_leaves((args, kwargs)))):
+            self._note(name, func, args, kwargs, out)
+        return out
+
+    # --- what is known
+
+    def _know(self, tensor: Tensor, what: Trail | Weight) -> None:
+        self.known[id(tensor)] = (tensor, what)
+
+    def _of(self, value: Any) -> Trail | Weight | None:
+        return self.known.get(id(value), (None, None))[1] if isinstance(value, Tensor) else None
+
+    def _trail(self, value: Any) -> Trail | None:
+        found = self._of(value)
+        return found if isinstance(found, Trail) else None
+
+    def _fresh(self, *sources: Trail | Weight | None, **known: Any) -> Trail:
+        """A new value, computed from the sources."""
+        self.values += 1
+        bit, past = 1 << self.values, 0
+        for source in sources:
+            past |= source.past if isinstance(source, Trail) else 0
+        return Trail(bit, past | bit, **known)
+
+    def _leaves(self, name: str, out: Any) -> None:
+        """A module hands out `out`: note whose outputs these are, if they are all of one matrix, in its order."""
+        self.where.pop()
+        first = out[0] if isinstance(out, tuple) and out else out
+        if (trail := self._trail(first)) is None:
+            return
+        if trail.gain is not None:
+            self.projects.setdefault((name, trail.gain))
+        elif not trail.normed and len(trail.origins) == 1 and first.numel():
+            line = trail.origins[0].reshape(-1, first.shape[-1])[0]
+            for number in origins_of(trail):
+                whole = stamped(number, torch.arange(self.outputs[number]))
+                if torch.equal(line, whole):
+                    self.projects.setdefault((name, number))
+
+    # --- one operator
+
+    def _note(self, name: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        given = [t for t in pytree.tree_leaves((args, kwargs)) if self._of(t) is not None]
+        trails = [t for t in given if self._trail(t) is not None]
+        if name in ("embedding", "embedding_bag"):
+            self._know(out if isinstance(out, Tensor) else out[0], self._fresh())
+        elif not trails and name not in (*_PRODUCTS, "convolution"):
+            self._view_of_weight(name, func, args, kwargs, out, given)
+        elif name in _PRODUCTS:
+            self._product(*args[_PRODUCTS[name] :][:2], out)
+        elif name == "convolution":
+            self._convolution(args, out)
+        elif name.startswith("_scaled_dot_product"):
+            self._fused_attention(args, kwargs, out)
+        elif name in _NORMS:
+            self._norm(args, out)
+        elif name in _MOVES:
+            self._move(name, func, args, kwargs, out, trails)
+        elif name in _LINEAR and isinstance(first := out[0] if isinstance(out, tuple) else out, Tensor):
+            self._linear(name, args, first, trails)
+        else:
+            if name in _SOFTMAX:
+                self._softmax(args)
+            self._other(out, trails)
+
+    def _view_of_weight(self, name: str, func: Any, args: Any, kwargs: Any, out: Any, given: Sequence[Tensor]) -> None:
+        (weight,) = [self._of(t) for t in given[:1]]
+        if not isinstance(weight, Weight) or len(given) > 1:
+            return
+        if name in _MOVES:
+            moved = [_moved(name, func, args, kwargs, out, {id(given[0]): p}) for p in weight.places]
+            for i, piece in enumerate(_pieces(out)):
+                places = [m[i] for m in moved]
+                if all(p is not None for p in places):
+                    self._know(piece, replace(weight, places=tuple(p for p in places if p is not None)))
+        elif isinstance(out, Tensor) and out.shape == given[0].shape:
+            self._know(out, weight)
+
+    def _product(self, left: Tensor, right: Tensor, out: Tensor) -> None:
+        a, b = self._of(left), self._of(right)
+        if isinstance(a, Trail) and isinstance(b, Trail):
+            scale = None if a.scale is None or b.scale is None else a.scale * b.scale
+            rows = torch.arange(out.shape[-2]).view(-1, 1).expand(out.shape)
+            self._know(out, self._fresh(a, b, scale=scale, product=Product(a, b, left.shape[-1], rows)))
+        elif isinstance(a, Weight) != isinstance(b, Weight):
+            weight, dim = (b, -1) if isinstance(b, Weight) else (a, -2)
+            assert isinstance(weight, Weight)
+            rows, size = _outputs(weight, dim)
+            line = rows if dim == -1 else rows.view(-1, 1)
+            self._know(out, self._made(weight.number, line, size, out, a, b))
+        else:
+            self._know(out, self._fresh(a, b))
+
+    def _convolution(self, args: Any, out: Tensor) -> None:
+        weight, transposed = self._of(args[1]), args[6]
+        if not isinstance(weight, Weight) or transposed:
+            self._know(out, self._fresh(self._of(args[0])))
+            return
+        channels = torch.arange(out.shape[1]).view(1, -1, *[1] * (out.dim() - 2))
+        self._know(out, self._made(weight.number, channels, out.shape[1], out, self._of(args[0])))
+
+    def _made(self, number: int, rows: Tensor, size: int, out: Tensor, *sources: Trail | Weight | None) -> Trail:
+        self.outputs[number] = size
+        return self._fresh(*sources, origins=(stamped(number, rows).expand(out.shape),))
+
+    def _fused_attention(self, args: Any, kwargs: Any, out: Any) -> None:
+        queries, keys = self._trail(args[0]), self._trail(args[1])
+        size = args[0].shape[-1]
+        if queries and keys:
+            own = kwargs.get("scale") or size**-0.5
+            known = queries.scale is not None and keys.scale is not None
+            scale = own * (queries.scale or 0.0) * (keys.scale or 0.0) if known else None
+            self.scores.append(Scores(self.where[-1], size, queries, keys, scale))
+        self._other(out, [t for t in args if self._trail(t)])
+
+    def _softmax(self, args: Any) -> None:
+        trail = self._trail(args[0])
+        if trail is None or trail.product is None:
+            return
+        product, dim = trail.product, args[1]
+        by_row = product.rows.shape[dim] > 1 and bool((product.rows != product.rows.narrow(dim, 0, 1)).any())
+        queries, keys = (product.right, product.left) if by_row else (product.left, product.right)
+        self.scores.append(Scores(self.where[-1], product.size, queries, keys, trail.scale))
+
+    def _norm(self, args: Any, out: Any) -> None:
+        trail = self._trail(args[0])
+        gain = next((w for a in args[1:] if isinstance(w := self._of(a), Weight)), None)
+        known = {} if trail is None else {"origins": trail.origins, "scale": trail.scale}
+        self._know(out[0], self._fresh(trail, normed=True, gain=gain.number if gain else None, **known))
+
+    def _move(self, name: str, func: Any, args: Any, kwargs: Any, out: Any, trails: Sequence[Tensor]) -> None:
+        """Whatever the operator does to the elements it does to their origins."""
+        found = [t for t in map(self._trail, trails) if t is not None]
+        if len(found) == 1:
+            self._move_one(name, func, args, kwargs, out, trails[0], found[0])
+            return
+        layers = max(len(t.origins) for t in found)
+        pieces: list[tuple[Tensor, ...]] = [() for _ in _pieces(out)]
+        for layer in range(layers):
+            shadows = {
+                id(x): t.origins[min(layer, len(t.origins) - 1)] if t.origins else _none(x)
+                for x, t in zip(trails, found, strict=True)
+            }
+            for i, moved in enumerate(_moved(name, func, args, kwargs, out, shadows)):
+                pieces[i] += () if moved is None else (moved,)
+        scale = _one({t.scale for t in found})
+        normed, gain = any(t.normed for t in found), _one({t.gain for t in found})
+        for piece, origins in zip(_pieces(out), pieces, strict=True):
+            self._know(piece, self._fresh(*found, origins=origins, scale=scale, normed=normed, gain=gain))
+
+    def _move_one(self, name: str, func: Any, args: Any, kwargs: Any, out: Any, tensor: Tensor, trail: Trail) -> None:
+        moved = [_moved(name, func, args, kwargs, out, {id(tensor): o}) for o in trail.origins]
+        rows = trail.product and _moved(name, func, args, kwargs, out, {id(tensor): trail.product.rows})
+        for i, piece in enumerate(_pieces(out)):
+            origins = tuple(m for layer in moved if (m := layer[i]) is not None)
+            product = None
+            if trail.product and rows and (here := rows[i]) is not None:
+                product = replace(trail.product, rows=here)
+            self._know(piece, replace(trail, origins=origins, product=product))
+
+    def _other(self, out: Any, trails: Sequence[Tensor]) -> None:
+        """Nothing is known of what comes out but what it came from; scores of the same shape are still scores."""
+        found = [t for t in map(self._trail, trails) if t is not None]
+        for piece in _pieces(out):
+            trail = self._fresh(*found)
+            scores = [t for x, t in zip(trails, found, strict=True) if t.product and x.shape == piece.shape]
+            if len(found) == 1 and scores:
+                trail = replace(trail, product=scores[0].product, scale=None)
+            self._know(piece, trail)
+
+    # --- sums and factors
+
+    def _linear(self, name: str, args: Any, out: Tensor, trails: Sequence[Tensor]) -> None:
+        found = [t for t in map(self._trail, trails) if t is not None]
+        if name in ("add", "sub") and len(trails) == 2:
+            self._know(out, self._sum(out, trails, found))
+        elif len(found) > 1:
+            self._know(out, self._together(out, trails, found))
+        elif trails[0].shape == out.shape or name in ("mul", "div"):
+            self._know(out, self._times(name, args, out, trails[0], found[0]))
+        else:
+            self._know(out, self._fresh(*found))
+
+    def _sum(self, out: Tensor, trails: Sequence[Tensor], found: Sequence[Trail]) -> Trail:
+        a, b = found
+        if trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
+            stream, branch = (a, b) if a.is_ahead_of(b) else (b, a)
+            if not branch.normed:
+                self.writes.extend(n for n in origins_of(branch) if n not in origins_of(stream))
+            trail = self._fresh(a, b)
+            return replace(trail, carries=trail.carries | stream.carries)
+        scale = a.scale if a.scale == b.scale else None
+        trail = self._fresh(a, b, scale=scale, product=a.product or b.product)
+        if a.product or b.product:
+            return replace(trail, scale=(a if a.product else b).scale)
+        origins = [o for x, t in zip(trails, found, strict=True) if x.shape == out.shape for o in t.origins]
+        makers = [origins_of(replace(trail, origins=(o,))) for o in origins]
+        kept = tuple(o for i, o in enumerate(origins) if makers[i] not in makers[:i])  # a rotation sums a thing twice
+        gain = a.gain if a.gain == b.gain else None
+        return replace(trail, origins=kept, normed=a.normed or b.normed, gain=gain)
+
+    def _together(self, out: Tensor, trails: Sequence[Tensor], found: Sequence[Trail]) -> Trail:
+        """A product, element by element, of two activations: a gate, or a norm written out."""
+        first = next((i for i, x in enumerate(trails) if found[i].origins and x.shape == out.shape), None)
+        if first is None:
+            scores = next((t for t in found if t.product), None)
+            return self._fresh(*found, product=scores and scores.product, scale=None)
+        trail, others = found[first], [t for i, t in enumerate(found) if i != first]
+        normed = trail.normed or any(trail.carries & t.past for t in others)
+        return self._fresh(*found, origins=trail.origins, scale=trail.scale, normed=normed, gain=trail.gain)
+
+    def _times(self, name: str, args: Any, out: Tensor, tensor: Tensor, trail: Trail) -> Trail:
+        """An activation with something that is none: a number, a mask, a bias, a gain."""
+        if name in ("add", "sub", "rsub", "where", "masked_fill", *_KEEPS):
+            return trail
+        other = next((a for a in args if a is not tensor), None)
+        weight = self._of(other)
+        scale = trail.scale
+        if isinstance(other, Tensor) and other.numel() == 1 and name in ("mul", "div"):
+            number = _number(other) if weight is None else None
+        else:
+            number = 1.0 if isinstance(other, Tensor) or name not in ("mul", "div") else _number(other)
+        if number is None or scale is None:
+            scale = None
+        else:
+            scale = scale / number if name == "div" and number else scale * number
+        fresh = self._fresh(trail)
+        carries = fresh.carries | (0 if isinstance(other, Tensor) and other.numel() > 1 else trail.carries)
+        gain = weight.number if isinstance(weight, Weight) and trail.normed and trail.gain is None else trail.gain
+        kept = {"origins": trail.origins, "product": trail.product} if tensor.shape == out.shape else {}
+        return replace(fresh, carries=carries, scale=scale, normed=trail.normed, gain=gain, **kept)
+
+
+def _along(dim: int, size: int, dims: int) -> Tensor:
+    return torch.arange(size).view(*[-1 if d == dim else 1 for d in range(dims)])
+
+
+def _none(like: Tensor) -> Tensor:
+    return torch.full((1,), -1).expand(like.shape) if like.dim() else torch.tensor(-1)
+
+
+def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
+    """Index of each output along `dim` of what was multiplied, and how many the whole parameter has."""
+    found = []
+    for place in weight.places:
+        whole = place
+        while whole.dim() > 2:
+            whole = whole[0]
+        found.append(whole[0, :] if dim == -1 else whole[:, 0])
+    lines = [line for line in found if len(line) > 1 and line[0] != line[1]] or found
+    return lines[0], weight.sizes[next(i for i, line in enumerate(found) if line is lines[0])]
+
+
+def _pieces(out: Any) -> list[Tensor]:
+    return [x for x in (out if isinstance(out, list | tuple) else [out]) if isinstance(x, Tensor)]
+
+
+def _moved(
+    name: str, func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], out: Any, shadows: Mapping[int, Tensor]
+) -> list[Tensor | None]:
+    """The operator on shadows of its tensors; None for a piece whose layout cannot be followed."""
+    pieces = _pieces(out)
+    if name in _KEEPS:
+        return [next(iter(shadows.values()))] * len(pieces)
+
+    def shadow(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        return shadows[id(x)] if id(x) in shadows else _none(x) if name in ("cat", "stack") else x
+
+    try:
+        if name in ("view", "_unsafe_view", "reshape"):
+            return [shadow(args[0]).reshape(pieces[0].shape)]
+        if name == "constant_pad_nd":
+            return [func(shadow(args[0]), args[1], -1)]
+        kept = {k: v for k, v in kwargs.items() if k not in ("dtype", "device", "memory_format")}
+        return list(_pieces(func(*pytree.tree_map(shadow, args), **kept)))
+    except (NotImplementedError, RuntimeError):  # an index on the meta device, whose values nobody knows
+        return [_guessed(next(iter(shadows.values())), piece) for piece in pieces]
+
+
+def _guessed(origins: Tensor, piece: Tensor) -> Tensor | None:
+    """Rows taken by an unknown index: all of them, where they fit."""
+    every = torch.unique(origins)
+    size = math.prod(piece.shape)
+    return every.repeat(size // len(every) + 1)[:size].view(piece.shape) if 0 < len(every) <= size else None
+
+
+def _one(found: set[Any]) -> Any:
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, Tensor):
+        return None if value.is_meta or value.numel() != 1 else abs(float(value))
+    return abs(float(value)) if isinstance(value, int | float) else None
