@@ -81,7 +81,7 @@ PICTURES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def test_convolutions_and_torchs_own_attention():
-    p = parametrize(Picture, width=64, base_width=32, density=0.25, roles={"place": "embedding"})
+    p = parametrize(Picture, width=64, base_width=32, depth=1, density=0.25, roles={"place": "embedding"})
     table = {s.name: s for s in p.table}
     assert table["patch.weight"].role == "embedding"
     assert table["mix.weight"].fan_in == 3 * 64
@@ -113,7 +113,7 @@ def test_torchs_attention_with_growing_heads_scores_with_one_over_d():
 
 def test_the_fast_path_of_torchs_transformer_does_not_skip_the_multipliers():
     build = partial(Picture, heads=2)
-    model = parametrize(build, width=64, base_width=32, rule="mup", roles={"place": "embedding"}).model
+    model = parametrize(build, width=64, base_width=32, depth=1, rule="mup", roles={"place": "embedding"}).model
     trained = model(PICTURES)
     model.eval()
     with torch.no_grad():
@@ -229,9 +229,21 @@ def test_hugging_face_gpt2():
     assert trains_and_keeps_zeros(p, input_ids=TOKENS)
 
 
-def test_hugging_face_gpt2_with_growing_heads_is_refused_because_its_queries_share_a_matrix():
-    with pytest.raises(InputError, match=r"h\.0\.attn: attention heads grow from 16 to 32"):
-        parametrize(partial(hugging_gpt2, heads=2), width=64, base_width=32, depth=1)
+def test_hugging_face_gpt2_with_growing_heads_scales_the_queries_of_its_fused_matrix():
+    p = parametrize(partial(hugging_gpt2, heads=2), width=64, base_width=32, depth=1, rule="mup")
+    fused = p.model.transformer.h[0].attn.c_attn
+    x = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    plain = x @ fused.weight + fused.bias
+    assert torch.allclose(fused(x), torch.cat([plain[:, :64] * 0.5**0.5, plain[:, 64:]], -1), atol=1e-6)
+
+
+def test_hugging_face_llama_under_completep_scales_its_branches():
+    settings = {"width": 64, "base_width": 32, "depth": 8, "base_depth": 2}
+    p = parametrize(hugging_llama, rule="completep", **settings)
+    found = {s.name: s.multiplier for s in p.table if s.role == "residual"}
+    assert len(found) == 16
+    assert set(found.values()) == {0.25}
+    assert found.keys() >= {"model.layers.7.self_attn.o_proj.weight", "model.layers.0.mlp.down_proj.weight"}
 
 
 @pytest.mark.parametrize("tied", [True, False])

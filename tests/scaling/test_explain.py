@@ -39,7 +39,8 @@ def test_a_row_says_everything_and_which_cell_said_so():
     rows = {row["name"]: row for row in explain_rows(target())}
     row = rows["blocks.1.ffn.up.weight"]
     promised = "name role shape density init_std lr weight_decay eps multiplier source"
-    assert list(row) == [*promised.split(), "init", "lr_scale", "multiplier_at", "multiplier_module"]
+    places = ("multiplier_at", "multiplier_module", "multiplier_rows", "multiplier_outputs")
+    assert list(row) == [*promised.split(), "init", "lr_scale", *places]
     assert row["shape"] == [512, 128]
     assert (row["role"], row["density"], row["lr_scale"]) == ("hidden", 0.25, 1.0)
     assert "supar/adamw hidden" in row["source"]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from torch import nn
+from functools import partial
 
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from traced_models import Net, Shared, Untraceable
+
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.parametrize import parametrize
+from hptransfer.scaling.refusals import UntracedWarning
 from hptransfer.scaling.roles import survey
+from hptransfer.study.base import BaseHPs
 from hptransfer.tasks.models.gpt import GPT
 
 
@@ -46,3 +56,49 @@ def test_a_silent_model_is_named_with_its_sizes() -> None:
     told = survey(Silent, width=32, base_width=16, queries=("*.query.weight",))
     assert ratios(told) == {"attention.query.weight": 2.0}
     assert told.unclaimed_heads == ()
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["sdpa", "written out"])
+def test_of_a_fused_projection_the_queries_alone_are_scaled(fused) -> None:
+    """Two heads at twice the base: logits of 1/√d take a further √½, values are as they were."""
+    p = parametrize(partial(Net, fused=fused), width=32, base_width=16, depth=1, rule="mup", base=BaseHPs(init_std=0.5))
+    attention = p.model.h[0].attn
+    x = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(0))
+    plain = F.linear(x, attention.c_attn.weight, attention.c_attn.bias)
+    q, k, v = (part.view(2, 6, 2, 16).transpose(1, 2) for part in plain.split(32, dim=2))
+    assert torch.allclose(attention.c_attn(x), torch.cat([plain[..., :32] * 0.5**0.5, plain[..., 32:]], -1))
+    logits = (q @ k.transpose(-2, -1)) * 8**0.5 / 16  # μP's 1/d, which agrees with 1/√d at the base's 8
+    mixed = logits.masked_fill(torch.ones(6, 6).triu(1).bool(), -torch.inf).softmax(-1) @ v
+    expected = attention.c_proj(mixed.transpose(1, 2).reshape(2, 6, 32))
+    assert torch.allclose(attention(x), expected, atol=1e-6)
+
+
+def test_a_model_whose_own_scale_is_one_over_d_is_left_alone() -> None:
+    p = parametrize(partial(Net, power=-1), width=32, base_width=16, depth=1, rule="mup")
+    assert {s.multiplier for s in p.table if "c_attn.weight" in s.name} == {pytest.approx(1.0)}
+
+
+def test_sp_leaves_the_scale_of_the_model() -> None:
+    p = parametrize(partial(Net, power=-1), width=32, base_width=16, depth=1, rule="sp")
+    assert {s.multiplier for s in p.table if "c_attn.weight" in s.name} == {1.0}
+
+
+def test_the_rows_are_those_of_the_trace_also_where_the_user_names_the_matrix() -> None:
+    sizes = {"width": 32, "base_width": 16, "depth": 1}
+    p = parametrize(Net, **sizes, rule="mup", queries=("*.c_attn.weight",))
+    assert {s.multiplier_rows for s in p.table if "c_attn.weight" in s.name} == {((0, 32),)}
+    with pytest.raises(InputError, match="queries: no parameter has such a name"):
+        parametrize(Net, **sizes, queries=("*.q.weight",))
+
+
+def test_queries_that_nothing_can_scale_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"h\.0\.attn: attention heads grow from 16 to 32.*alike.*model\.queries"):
+        parametrize(partial(Net, attention=Shared), width=32, base_width=16, depth=1)
+
+
+def test_a_model_that_cannot_be_traced_is_told_of() -> None:
+    with pytest.warns(UntracedWarning, match="missing 1 required positional argument: 'mask'.*sample="):
+        parametrize(Untraceable, width=32, base_width=16, depth=1)
+    sample = (torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8, 1))
+    p = parametrize(Untraceable, width=32, base_width=16, depth=1, sample=sample)
+    assert [s.multiplier_rows for s in p.table if "c_attn.weight" in s.name] == [((0, 32),)]
