@@ -81,5 +81,7 @@ class Survey:
     unclaimed_heads: tuple[tuple[str, int, int], ...] = ()
     unclaimed_why: str = ""
     """What the trace says of the first of these."""
+    additions: int = 0
+    """How many times something is added to the residual stream; 0 where that is not known."""
     untraced: str = ""
     """Why the model could not be traced, where nothing else tells whether its heads grow."""

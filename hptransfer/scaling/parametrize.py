@@ -73,17 +73,17 @@ def parametrize(
     base_depth: int | None = None,
     roles: Mapping[str, str] | None = None,
     init: Mapping[str, str] | None = None,
-    queries: Sequence[str] = (),
+    queries: Sequence[str] | None = None,
     sample: Any = None,
     allow_narrower: bool = False,
 ) -> Parametrized:
     """Build `build(width=…)` and apply the rule to it.
 
-    `base` are the HPs tuned at `base_width`, dense. `roles` names roles by parameter pattern where they cannot be
-    told, `init` says by pattern how a tensor starts (`rule`, `built`, `rescale` or `zeros`, see `init_policy`), `queries`
-    names the projections of queries. `sample` is what the model is called with (a tensor, a tuple, or a dict by
-    argument), for a model that does not take token ids: it is traced, to see what makes its queries and what writes to
-    its residual stream. `optimizer` is the table of the rule. A base wider than the target is refused unless
+    `base` are the HPs tuned at `base_width`, dense; `optimizer` is the table of the rule. By pattern of a parameter's
+    name `roles` says what it is where that cannot be told, `init` how it starts (`rule`, `built`, `rescale` or `zeros`,
+    see `init_policy`), `queries` which ones project queries; `()`: none is to be scaled. `sample` is what the model is
+    called with (a tensor, a tuple, or a dict by argument) where that is not token ids: its forward pass is traced, to
+    see what makes its queries and what writes to its residual stream. A base wider than the target is refused unless
     `allow_narrower` says that it is meant. Masks are those that the sparsity's method starts with; what moves them is
     the trainer's affair.
     """
@@ -109,7 +109,7 @@ def parametrize(
         eps=eps,
         roles=roles or {},
         init=init or {},
-        queries=tuple(queries),
+        queries=None if queries is None else tuple(queries),
         sample=None if sample is None else sample_of(sample),
     )
     return parametrize_target(target, seed)

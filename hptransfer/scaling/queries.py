@@ -35,41 +35,51 @@ class _Growth:
         return not self.module or name == self.module or name.startswith(f"{self.module}.")
 
 
-def asks_for_trace(model: nn.Module, queries: Sequence[str]) -> bool:
-    """Whether a trace could tell what the model does not."""
-    return bool(queries) or getattr(model, "attention_queries", None) is None
+def asks_for_trace(model: nn.Module, queries: Sequence[str] | None) -> bool:
+    """Whether a trace could tell what neither the user nor the model does. Of queries that are named it tells the
+    rows."""
+    return bool(_said(model, queries)) if queries is not None else _said(model, None) is None
 
 
 def with_queries(
     facts: tuple[TensorFacts, ...],
     model: nn.Module,
     base: nn.Module,
-    queries: Sequence[str] = (),
+    queries: Sequence[str] | None = None,
     traces: tuple[Trace, Trace] | None = None,
 ) -> Survey:
     """Mark query projections whose head size differs from the base; list attentions nobody spoke for.
 
-    `traces` are those of the model and of its base, None where they were not asked for.
+    `queries` are patterns; empty says that no projection is to be scaled, None says nothing. `traces` are those of the
+    model and of its base, None where they were not asked for.
     """
-    _check_patterns(facts, queries)
-    declared: Sequence[str] | None = getattr(model, "attention_queries", None)
+    _check_patterns(facts, queries or ())
+    said = _said(model, queries)
     failure = (traces[0].failure or traces[1].failure) if traces else ""
     growths = _growths(model, base, traces)
-    named = [f for f in facts if any(fnmatchcase(f.name, p) for p in (*queries, *(declared or ())))]
+    named = [f for f in facts if any(fnmatchcase(f.name, p) for p in said or ())]
     if failure and not growths:  # the word of who names them is all there is: as many heads at every width
         growths = [_Growth(f.name, round(f.width_out * 2**20), 2**20) for f in named if f.width_out != 1]
     modules, marked, unclaimed = dict(model.named_modules()), {}, []
     for growth in growths:
         found = _marked(growth, facts, named, modules)
         marked.update({fact.name: fact for fact in found})
-        if not found and (declared is None or queries):  # who declares says also that what is left out needs nothing
+        if not found and (
+            said is None or queries
+        ):  # a model that declares says also that what is left out needs nothing
             unclaimed.append(growth)
     return Survey(
         tuple(marked.get(fact.name, fact) for fact in facts),
         tuple((g.module, g.size, g.base_size) for g in unclaimed),
-        _why(unclaimed[0], failure) if unclaimed else "",
-        failure if not (named or declared is not None or _head_sizes(model)) else "",
+        unclaimed_why=_why(unclaimed[0], failure) if unclaimed else "",
+        untraced=failure if said is None and not _head_sizes(model) else "",
     )
+
+
+def _said(model: nn.Module, queries: Sequence[str] | None) -> Sequence[str] | None:
+    """Patterns as the user says them, else as the model declares them; None where neither speaks."""
+    declared: Sequence[str] | None = getattr(model, "attention_queries", None)
+    return (*queries, *(declared or ())) if queries else queries if queries is not None else declared
 
 
 def _check_patterns(facts: Sequence[TensorFacts], queries: Sequence[str]) -> None:

@@ -1,19 +1,13 @@
-"""What a rule must know of a model and nothing tells: refused by name, or said, before a number is computed."""
+"""What a rule must know of a model and nothing tells: refused by name, before a number is computed."""
 
 from __future__ import annotations
-
-import warnings
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.facts import Survey
 from hptransfer.scaling.rules import NO_CHANGE
 from hptransfer.scaling.target import Target
 
-__all__ = ["UntracedWarning", "check_branches", "check_heads"]
-
-
-class UntracedWarning(UserWarning):
-    """A model could not be traced, and nothing else tells whether its attention heads grow."""
+__all__ = ["check_branches", "check_heads"]
 
 
 def check_heads(target: Target, found: Survey) -> None:
@@ -31,11 +25,12 @@ def check_heads(target: Target, found: Survey) -> None:
             ' study file, queries=("*.q_proj.weight",) in Python, or on the model: attention_queries',
         )
     if found.untraced:
-        warnings.warn(
-            f"the model could not be traced ({found.untraced}), so whether its attention heads grow is not known; hand"
-            " over what it is called with: sample=…; where its heads do grow, name the query projections: queries=…",
-            UntracedWarning,
-            stacklevel=2,
+        raise InputError(
+            "the model's forward pass could not be traced, so whether its attention heads grow is not known",
+            where="build",
+            found=found.untraced,
+            hint="hand over what it is called with (sample=(tokens, mask) in Python); or name the query projections"
+            ' (model.queries: ["*.q_proj.weight"] in a study file, queries= in Python), [] where none is to be scaled',
         )
 
 

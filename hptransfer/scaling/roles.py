@@ -2,14 +2,15 @@
 
 The dimensions that changed, together with the type of the module that owns the parameter, give its role. Where that
 is not enough the model may say it (class attributes `parameter_roles`, `residual_outputs`, `attention_queries`), or
-the user (`roles`, `queries`); otherwise the parameter is refused by name. Where the model says nothing of them, a traced
-forward pass tells the queries and what writes to the residual stream.
+the user (`roles`, `queries`); otherwise the parameter is refused by name. Where nobody says it, a traced forward pass
+tells the queries and what writes to the residual stream.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -40,7 +41,7 @@ def survey(
     base_width: int,
     depth: int | None = None,
     roles: tuple[tuple[str, str], ...] = (),
-    queries: tuple[str, ...] = (),
+    queries: tuple[str, ...] | None = None,
     blocks: bool = False,
     sample: Sample | None = None,
 ) -> Survey:
@@ -76,7 +77,8 @@ def survey(
         )
     grows = width != base_width and asks_for_trace(model, queries)
     traces = (traced(width=width), traced(width=base_width)) if grows else None
-    return with_queries(facts, model, base, queries, traces)
+    told_all = with_queries(facts, model, base, queries, traces)
+    return replace(told_all, additions=0 if declares_writers(model) else traced(width=width).additions)
 
 
 def _check_growth(shapes: Mapping[str, tuple[int, ...]], other: Mapping[str, tuple[int, ...]], width: int) -> None:

@@ -131,7 +131,7 @@ def _factor_table(shape: Target, roles: Patterns, init: Patterns) -> tuple[_Fact
     check_heads(shape, found)
     check_branches(shape, found)
     counts = _nonzeros(found, shape.density, shape.sparsity)
-    return tuple(_factors(shape, fact, counts[fact.name]) for fact in found.tensors)
+    return tuple(_factors(shape, fact, counts[fact.name], found.additions) for fact in found.tensors)
 
 
 def expected_empty_rows(scale: TensorScale, kind: str) -> float:
@@ -195,7 +195,8 @@ class _Factors:
     nonzeros: int
     init_std: float
     shrink: float
-    """What the init std is divided by besides: √(2·depth) on residual projections, as GPT-2 does."""
+    """What the init std is divided by besides: √(2·depth) on residual projections, as GPT-2 does, or the root of how
+    often something is added to the stream, where no depth is said."""
     lr: float
     weight_decay: float
     eps: float
@@ -204,7 +205,7 @@ class _Factors:
     source: str
 
 
-def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
+def _factors(target: Target, fact: TensorFacts, nonzeros: int, additions: int) -> _Factors:
     density = nonzeros / math.prod(fact.shape)
     seen = _seen(target, density) if density < 1 else 1.0
 
@@ -216,7 +217,7 @@ def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
         fact=fact,
         nonzeros=nonzeros,
         init_std=factor("init_std"),
-        shrink=_shrink(target, fact) if fact.init == "normal" else 1.0,
+        shrink=_shrink(target, fact, additions) if fact.init == "normal" else 1.0,
         lr=factor("lr"),
         weight_decay=0.0 if fact.role in VECTORS else factor("weight_decay"),
         eps=factor("eps"),
@@ -225,16 +226,16 @@ def _factors(target: Target, fact: TensorFacts, nonzeros: int) -> _Factors:
     )
 
 
-def _shrink(target: Target, fact: TensorFacts) -> float:
+def _shrink(target: Target, fact: TensorFacts, additions: int) -> float:
     if fact.role != "residual" or target.rule.residual_init == "none":
         return 1.0
-    if target.depth is None:
+    if target.depth is None and not additions:
         raise InputError(
             "this tensor writes to the residual stream and starts with std / √(2·depth): say depth",
             where=fact.name,
             hint=f'or, where it writes to none, roles={{"{fact.name}": "hidden"}}',
         )
-    return math.sqrt(2 * target.depth)
+    return math.sqrt(additions if target.depth is None else 2 * target.depth)
 
 
 def _multiplier(target: Target, fact: TensorFacts, use: Use) -> float:

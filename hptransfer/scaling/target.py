@@ -41,8 +41,9 @@ class Target:
     roles: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, str] = field(default_factory=dict)
     """How a tensor starts, by pattern of its name (see `init_policy`)."""
-    queries: tuple[str, ...] = ()
-    """Patterns of the query projections, for attention whose head size grows and that does not declare them."""
+    queries: tuple[str, ...] | None = None
+    """Patterns of the query projections, for attention whose head size grows; empty: none is to be scaled; None: as the
+    model declares them, or as its trace tells."""
     sample: Sample | None = None
     """What the model is called with where its forward pass is traced; None tries token ids."""
 

@@ -170,10 +170,10 @@ class ModelSpec(Spec):
         " `built`: as the factory built it; `rescale`: that, times the rule's factor; `zeros`. Where nothing is said"
         " matrices are by the rule, and so are vectors, but for those that the factory filled with values of its own.",
     )
-    queries: Texts = Field(
-        default=(),
+    queries: Texts | None = Field(
+        default=None,
         description="Patterns of the parameters that project the queries of attention, for a model whose head size"
-        " grows with the width and whose forward pass does not tell them.",
+        " grows with the width and whose forward pass does not tell them; `[]`: the model scales its logits itself.",
     )
 
 

@@ -172,7 +172,7 @@ _SINCE: dict[str, Any] = {
     "model.init": {},
     "reading": 0,
     "sparsity.method": "static",
-    "model.queries": [],
+    "model.queries": None,
     "data.options": {},
     "base.lr_embedding": 1.0,
     "base.lr_readout": 1.0,
@@ -189,7 +189,7 @@ def drop_since(tree: dict[str, Any]) -> dict[str, Any]:
         node = tree
         for section in sections:
             node = node.get(section, {})
-        if node.get(key) == default:
+        if key in node and node[key] == default:
             del node[key]
     return tree
 

@@ -108,7 +108,7 @@ def test_vectors_start_at_zero_and_one_or_as_built():
             self.gain = nn.Parameter(torch.full((width,), 0.25))
             self.head = nn.Linear(width, 2)
 
-    model = parametrize(Scaled, width=16, base_width=8).model
+    model = parametrize(Scaled, width=16, base_width=8, queries=()).model
     assert not model.layers[1].bias.any()
     assert (model.layers[2].weight == 1).all()
     assert (model.gain == 0.25).all()

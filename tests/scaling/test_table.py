@@ -176,7 +176,7 @@ def test_a_table_shared_under_the_readouts_name_is_an_embedding_still():
         model.readout.weight = model.embed.weight
         return model
 
-    table = rows(128, build=build)
+    table = rows(128, build=build, queries=())
     assert table["readout.weight"].role == "embedding"
     assert table["readout.weight"].multiplier_buffer.startswith("embed.")
     assert table["readout.weight"].tied[0].multiplier == pytest.approx(2.0 / 4)

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+STREAM = ("h.0.attn.c_proj.weight", "h.0.down.weight", "h.1.attn.c_proj.weight", "h.1.down.weight")
+"""What writes to the residual stream of a `Net` of two blocks."""
+
 
 class FusedAttention(nn.Module):
     """As in nanoGPT: one matrix for queries, keys and values. `power` is that of the head size in its own scale."""
@@ -90,3 +93,8 @@ class Untraceable(Net):
 
     def forward(self, tokens, mask):
         return super().forward(tokens) * mask
+
+
+def nano(width, depth=2):
+    """For a study file, which hands over no more."""
+    return Net(width, depth)

@@ -134,6 +134,7 @@ CHOICES = {
     "versions": {"mine:Task": "2"},
     "roles": {},
     "init": {},
+    "queries": [],
     "optimizer": "sgd",
     "decay": "coupled",
     "schedule": "wsd",

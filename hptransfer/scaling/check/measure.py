@@ -54,7 +54,7 @@ class CheckSettings:
     sparsity: SparsitySpec | None = None
     roles: Mapping[str, str] | None = None
     init: Mapping[str, str] | None = None
-    queries: tuple[str, ...] = ()
+    queries: tuple[str, ...] | None = None
     sample: Any = None
     """What the model is called with, where its forward pass is traced and the loss is not that of the next token."""
 

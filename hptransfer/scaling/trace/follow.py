@@ -6,8 +6,7 @@ or joins these features is done to a tensor of their origins too. Works on the m
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,36 +15,29 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hptransfer.scaling.trace.moves import KEEPS, MOVES, moved, none_like, pieces_of
 from hptransfer.scaling.trace.trails import Product, Trail, Weight, origins_of, stamped
 
 __all__ = ["Follower", "Scores"]
 
 _PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
 """Where the two factors begin among an operator's arguments."""
-_MOVES = frozenset(
-    [
-        # fmt: off
-        "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "slice", "select", "split",
-        "split_with_sizes", "unsafe_split", "unbind", "unsqueeze", "squeeze", "expand", "repeat", "flip",
-        "roll", "alias", "detach", "clone", "contiguous", "_to_copy", "lift_fresh", "cat", "stack",
-        "constant_pad_nd", "unfold", "index_select", "index",
-        # fmt: on
-    ]
-)
-_KEEPS = frozenset(
-    [
-        # fmt: off
-        "alias", "detach", "clone", "contiguous", "_to_copy", "lift_fresh", "dropout", "native_dropout",
-        # fmt: on
-    ]
-)
 _LINEAR = frozenset(
-    [
-        # fmt: off
-        "add", "sub", "rsub", "mul", "div", "neg", "where", "masked_fill", "dropout", "native_dropout", "copy",
-        "tril", "triu",
-        # fmt: on
-    ]
+    (
+        "add",
+        "sub",
+        "rsub",
+        "mul",
+        "div",
+        "neg",
+        "where",
+        "masked_fill",
+        "dropout",
+        "native_dropout",
+        "copy",
+        "tril",
+        "triu",
+    )
 )
 _NORMS = frozenset(("native_layer_norm", "_fused_rms_norm", "native_group_norm"))
 _SOFTMAX = frozenset(("_softmax", "_safe_softmax"))
@@ -62,11 +54,11 @@ class Scores:
     scale: float | None
 
 
-class Follower(TorchDispatchMode):
+class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Around one forward pass of a model whose modules carry this object's hooks (`hooked`)."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.parameters = [parameter for _, parameter in model.named_parameters()]
         self.known: dict[int, tuple[Tensor, Trail | Weight]] = {}
         """By the id of the tensor, which is kept with it: an id must not be given away while it counts."""
@@ -75,6 +67,8 @@ class Follower(TorchDispatchMode):
         self.scores: list[Scores] = []
         self.writes: list[int] = []
         """Parameters whose output is added to the stream, in order."""
+        self.additions = 0
+        """How many times something is added to the stream."""
         self.outputs: dict[int, int] = {}
         """How many rows a matrix has, by its number."""
         self.projects: dict[tuple[str, int], None] = {}
@@ -147,14 +141,15 @@ class Follower(TorchDispatchMode):
         elif not trails and name not in (*_PRODUCTS, "convolution"):
             self._view_of_weight(name, func, args, kwargs, out, given)
         elif name in _PRODUCTS:
-            self._product(*args[_PRODUCTS[name] :][:2], out)
+            left, right = args[_PRODUCTS[name] :][:2]
+            self._product(left, right, out)
         elif name == "convolution":
             self._convolution(args, out)
         elif name.startswith("_scaled_dot_product"):
             self._fused_attention(args, kwargs, out)
         elif name in _NORMS:
             self._norm(args, out)
-        elif name in _MOVES:
+        elif name in MOVES:
             self._move(name, func, args, kwargs, out, trails)
         elif name in _LINEAR and isinstance(first := out[0] if isinstance(out, tuple) else out, Tensor):
             self._linear(name, args, first, trails)
@@ -167,10 +162,10 @@ class Follower(TorchDispatchMode):
         (weight,) = [self._of(t) for t in given[:1]]
         if not isinstance(weight, Weight) or len(given) > 1:
             return
-        if name in _MOVES:
-            moved = [_moved(name, func, args, kwargs, out, {id(given[0]): p}) for p in weight.places]
-            for i, piece in enumerate(_pieces(out)):
-                places = [m[i] for m in moved]
+        if name in MOVES:
+            views = [moved(name, func, args, kwargs, out, {id(given[0]): p}) for p in weight.places]
+            for i, piece in enumerate(pieces_of(out)):
+                places = [view[i] for view in views]
                 if all(p is not None for p in places):
                     self._know(piece, replace(weight, places=tuple(p for p in places if p is not None)))
         elif isinstance(out, Tensor) and out.shape == given[0].shape:
@@ -235,24 +230,24 @@ class Follower(TorchDispatchMode):
             self._move_one(name, func, args, kwargs, out, trails[0], found[0])
             return
         layers = max(len(t.origins) for t in found)
-        pieces: list[tuple[Tensor, ...]] = [() for _ in _pieces(out)]
+        pieces: list[tuple[Tensor, ...]] = [() for _ in pieces_of(out)]
         for layer in range(layers):
             shadows = {
-                id(x): t.origins[min(layer, len(t.origins) - 1)] if t.origins else _none(x)
+                id(x): t.origins[min(layer, len(t.origins) - 1)] if t.origins else none_like(x)
                 for x, t in zip(trails, found, strict=True)
             }
-            for i, moved in enumerate(_moved(name, func, args, kwargs, out, shadows)):
-                pieces[i] += () if moved is None else (moved,)
+            for i, here in enumerate(moved(name, func, args, kwargs, out, shadows)):
+                pieces[i] += () if here is None else (here,)
         scale = _one({t.scale for t in found})
         normed, gain = any(t.normed for t in found), _one({t.gain for t in found})
-        for piece, origins in zip(_pieces(out), pieces, strict=True):
+        for piece, origins in zip(pieces_of(out), pieces, strict=True):
             self._know(piece, self._fresh(*found, origins=origins, scale=scale, normed=normed, gain=gain))
 
     def _move_one(self, name: str, func: Any, args: Any, kwargs: Any, out: Any, tensor: Tensor, trail: Trail) -> None:
-        moved = [_moved(name, func, args, kwargs, out, {id(tensor): o}) for o in trail.origins]
-        rows = trail.product and _moved(name, func, args, kwargs, out, {id(tensor): trail.product.rows})
-        for i, piece in enumerate(_pieces(out)):
-            origins = tuple(m for layer in moved if (m := layer[i]) is not None)
+        layers = [moved(name, func, args, kwargs, out, {id(tensor): o}) for o in trail.origins]
+        rows = trail.product and moved(name, func, args, kwargs, out, {id(tensor): trail.product.rows})
+        for i, piece in enumerate(pieces_of(out)):
+            origins = tuple(m for layer in layers if (m := layer[i]) is not None)
             product = None
             if trail.product and rows and (here := rows[i]) is not None:
                 product = replace(trail.product, rows=here)
@@ -261,7 +256,7 @@ class Follower(TorchDispatchMode):
     def _other(self, out: Any, trails: Sequence[Tensor]) -> None:
         """Nothing is known of what comes out but what it came from; scores of the same shape are still scores."""
         found = [t for t in map(self._trail, trails) if t is not None]
-        for piece in _pieces(out):
+        for piece in pieces_of(out):
             trail = self._fresh(*found)
             scores = [t for x, t in zip(trails, found, strict=True) if t.product and x.shape == piece.shape]
             if len(found) == 1 and scores:
@@ -285,8 +280,9 @@ class Follower(TorchDispatchMode):
         a, b = found
         if trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
             stream, branch = (a, b) if a.is_ahead_of(b) else (b, a)
-            if not branch.normed:
-                self.writes.extend(n for n in origins_of(branch) if n not in origins_of(stream))
+            writers = [] if branch.normed else [n for n in origins_of(branch) if n not in origins_of(stream)]
+            self.writes += writers
+            self.additions += bool(writers)
             trail = self._fresh(a, b)
             return replace(trail, carries=trail.carries | stream.carries)
         scale = a.scale if a.scale == b.scale else None
@@ -311,7 +307,7 @@ class Follower(TorchDispatchMode):
 
     def _times(self, name: str, args: Any, out: Tensor, tensor: Tensor, trail: Trail) -> Trail:
         """An activation with something that is none: a number, a mask, a bias, a gain."""
-        if name in ("add", "sub", "rsub", "where", "masked_fill", *_KEEPS):
+        if name in ("add", "sub", "rsub", "where", "masked_fill", *KEEPS):
             return trail
         other = next((a for a in args if a is not tensor), None)
         weight = self._of(other)
@@ -327,16 +323,12 @@ class Follower(TorchDispatchMode):
         fresh = self._fresh(trail)
         carries = fresh.carries | (0 if isinstance(other, Tensor) and other.numel() > 1 else trail.carries)
         gain = weight.number if isinstance(weight, Weight) and trail.normed and trail.gain is None else trail.gain
-        kept = {"origins": trail.origins, "product": trail.product} if tensor.shape == out.shape else {}
-        return replace(fresh, carries=carries, scale=scale, normed=trail.normed, gain=gain, **kept)
+        told = replace(fresh, carries=carries, scale=scale, normed=trail.normed, gain=gain)
+        return replace(told, origins=trail.origins, product=trail.product) if tensor.shape == out.shape else told
 
 
 def _along(dim: int, size: int, dims: int) -> Tensor:
     return torch.arange(size).view(*[-1 if d == dim else 1 for d in range(dims)])
-
-
-def _none(like: Tensor) -> Tensor:
-    return torch.full((1,), -1).expand(like.shape) if like.dim() else torch.tensor(-1)
 
 
 def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
@@ -349,41 +341,6 @@ def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
         found.append(whole[0, :] if dim == -1 else whole[:, 0])
     lines = [line for line in found if len(line) > 1 and line[0] != line[1]] or found
     return lines[0], weight.sizes[next(i for i, line in enumerate(found) if line is lines[0])]
-
-
-def _pieces(out: Any) -> list[Tensor]:
-    return [x for x in (out if isinstance(out, list | tuple) else [out]) if isinstance(x, Tensor)]
-
-
-def _moved(
-    name: str, func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], out: Any, shadows: Mapping[int, Tensor]
-) -> list[Tensor | None]:
-    """The operator on shadows of its tensors; None for a piece whose layout cannot be followed."""
-    pieces = _pieces(out)
-    if name in _KEEPS:
-        return [next(iter(shadows.values()))] * len(pieces)
-
-    def shadow(x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return x
-        return shadows[id(x)] if id(x) in shadows else _none(x) if name in ("cat", "stack") else x
-
-    try:
-        if name in ("view", "_unsafe_view", "reshape"):
-            return [shadow(args[0]).reshape(pieces[0].shape)]
-        if name == "constant_pad_nd":
-            return [func(shadow(args[0]), args[1], -1)]
-        kept = {k: v for k, v in kwargs.items() if k not in ("dtype", "device", "memory_format")}
-        return list(_pieces(func(*pytree.tree_map(shadow, args), **kept)))
-    except (NotImplementedError, RuntimeError):  # an index on the meta device, whose values nobody knows
-        return [_guessed(next(iter(shadows.values())), piece) for piece in pieces]
-
-
-def _guessed(origins: Tensor, piece: Tensor) -> Tensor | None:
-    """Rows taken by an unknown index: all of them, where they fit."""
-    every = torch.unique(origins)
-    size = math.prod(piece.shape)
-    return every.repeat(size // len(every) + 1)[:size].view(piece.shape) if 0 < len(every) <= size else None
 
 
 def _one(found: set[Any]) -> Any:

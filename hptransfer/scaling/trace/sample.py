@@ -16,6 +16,8 @@ __all__ = ["Sample", "guesses", "sample_of"]
 EXAMPLES = 2
 """So many examples of a batch are traced."""
 
+_Convolution = nn.modules.conv._ConvNd
+
 TOKENS = (1, 8)
 """What is handed in where no sample is known: so many token ids."""
 
@@ -54,11 +56,16 @@ def sample_of(inputs: Any) -> Sample:
 
 
 def guesses(model: nn.Module) -> Iterator[Sample]:
-    """Token ids; and for a model without a look-up table, numbers of the size that its first matrix takes."""
+    """Token ids; and for a model without a look-up table, numbers of the size that its first layer takes."""
     yield Sample((("", TOKENS, "int64"),))
     if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.modules()):
         return
-    first = next((m for m in model.modules() if isinstance(m, nn.Linear)), None)
-    if first is not None:
-        yield Sample((("", (*TOKENS, first.in_features), "float32"),))
-        yield Sample((("", (2, first.in_features), "float32"),))
+    first = next((m for m in model.modules() if isinstance(m, nn.Linear | nn.RNNBase | _Convolution)), None)
+    if isinstance(first, _Convolution):
+        sizes = [(EXAMPLES, first.in_channels, *[32] * len(first.kernel_size))]
+    elif first is not None:
+        size = first.in_features if isinstance(first, nn.Linear) else first.input_size
+        sizes = [(*TOKENS, size), (EXAMPLES, size)]
+    else:
+        return
+    yield from (Sample((("", size, "float32"),)) for size in sizes)

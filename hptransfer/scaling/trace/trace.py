@@ -58,6 +58,8 @@ class Trace:
     attentions: tuple[Attention, ...] = ()
     writers: tuple[str, ...] = ()
     """Parameters whose output is added to the residual stream."""
+    additions: int = 0
+    """How many times something is added to it."""
     failure: str = ""
 
 
@@ -84,7 +86,7 @@ def _traced(model: nn.Module, sample: Sample) -> Trace:
         sample.call(model, next(model.parameters()).device)
     names = [name for name, _ in model.named_parameters()]
     attentions = tuple(_attention(scores, follower, names) for scores in follower.scores)
-    return Trace(attentions, tuple(dict.fromkeys(names[n] for n in follower.writes)))
+    return Trace(attentions, tuple(dict.fromkeys(names[n] for n in follower.writes)), follower.additions)
 
 
 def _attention(scores: Scores, follower: Follower, names: Sequence[str]) -> Attention:

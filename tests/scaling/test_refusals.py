@@ -1,0 +1,61 @@
+"""What a rule must know of a model and nobody tells is refused by name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from traced_models import Net, Shared, Untraceable
+
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.parametrize import parametrize
+
+
+def test_queries_that_nothing_can_scale_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"h\.0\.attn: attention heads grow from 16 to 32.*alike.*model\.queries"):
+        parametrize(partial(Net, attention=Shared), width=32, base_width=16, depth=1)
+
+
+def test_a_model_that_cannot_be_traced_is_refused_and_says_what_would_help() -> None:
+    with pytest.raises(InputError, match=r"missing 1 required positional argument: 'mask'.*sample=.*queries"):
+        parametrize(Untraceable, width=32, base_width=16, depth=1)
+    p = parametrize(Untraceable, width=32, base_width=16, depth=1, queries=())
+    assert {s.multiplier for s in p.table if "c_attn" in s.name} == {1.0}
+    sample = (torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8, 1))
+    p = parametrize(Untraceable, width=32, base_width=16, depth=1, sample=sample)
+    assert [s.multiplier_rows for s in p.table if "c_attn.weight" in s.name] == [((0, 32),)]
+
+
+def silenced(width, depth=1):
+    net = Net(width, depth)
+    net.residual_outputs = ()
+    return net
+
+
+def test_a_depth_rule_without_any_is_refused() -> None:
+    with pytest.raises(InputError, match="'completep' scales residual branches with the depth, and no matrix is known"):
+        parametrize(silenced, width=32, base_width=32, depth=2, base_depth=2, rule="completep")
+
+
+class Bare(nn.Module):
+    """Its branch is written by a bare parameter, on which no multiplier can act."""
+
+    def __init__(self, width, depth=1):
+        super().__init__()
+        self.embed, self.readout = nn.Embedding(16, width), nn.Linear(width, 16, bias=False)
+        self.inner, self.out = nn.Linear(width, width, bias=False), nn.Parameter(torch.randn(width, width))
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        return self.readout(x + torch.tanh(self.inner(x)) @ self.out)
+
+
+def test_a_depth_rule_names_the_branch_that_it_cannot_scale() -> None:
+    said = {"roles": {"out": "hidden^T"}, "width": 32, "base_width": 32, "depth": 2, "base_depth": 2}
+    with pytest.raises(InputError, match="no matrix is known to write to the residual stream"):
+        parametrize(Bare, rule="completep", **said)  # who says `hidden` says that it does not
+    traced = {**said, "roles": {"out": "residual^T"}}
+    with pytest.raises(InputError, match=r"out: .*no module of its own on which a multiplier could act"):
+        parametrize(Bare, rule="completep", **traced)
