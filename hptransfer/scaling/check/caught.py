@@ -39,19 +39,19 @@ def smallest_caught(slopes: pd.DataFrame, first_step: int, alpha: float) -> Caug
     """Of one rule's rows; NaN unless they all passed, each test made at `alpha`."""
     if not slopes["passed"].all():
         return Caught()
-    hidden = slopes[slopes["role"].isin(HIDDEN) & (slopes["step"] == first_step) & slopes["tolerance"].notna()]
+    hidden = slopes[slopes["role"].isin(HIDDEN) & (slopes["step"] == first_step) & slopes["allowed_high"].notna()]
     return Caught(*(_smallest(hidden[hidden["kind"] == kind], alpha) for kind in ("aligned_update", "activation")))
 
 
 def _smallest(rows: pd.DataFrame, alpha: float) -> float:
     """The least tilt, in the direction where it is larger, that takes one row where it passes in 5 of 100 checks.
 
-    A true slope so many standard errors below the tolerance gives a t statistic that is noncentral by as many: it
+    A true slope so many standard errors within its limit gives a t statistic that is noncentral by as many: it
     exceeds the test's quantile, so that the row passes, with the chance sought.
     """
     if rows.empty:
         return math.nan
     freedom = rows["seeds"].to_numpy(float) - 1
     below = nctdtrinc(freedom, 1 - MISSED, [quantile(1 - alpha, seeds) for seeds in rows["seeds"]])
-    passes_rarely = rows["tolerance"] - below * rows["error"]
-    return float(max((passes_rarely - sign * rows["slope"]).min() for sign in (1, -1)))
+    up, down = rows["allowed_high"] - rows["slope"], rows["slope"] - rows["allowed_low"]
+    return float(max((room - below * rows["error"]).min() for room in (up, down)))

@@ -13,7 +13,7 @@ when it lies outside, and is open otherwise. Not having been seen to drift is no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -21,18 +21,14 @@ import pandas as pd
 
 from hptransfer.common.errors import InputError
 from hptransfer.common.holm import holm
+from hptransfer.scaling.check.allowed import FIRST, LAST, UPDATE, Allowed, Tolerances
 from hptransfer.scaling.check.caught import Caught, smallest_caught
-from hptransfer.scaling.check.recorder import MODEL
 from hptransfer.scaling.check.sentence import check_sentence
 from hptransfer.scaling.check.slopes import Axis, MeanSlope, mean_slope, seed_slopes, sizes
 from hptransfer.study.axes import FEW_NONZEROS
 
 __all__ = [
     "ALPHA",
-    "FIRST",
-    "GRADIENT",
-    "LAST",
-    "UPDATE",
     "Axis",
     "CheckVerdict",
     "Outcome",
@@ -44,13 +40,6 @@ Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 ALPHA = 0.05
 """How often, at most, a rule that should not pass passes, and one that should not fail fails."""
-FIRST, GRADIENT, UPDATE, LAST = 0.1, 0.15, 0.15, 0.5
-"""|slope| that is allowed of an activation at the first step, of a gradient and an update there, and of an activation
-at the last step. An exponent off by ¼ gives 0.25 at the first step. A sound rule is level there up to what few weights
-do: measured at widths 64 to 256 and 8 weights per neuron or more, 0.03 (updates over width 0.04). After some steps it
-is not: published code reaches 0.26 at step 10 over density, SμPar 0.28 at step 5 over these widths; rules that are
-wrong reach 1 to 2.7. So the first step decides on exponents, and the last on what grows out of hand.
-"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +47,8 @@ class CheckVerdict:
     """What a coordinate check came to.
 
     `slopes` has a row for every (rule, module kind, kind) at the first and the last step: rule, module, kind, step,
-    role, slope, slope_low, slope_high (the interval by which it is judged), error (standard), seeds, tolerance (NaN
-    where not judged), outcome, passed, why. `caught`: the smallest errors with which a rule would not have passed.
+    role, slope, slope_low, slope_high (the interval by which it is judged), error (standard), seeds, allowed_low,
+    allowed_high (NaN where not judged), outcome, passed, why. `caught`: the smallest errors with which a rule would not have passed.
     """
 
     axis: Axis
@@ -96,8 +85,8 @@ def judge_check(
     its part along the gradient (`aligned_update`), which is proportional to the LR and level in the theory; that of an
     embedding, a lookup, by its mean size.
 
-    Known exception: what comes out of the readout may shrink with width at the start. Gradients are compared as sums
-    over features along the width. Where a size is not finite the rule fails there. Points with fewer than
+    What does not grow may shrink with width at the start (`allowed.py` says why and how far). Gradients are compared as
+    sums over features along the width. Where a size is not finite the rule fails there. Points with fewer than
     `min_nonzeros` weights per neuron (width × density) are left out, where the theory, which needs many, says nothing;
     the two best points stay in any case. `looks`: how often at most this check is judged, with more seeds each time.
     """
@@ -109,11 +98,11 @@ def judge_check(
         )
     chosen, left_out = with_enough_weights(frame, axis, min_nonzeros)
     first, last = int(chosen["step"].min()), int(chosen["step"].max())
-    allowed = _allowed((first, last), first_tolerance, update_tolerance, last_tolerance)
+    tolerances = Tolerances(axis, first, last, first_tolerance, update_tolerance, last_tolerance)
     alpha = ALPHA / looks
     ends = chosen[chosen["step"].isin([first, last])]
     rows = [
-        _row(key, group, axis, allowed, first)
+        _row(key, group, tolerances)
         for key, group in sizes(ends, axis).groupby(["rule", "module", "kind", "step"], sort=False)
     ]
     judged = [row for name in frame["rule"].unique() for row in _judged([r for r in rows if r.rule == name], alpha)]
@@ -127,14 +116,6 @@ def judge_check(
     return CheckVerdict(axis, slopes, by_rule, caught, sentence)
 
 
-def _allowed(steps: tuple[int, int], first: float, update: float, last: float) -> dict[Any, float]:
-    """What is allowed of each (step, kind) that is judged, of the first and the last step."""
-    at_first = {"gradient": GRADIENT, "input_gradient": GRADIENT, "update": update, "aligned_update": update}
-    return {(steps[1], "activation"): last, (steps[0], "activation"): first} | {
-        (steps[0], kind): most for kind, most in at_first.items()
-    }
-
-
 def with_enough_weights(frame: pd.DataFrame, axis: Axis, least: float) -> tuple[pd.DataFrame, list[float]]:
     """The rows at places on the axis with enough weights per neuron to be judged, and the places left out."""
     best = (frame["width"] * frame["density"]).groupby(frame[axis]).max().sort_values(ascending=False)
@@ -146,7 +127,7 @@ def with_enough_weights(frame: pd.DataFrame, axis: Axis, least: float) -> tuple[
 
 @dataclass(frozen=True)
 class _Row:
-    """One slope and the size it is allowed, NaN where it is not judged."""
+    """One slope and what it is allowed to be."""
 
     rule: str
     module: str
@@ -154,19 +135,14 @@ class _Row:
     step: int
     role: str
     found: MeanSlope
-    tolerance: float
-    may_shrink: bool
+    allowed: Allowed
 
 
-def _row(key: tuple[Any, ...], group: pd.DataFrame, axis: Axis, allowed: Mapping[Any, float], first_step: int) -> _Row:
+def _row(key: tuple[Any, ...], group: pd.DataFrame, tolerances: Tolerances) -> _Row:
     rule, module, kind, step = key
     role = str(group["role"].iloc[0])
-    tolerance = allowed.get((step, kind), math.nan)
-    if kind == "update" and role != "embedding":  # its aligned part is judged instead
-        tolerance = math.nan
-    output = module == MODEL or (group["role"] == "readout").any()
-    may_shrink = bool(output and axis == "width" and kind == "activation" and step == first_step)
-    return _Row(rule, module, kind, step, role, mean_slope(seed_slopes(group, axis)), tolerance, may_shrink)
+    found = mean_slope(seed_slopes(group, tolerances.axis))
+    return _Row(rule, module, kind, step, role, found, tolerances.of(kind, step, role, group))
 
 
 def _judged(rows: Sequence[_Row], alpha: float) -> list[dict[str, object]]:
@@ -190,7 +166,8 @@ def _judged(rows: Sequence[_Row], alpha: float) -> list[dict[str, object]]:
                 "slope_high": high,
                 "error": row.found.error,
                 "seeds": row.found.seeds,
-                "tolerance": row.tolerance,
+                "allowed_low": row.allowed.low,
+                "allowed_high": row.allowed.high,
                 "outcome": outcome,
                 "passed": outcome == "PASS",
                 "why": why,
@@ -204,22 +181,20 @@ def _below(chance: float) -> Callable[[float], bool]:
 
 
 def _row_outcome(row: _Row, low: float, high: float, fails: bool) -> tuple[Outcome, str]:
-    if math.isnan(row.tolerance):
+    if not row.allowed.judged:
         return "PASS", "not judged"
     if math.isnan(row.found.slope):
         return "FAIL", "not finite"
-    if -row.tolerance <= low and high <= row.tolerance:
-        return "PASS", "within tolerance"
-    if row.may_shrink and high <= row.tolerance:
-        return "PASS", "known exception: the output shrinks with width at the start"
+    if row.allowed.holds(low, high):
+        may_shrink = "; what does not grow may shrink with width at the start" if row.allowed.may_shrink else ""
+        return "PASS", f"within tolerance{may_shrink}"
     return ("FAIL", "beyond tolerance") if fails else ("INCONCLUSIVE", f"open after {row.found.seeds} seeds")
 
 
 def _chance(row: _Row) -> float:
     """How likely a slope at its tolerance looks as bad as this one; NaN where the interval is not asked."""
-    if math.isnan(row.tolerance) or math.isnan(row.found.slope):
-        return math.nan
-    return row.found.chance_above(row.tolerance) if row.may_shrink else row.found.chance_beyond(row.tolerance)
+    asked = row.allowed.judged and not math.isnan(row.found.slope)
+    return row.allowed.chance(row.found) if asked else math.nan
 
 
 def _outcome(rows: pd.Series[Any]) -> Outcome:

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.common.seams import OPTIMIZERS
+from hptransfer.scaling.check.allowed import FIRST, LAST, UPDATE
 from hptransfer.scaling.check.decide import check_until_decided
-from hptransfer.scaling.check.judge import FIRST, LAST, UPDATE, Axis, CheckVerdict, judge_check
+from hptransfer.scaling.check.judge import Axis, CheckVerdict, judge_check
 from hptransfer.scaling.check.recorder import Recorder
 from hptransfer.scaling.parametrize import EmptyRowWarning, InitWarning, Parametrized, parametrize
 from hptransfer.scaling.rules import Rule, get_rule
@@ -81,7 +82,8 @@ def coordinate_check(
       weighed by |∂loss/∂output|, for matrices that sum over their inputs; `weight_update`: mean |change| of the
       non-zeros of the module's matrix, for looking, not for judging. Modules without a matrix have the first two.
       The three updates are those of the first step, which alone says what a rule's LR is: it is proportional to it.
-    - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths.
+    - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths, and by which a
+      tensor that does not grow is known.
     - `role` of the module's matrix, empty without one. The model itself has the module name `(model)`.
 
     Plain eager torch on the CPU. The batch is the same in every step and run; non-finite values are kept.

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from hptransfer.scaling.check.allowed import Allowed
 from hptransfer.scaling.check.caught import Caught
 from hptransfer.scaling.check.slopes import Axis
 
@@ -18,9 +20,10 @@ def check_sentence(slopes: pd.DataFrame, by_rule: Mapping[str, str], caught: Map
     """One clause a rule: what it did, by which row, and for a rule that passed what would not have."""
     parts = []
     for rule, outcome in by_rule.items():
-        judged = slopes[(slopes["rule"] == rule) & slopes["tolerance"].notna()]
+        judged = slopes[(slopes["rule"] == rule) & slopes["allowed_high"].notna()]
         if outcome == "PASS":
-            parts.append(f"{rule} passes over {axis}{_closest(judged)}{_would_have_caught(caught[rule], judged)}")
+            closest = f"closest to its tolerance is {_worst(judged)}"
+            parts.append(f"{rule} passes over {axis}: {closest}{_would_have_caught(caught[rule], judged)}")
         elif outcome == "FAIL":
             failed = judged[judged["outcome"] == "FAIL"]
             of = f"{len(failed)} of {len(judged)} beyond tolerance"
@@ -28,11 +31,6 @@ def check_sentence(slopes: pd.DataFrame, by_rule: Mapping[str, str], caught: Map
         else:
             parts.append(f"{rule} is INCONCLUSIVE over {axis}, which is no pass: {_undecided(judged)}")
     return "; ".join(parts) + "."
-
-
-def _closest(judged: pd.DataFrame) -> str:
-    shown = judged[~judged["why"].str.startswith("known")]
-    return "" if shown.empty else f": closest to its tolerance is {_worst(shown)}"
 
 
 def _undecided(judged: pd.DataFrame) -> str:
@@ -52,17 +50,19 @@ def _would_have_caught(caught: Caught, judged: pd.DataFrame) -> str:
 
 
 def _worst(rows: pd.DataFrame) -> str:
-    """The row whose interval reaches furthest, in units of its tolerance."""
-    reach = rows[["slope_low", "slope_high"]].abs().max(axis=1) / rows["tolerance"]
-    return _words(rows.to_dict("records")[int(reach.fillna(math.inf).to_numpy().argmax())])
+    """The row whose interval reaches furthest into what it is allowed, or beyond."""
+    records = rows.to_dict("records")
+    reach = [Allowed.of(row).reach(row["slope_low"], row["slope_high"]) for row in records]
+    return _words(records[int(np.nan_to_num(reach, nan=math.inf).argmax())])
 
 
 def _words(row: Mapping[Any, Any]) -> str:
-    where = f"the {row['kind'].replace('_', ' ')} of {row['module']} at step {row['step']}"
+    where, allowed = f"the {row['kind'].replace('_', ' ')} of {row['module']} at step {row['step']}", Allowed.of(row)
     if math.isnan(row["slope"]):
-        return f"{where}, slope not finite (allowed {row['tolerance']:g})"
-    interval = "" if math.isinf(row["slope_low"]) else f" [{row['slope_low']:+.2f}, {row['slope_high']:+.2f}]"
-    return f"{where}, slope {row['slope']:+.2f}{interval} (allowed {row['tolerance']:g})"
+        return f"{where}, slope not finite (allowed {allowed})"
+    slope, low, high = (allowed.number(row[name]) for name in ("slope", "slope_low", "slope_high"))
+    interval = "" if math.isinf(row["slope_low"]) else f" [{low}, {high}]"
+    return f"{where}, slope {slope}{interval} (allowed {allowed})"
 
 
 def _count(seeds: int) -> str:
