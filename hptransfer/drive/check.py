@@ -25,11 +25,12 @@ from hptransfer.common.seams import TASKS, is_outside
 from hptransfer.drive.init_warnings import tell_init_warnings
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
+from hptransfer.scaling.check.allowed import Allowed
 from hptransfer.scaling.check.decide import check_until_decided
 from hptransfer.scaling.check.judge import Axis, CheckVerdict, Outcome, judge_check, with_enough_weights
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.scaling.rules import Rule
-from hptransfer.store.file_names import CHECK_FILE, CHECK_FRAME_FILE
+from hptransfer.store.file_names import CHECK_BEFORE_TUNE_FILE, CHECK_FILE, CHECK_FRAME_FILE
 from hptransfer.store.store import Store
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.study import Cell, Study
@@ -39,7 +40,15 @@ from hptransfer.training.ask_task import batch_at, data_of
 from hptransfer.training.build import factory_of
 from hptransfer.trials.settled import Settled
 
-__all__ = ["CheckReport", "check_digest", "check_study", "coordinate_check_of", "print_check", "scope_of"]
+__all__ = [
+    "CheckReport",
+    "check_before_tune",
+    "check_digest",
+    "check_study",
+    "coordinate_check_of",
+    "print_check",
+    "scope_of",
+]
 
 WIDEST = 1024
 """Wider cells are left out by default: the check is plain eager CPU work, and three widths show a slope."""
@@ -47,7 +56,7 @@ WIDEST = 1024
 BATCH, LENGTH = 4, 64
 """The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
 
-DECIDES_BY = "equivalence"
+DECIDES_BY = "equivalence, what does not grow may shrink"
 """Part of a check's digest: an answer of another way to decide is not handed back as one of this."""
 
 
@@ -133,15 +142,48 @@ def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
     """Check a study, or hand back what its store says of this very check. Writes check.json and check.parquet."""
     scope = scope_of(settled)
     digest = check_digest(settled, scope)
-    stored = store.read_json(CHECK_FILE)
-    if isinstance(stored, Mapping) and stored.get("digest") == digest:
-        return CheckReport.read(stored)
+    if stored := _stored_report(store, CHECK_FILE, digest):
+        return stored
     if nothing := _nothing_to_check(settled.study, scope):
         return CheckReport("PASS", (nothing,), digest=digest)
     frame, report = _run(settled, scope, digest)
     store.write_frame(CHECK_FRAME_FILE, frame)
     store.write_json(CHECK_FILE, report.document())
     return report
+
+
+def check_before_tune(settled: Settled, store: Store) -> CheckReport | None:
+    """The first step of the check alone, at base HPs that are still to be tuned; None where there is nothing to look at.
+
+    What the first step shows hangs on exponents and hardly on the LR, so it is known before a search is paid for. The
+    later steps are not looked at: an LR that was not tuned may break a model that is right. Nor are seeds added: what
+    is open stays so until the check at the tuned base HPs. Kept, so that it runs once; only a failure is also the
+    study's check, for the report to show.
+    """
+    scope = scope_of(settled)
+    whole = check_digest(settled, scope)
+    if (passed := _stored_report(store, CHECK_FILE, whole)) and passed.passed:
+        return passed  # `hptransfer check` saw all of it at these base HPs
+    digest = digest_of(f"the first step of {whole}", 16)
+    if stored := _stored_report(store, CHECK_BEFORE_TUNE_FILE, digest):
+        return stored
+    if _nothing_to_check(settled.study, scope):
+        return None
+    torch.set_num_threads(1)
+    frame = _measured_each(settled, scope, scope.rules, settled.study.check.seeds, 1)
+    frame = frame[frame["step"] == 0]
+    report = _report([judge_axis(frame, settled.study, axis, 1) for axis in scope.axes], settled.study, digest)
+    store.write_json(CHECK_BEFORE_TUNE_FILE, report.document())
+    if report.outcome == "FAIL":
+        store.write_frame(CHECK_FRAME_FILE, frame)
+        store.write_json(CHECK_FILE, report.document())
+    return report
+
+
+def _stored_report(store: Store, name: str, digest: str) -> CheckReport | None:
+    """What the store holds under this name, where it answers this very check."""
+    stored = store.read_json(name)
+    return CheckReport.read(stored) if isinstance(stored, Mapping) and stored.get("digest") == digest else None
 
 
 def _nothing_to_check(study: Study, scope: Scope) -> str:
@@ -225,7 +267,7 @@ def _report(verdicts: Sequence[CheckVerdict], study: Study, digest: str) -> Chec
     slopes: list[Any] = []
     caught: list[Any] = []
     for verdict in verdicts:
-        judged = verdict.slopes[verdict.slopes["tolerance"].notna()]
+        judged = verdict.slopes[verdict.slopes["allowed_high"].notna()]
         slopes += [{"axis": verdict.axis, **row} for row in json.loads(judged.to_json(orient="records"))]
         seeds = judged.groupby("rule")["seeds"].max()
         caught += [
@@ -251,20 +293,24 @@ def check_digest(settled: Settled, scope: Scope) -> str:
 
 
 def print_check(report: CheckReport) -> None:
-    """The sentences, and the slopes that are not shown to be within their tolerance."""
+    """The sentences, and the slopes that are not shown to be within their tolerance. No name is cut."""
     for sentence in report.sentences:
         click.echo(f"Coordinate check: {sentence}")
     if report.passed:
         return
-    table = Table("axis", "rule", "module", "kind", "step", "slope", "interval", "allowed", "found", box=None)
+    table = Table(box=None)
+    for name in ("axis", "rule", "module", "kind", "step", "slope", "interval", "allowed", "found"):
+        table.add_column(name, no_wrap=True)
     for row in report.slopes:
         if not row["passed"]:
-            interval = f"{_number(row['slope_low'])} … {_number(row['slope_high'])}"
+            allowed = Allowed.of(row)
+            slope, low, high = (_number(row[name], allowed) for name in ("slope", "slope_low", "slope_high"))
             cells = [row[k] for k in ("axis", "rule", "module", "kind")]
-            judged = [_number(row["slope"]), interval, f"{row['tolerance']:g}", row["outcome"]]
-            table.add_row(*cells, str(row["step"]), *judged)
-    Console(stderr=True).print(table)
+            table.add_row(*cells, str(row["step"]), slope, f"{low} … {high}", str(allowed), row["outcome"])
+    console = Console(stderr=True)
+    console.width = max(console.width, Console(width=10_000).measure(table).maximum)  # a terminal wraps, and cuts nothing
+    console.print(table)
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:+.2f}"
+def _number(value: float | None, allowed: Allowed) -> str:
+    return "not finite" if value is None else allowed.number(value)

@@ -1,4 +1,4 @@
-"""Run a study end to end: settle precision, tune, check, fan out, judge, draw, report.
+"""Run a study end to end: settle precision, look at the first step, tune, check, fan out, judge, draw, report.
 
 Every phase asks the store first: what is there is not run again, and a finished study starts neither Ray nor a
 worker. What is still running when the driver dies is the only thing lost.
@@ -16,7 +16,7 @@ import click
 from hptransfer.common.cache import cache_dir
 from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OBSERVERS
-from hptransfer.drive.check import coordinate_check_of, print_check
+from hptransfer.drive.check import check_before_tune, coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
 from hptransfer.drive.init_warnings import tell_init_warnings
 from hptransfer.drive.outputs import refresh_outputs
@@ -96,7 +96,7 @@ def _run_observed(
 
 
 def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
-    """Tune, check, fan out. False when the coordinate check did not pass; the sweep is then not started."""
+    """Tune, check, fan out. False when the coordinate check did not pass; what follows it is then not started."""
     study, data_id = request.study, request.data_id
     if not request.same_numbers:
         refuse_changed_sources(study, store)
@@ -112,7 +112,10 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     if phases.tune or store.read_text(STUDY_FILE) is None:
         store.write_text(STUDY_FILE, dump_study(with_overrides(study, {"training.precision": precision})))
     if phases.tune and request.base is None and study.tune is not None:
-        base = tune(Settled(study, study.base.hps, precision, data_id), runner, storage_url=request.storage)
+        untuned = Settled(study, study.base.hps, precision, data_id)
+        if phases.check and study.check.enabled and not _passes_before_tune(untuned, store):
+            return False
+        base = tune(untuned, runner, storage_url=request.storage)
         for warning in base.further.get("warnings", ()):
             click.echo(f"hptransfer: warning: {warning}", err=True)
     else:
@@ -130,6 +133,16 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         _run_grid(settled, base, store, runner)
         _run_direct(settled, store, runner)
     return True
+
+
+def _passes_before_tune(untuned: Settled, store: Store) -> bool:
+    """Whether the search may be paid for: not where a model or a rule is shown to be wrong without it."""
+    report = check_before_tune(untuned, store)
+    if report is None or report.outcome != "FAIL":
+        return True
+    print_check(report)
+    click.echo("Nothing was tuned: mend the model or the rule, or add --no-check.", err=True)
+    return False
 
 
 def _run_grid(settled: Settled, base: TunedBase, store: Store, runner: Runner) -> None:

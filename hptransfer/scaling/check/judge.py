@@ -48,7 +48,8 @@ class CheckVerdict:
 
     `slopes` has a row for every (rule, module kind, kind) at the first and the last step: rule, module, kind, step,
     role, slope, slope_low, slope_high (the interval by which it is judged), error (standard), seeds, allowed_low,
-    allowed_high (NaN where not judged), outcome, passed, why. `caught`: the smallest errors with which a rule would not have passed.
+    allowed_high (NaN where not judged), outcome, passed, why. `caught`: the smallest errors with which a rule would not
+    have passed.
     """
 
     axis: Axis

@@ -22,8 +22,8 @@ def check_sentence(slopes: pd.DataFrame, by_rule: Mapping[str, str], caught: Map
     for rule, outcome in by_rule.items():
         judged = slopes[(slopes["rule"] == rule) & slopes["allowed_high"].notna()]
         if outcome == "PASS":
-            closest = f"closest to its tolerance is {_worst(judged)}"
-            parts.append(f"{rule} passes over {axis}: {closest}{_would_have_caught(caught[rule], judged)}")
+            closest = "" if judged.empty else f": closest to its tolerance is {_worst(judged)}"
+            parts.append(f"{rule} passes over {axis}{closest}{_would_have_caught(caught[rule], judged)}")
         elif outcome == "FAIL":
             failed = judged[judged["outcome"] == "FAIL"]
             of = f"{len(failed)} of {len(judged)} beyond tolerance"

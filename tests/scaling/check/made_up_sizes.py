@@ -17,8 +17,12 @@ def made_up(
     spread: float = 0.0,
     seeds: int = 8,
     rule: str = "supar",
+    grows: bool = True,
 ) -> pd.DataFrame:
-    """Four places, two steps; at `step` every seed has a slope of its own: their mean is `slope`, their sd `spread`."""
+    """Four places, two steps; at `step` every seed has a slope of its own: their mean is `slope`, their sd `spread`.
+
+    Over width the tensor `grows` with it, or has as many numbers everywhere.
+    """
     own = np.random.default_rng(0).standard_normal(seeds)
     own = (own - own.mean()) / own.std(ddof=1) if seeds > 1 else np.zeros(1)
     rows = []
@@ -29,6 +33,6 @@ def made_up(
                 other = {"width": 64, "density": 1.0} | {axis: factor * 1024 if axis == "width" else factor}
                 rows.append(
                     {"rule": rule, "seed": seed, "step": at, "module": module, "kind": kind, "value": size}
-                    | {"features": int(1024 * factor) if axis == "width" else 64, "role": role, **other}
+                    | {"features": int(1024 * factor) if axis == "width" and grows else 64, "role": role, **other}
                 )
     return pd.DataFrame(rows)

@@ -132,15 +132,39 @@ def test_places_with_few_weights_a_neuron_are_left_out_and_named():
     assert not judge_check(made_up(0.5), min_nonzeros=1000).passed  # the two best places stay
 
 
-def test_the_output_may_shrink_with_width_at_the_start_and_only_then():
-    shrinking = partial(made_up, axis="width", role="readout", module="readout", spread=0.1)
-    row, verdict = judged(shrinking(-0.5), axis="width")
-    assert verdict.passed
-    assert "known exception" in row.why
-    assert not judged(shrinking(0.5), axis="width")[1].passed
-    assert not judged(shrinking(-0.6, step=5), axis="width")[1].passed
-    assert not judged(made_up(-0.5, axis="width"), axis="width")[1].passed
-    assert judged(made_up(-0.5, axis="width", module="(model)", role=""), axis="width")[1].passed
+@pytest.mark.parametrize(
+    ("slope", "kind", "outcome"),
+    [
+        (-0.5, "activation", "PASS"),  # ± 0.067, within −0.6 … 0.1
+        (0.0, "activation", "PASS"),
+        (-0.57, "activation", "INCONCLUSIVE"),
+        (-0.7, "activation", "FAIL"),
+        (0.2, "activation", "FAIL"),
+        (-0.5, "gradient", "PASS"),  # within −0.65 … 0.15
+        (-0.5, "input_gradient", "PASS"),
+        (-0.75, "gradient", "FAIL"),
+        (0.25, "gradient", "FAIL"),
+        (-0.5, "aligned_update", "FAIL"),  # an LR is an LR
+    ],
+)
+def test_what_does_not_grow_may_shrink_with_width_by_the_square_root_at_the_start(slope, kind, outcome):
+    """Whatever its module and role are called."""
+    row, verdict = judged(made_up(slope, kind=kind, axis="width", grows=False, spread=0.1), axis="width")
+    assert row.outcome == verdict.by_rule["supar"] == outcome
+    if outcome == "PASS" and kind != "aligned_update":
+        assert row.why == "within tolerance; what does not grow may shrink with width at the start"
+
+
+def test_what_grows_may_not_whatever_it_is_called():
+    for name in ({"module": "readout", "role": "readout"}, {"module": "(model)", "role": ""}):
+        assert not judge_check(made_up(-0.5, axis="width", spread=0.1, **name), axis="width").passed
+
+
+def test_nothing_may_shrink_over_density_nor_at_a_later_step():
+    assert not judge_check(made_up(-0.5, spread=0.1), axis="density").passed  # no tensor grows with density
+    late = partial(made_up, step=5, axis="width", grows=False, spread=0.1)
+    assert judge_check(late(-0.4), axis="width").passed
+    assert not judge_check(late(-0.6), axis="width").passed
 
 
 def test_gradients_are_sums_over_features_along_the_width():

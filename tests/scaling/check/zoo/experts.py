@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class Expert(nn.Module):
 class Experts(nn.Module):
     """One block in which every token is worked on by the two experts that its router likes best."""
 
-    parameter_roles = {"router.weight": "hidden"}
+    parameter_roles: ClassVar = {"router.weight": "hidden"}
 
     def __init__(self, width: int, experts: int = 4, vocabulary: int = 64) -> None:
         super().__init__()

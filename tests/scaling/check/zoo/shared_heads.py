@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ HEAD = 16
 class SharedHeads(nn.Module):
     """One block of attention over tokens."""
 
-    parameter_roles = {"wkv.weight": "hidden"}
+    parameter_roles: ClassVar = {"wkv.weight": "hidden"}
 
     def __init__(self, width: int, vocabulary: int = 64) -> None:
         super().__init__()

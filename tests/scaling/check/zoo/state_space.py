@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["StateSpace"]
 
-STATE, RANK = 8, 4
+STATE, RANK = 16, 8
 
 
 class StateSpace(nn.Module):
     """One block after Mamba, its scan written out."""
 
-    parameter_roles = {"x_proj.weight": "hidden", "dt_proj.weight": "hidden", "a_log": "vector"}
+    parameter_roles: ClassVar = {"x_proj.weight": "hidden", "dt_proj.weight": "hidden", "a_log": "vector"}
 
     def __init__(self, width: int, vocabulary: int = 64) -> None:
         super().__init__()
@@ -24,6 +26,7 @@ class StateSpace(nn.Module):
         self.x_proj = nn.Linear(width, RANK + 2 * STATE, bias=False)
         self.dt_proj = nn.Linear(RANK, width)
         self.a_log = nn.Parameter(torch.arange(1.0, STATE + 1).log().repeat(width, 1))
+        self.skip = nn.Parameter(torch.ones(width))
         self.out_proj = nn.Linear(width, width, bias=False)
         self.readout = nn.Linear(width, vocabulary, bias=False)
 
@@ -31,7 +34,7 @@ class StateSpace(nn.Module):
         x = self.embed(tokens)
         u, gate = self.in_proj(self.norm(x)).chunk(2, -1)
         dt, b, c = self.x_proj(u).split([RANK, STATE, STATE], -1)
-        mixed = self.scan(u, F.softplus(self.dt_proj(dt)), b, c)
+        mixed = self.scan(u, F.softplus(self.dt_proj(dt)), b, c) + self.skip * u
         x = x + self.out_proj(mixed * F.silu(gate))
         logits: Tensor = self.readout(self.last(x))
         return logits
