@@ -308,7 +308,7 @@ def print_check(report: CheckReport) -> None:
             cells = [row[k] for k in ("axis", "rule", "module", "kind")]
             table.add_row(*cells, str(row["step"]), slope, f"{low} … {high}", str(allowed), row["outcome"])
     console = Console(stderr=True)
-    console.width = max(console.width, Console(width=10_000).measure(table).maximum)  # a terminal wraps, and cuts nothing
+    console.width = max(console.width, Console(width=10_000).measure(table).maximum)  # cuts nothing
     console.print(table)
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hptransfer.drive.check import check_digest, coordinate_check_of, scope_of
+from hptransfer.drive.check import (
+    CheckReport,
+    check_before_tune,
+    check_digest,
+    coordinate_check_of,
+    print_check,
+    scope_of,
+)
 from hptransfer.drive.load_study import validate_study
 from hptransfer.scaling.rules import get_rule
 from hptransfer.store.file_names import CHECK_FRAME_FILE
@@ -142,3 +149,51 @@ def test_what_decides_a_check_decides_its_digest() -> None:
     assert plain not in {digest(other) for other in others}
     orders = [{"*.up.*": "built", "*": "zeros"}, {"*": "zeros", "*.up.*": "built"}]
     assert len({digest(settled(study(model={"init": order}))) for order in orders}) == 2
+
+
+LOOSE = {"first_tolerance": 2, "update_tolerance": 2, "last_tolerance": 3, "steps": 2, "seeds": 4}
+
+
+def test_before_the_tune_the_first_step_alone_decides_and_nothing_open_refuses(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), "s")
+    report = check_before_tune(settled(study()), store)
+    assert report is not None
+    assert report.outcome == "INCONCLUSIVE"
+    assert {slope["step"] for slope in report.slopes} == {0}
+    assert {slope["seeds"] for slope in report.slopes} == {2}  # of at most 4: none are added
+    assert store.read_json("check.json") is None  # the check itself is still to come
+
+
+def test_before_the_tune_it_looks_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, found = Store.open(str(tmp_path), "s"), settled(study())
+    report = check_before_tune(found, store)
+    monkeypatch.setattr("hptransfer.drive.check.coordinate_check", lambda *a, **k: pytest.fail("checked again"))
+    assert check_before_tune(found, store) == report
+
+
+def test_a_check_that_passed_at_these_base_hps_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, found = Store.open(str(tmp_path), "s"), settled(study(check=LOOSE))
+    passed = coordinate_check_of(found, store)
+    assert passed.passed, passed.sentences
+    monkeypatch.setattr("hptransfer.drive.check.coordinate_check", lambda *a, **k: pytest.fail("checked again"))
+    assert check_before_tune(found, store) == passed
+
+
+def test_where_there_is_nothing_to_check_nothing_is_looked_at_before_the_tune(tmp_path: Path) -> None:
+    assert check_before_tune(settled(study(verdict={"expect_stable": []})), Store.open(str(tmp_path), "s")) is None
+
+
+def test_no_name_is_cut_however_narrow_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    module = "m.model.layers.*.self_attn.some_projection_of_a_long_name.of_a_long_name"
+    row = {"axis": "width", "rule": "supar", "module": module, "kind": "input_gradient", "step": 0, "passed": False}
+    row |= {"slope": -0.1504, "slope_low": -0.2, "slope_high": None, "outcome": "FAIL"}
+    narrow, wide = {"allowed_low": -0.15, "allowed_high": 0.15}, {"allowed_low": -0.65, "allowed_high": 0.15}
+    print_check(CheckReport("FAIL", (), ({**row, **narrow}, {**row, "module": "short", **wide})))
+    _, first, second = capsys.readouterr().err.splitlines()
+    assert first.split() == f"width supar {module} input_gradient 0 -0.1504 -0.20 … not finite 0.15 FAIL".split()
+    assert second.split() == "width supar short input_gradient 0 -0.15 -0.20 … not finite -0.65 to +0.15 FAIL".split()

@@ -1,0 +1,46 @@
+"""What slope a row is allowed, and how it is written."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from hptransfer.scaling.check.allowed import Allowed, Tolerances
+
+GROWS, FIXED = pd.DataFrame({"features": [16, 64]}), pd.DataFrame({"features": [16, 16]})
+
+
+@pytest.mark.parametrize(
+    ("axis", "kind", "step", "sizes", "low", "high"),
+    [
+        ("width", "activation", 0, GROWS, -0.1, 0.1),
+        ("width", "activation", 0, FIXED, -0.6, 0.1),
+        ("width", "gradient", 0, FIXED, -0.65, 0.15),
+        ("width", "input_gradient", 0, FIXED, -0.65, 0.15),
+        ("width", "aligned_update", 0, FIXED, -0.15, 0.15),
+        ("width", "activation", 5, FIXED, -0.5, 0.5),
+        ("density", "activation", 0, FIXED, -0.1, 0.1),
+    ],
+)
+def test_only_what_does_not_grow_may_shrink_over_width_at_the_first_step(axis, kind, step, sizes, low, high):
+    allowed = Tolerances(axis, 0, 5).of(kind, step, "hidden", sizes)
+    assert (allowed.low, allowed.high) == (pytest.approx(low), high)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("gradient", 5), ("weight_update", 0), ("update", 0), ("activation", 3)])
+def test_what_is_not_judged(kind, step):
+    allowed = Tolerances("width", 0, 5).of(kind, step, "hidden", FIXED)
+    assert not allowed.judged
+    assert not allowed.may_shrink
+
+
+@pytest.mark.parametrize(
+    ("slope", "text"), [(0.05, "+0.05"), (0.123, "+0.12"), (0.1249, "+0.12"), (0.1251, "+0.1251"), (-0.1, "-0.10")]
+)
+def test_a_slope_is_never_written_on_the_other_side_of_its_limit(slope, text):
+    assert Allowed(-0.125, 0.125).number(slope) == text
+    assert Allowed(-0.048, 0.048).number(0.0479) == "+0.048"
+
+
+def test_limits_are_written_as_one_number_where_both_sides_are():
+    assert (str(Allowed(-0.1, 0.1)), str(Allowed(-0.6, 0.1))) == ("0.1", "-0.6 to +0.1")
