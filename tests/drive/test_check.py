@@ -195,5 +195,5 @@ def test_no_name_is_cut_however_narrow_the_terminal(
     narrow, wide = {"allowed_low": -0.15, "allowed_high": 0.15}, {"allowed_low": -0.65, "allowed_high": 0.15}
     print_check(CheckReport("FAIL", (), ({**row, **narrow}, {**row, "module": "short", **wide})))
     _, first, second = capsys.readouterr().err.splitlines()
-    assert first.split() == f"width supar {module} input_gradient 0 -0.1504 -0.20 … not finite 0.15 FAIL".split()
-    assert second.split() == "width supar short input_gradient 0 -0.15 -0.20 … not finite -0.65 to +0.15 FAIL".split()
+    assert " ".join(first.split()) == f"width supar {module} input_gradient 0 -0.1504 -0.20 … not finite 0.15 FAIL"
+    assert " ".join(second.split()) == "width supar short input_gradient 0 -0.15 -0.20 … not finite -0.65 to +0.15 FAIL"
