@@ -153,7 +153,7 @@ def coordinate_check_of(settled: Settled, store: Store) -> CheckReport:
 
 
 def check_before_tune(settled: Settled, store: Store) -> CheckReport | None:
-    """The first step of the check alone, at base HPs that are still to be tuned; None where there is nothing to look at.
+    """The first step of the check alone, at base HPs that are still to be tuned; None where nothing can be looked at.
 
     What the first step shows hangs on exponents and hardly on the LR, so it is known before a search is paid for. The
     later steps are not looked at: an LR that was not tuned may break a model that is right. Nor are seeds added: what
