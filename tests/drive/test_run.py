@@ -15,7 +15,6 @@ from hptransfer.drive.plan import plan_of
 from hptransfer.drive.request import Request
 from hptransfer.drive.run import Phases, run_study
 from hptransfer.store.read_results import read_study
-from hptransfer.tasks.models.mlp import MLP
 
 STUDY = """
 name: twice
@@ -176,18 +175,11 @@ def test_an_odd_direct_file_is_named_and_the_rest_is_read(tmp_path):
         assert any("direct.json" in problem for problem in read.problems)
 
 
-def wrong_at_width(**options: int) -> MLP:
-    """Divides by the width what μP divides by it already."""
-    model = MLP(**options)
-    model.norm.register_forward_hook(lambda module, given, output: output / options["width"])
-    return model
-
-
 def test_a_wrong_model_is_refused_before_its_search_is_paid_for(tmp_path, capsys):
     checked = "{steps: 1, seeds: 4, widths: [16, 64]}"
     text = STUDY.replace("SEARCH", "fixed").replace("check: {enabled: false}", f"check: {checked}")
     study = tmp_path / "twice.yaml"
-    study.write_text(text.replace("{options: {head_size: 8}}", "{factory: test_run:wrong_at_width}"))
+    study.write_text(text.replace("{options: {head_size: 8}}", "{factory: users_models:wrong_at_width}"))
     given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
     for _ in range(2):  # the second time from what is stored
         assert run_study(Request.from_command_line(given), Phases(tune=True, check=True, grid=True)) == 1

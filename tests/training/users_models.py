@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hptransfer.tasks.models.mlp import MLP
+
 
 class Plain(nn.Module):
     """Embedding, one hidden layer, readout."""
@@ -78,3 +80,10 @@ class Nan(Plain):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens) + torch.log(-torch.ones(1))
+
+
+def wrong_at_width(width: int, depth: int = 1, vocab_size: int = 16) -> MLP:
+    """Divides by the width what μP divides by it already."""
+    model = MLP(width=width, depth=depth, vocab_size=vocab_size)
+    model.norm.register_forward_hook(lambda module, given, output: output / width)
+    return model

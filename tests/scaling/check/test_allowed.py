@@ -35,11 +35,12 @@ def test_what_is_not_judged(kind, step):
 
 
 @pytest.mark.parametrize(
-    ("slope", "text"), [(0.05, "+0.05"), (0.123, "+0.12"), (0.1249, "+0.12"), (0.1251, "+0.1251"), (-0.1, "-0.10")]
+    ("slope", "text"), [(0.05, "+0.05"), (0.123, "+0.12"), (0.1249, "+0.12"), (0.1251, "+0.13"), (-0.1, "-0.10")]
 )
 def test_a_slope_is_never_written_on_the_other_side_of_its_limit(slope, text):
     assert Allowed(-0.125, 0.125).number(slope) == text
-    assert Allowed(-0.048, 0.048).number(0.0479) == "+0.048"
+    assert Allowed(-0.1, 0.1).number(0.1003) == "+0.1003"
+    assert Allowed(-0.6, 0.1).number(-0.6004) == "-0.6004"
 
 
 def test_limits_are_written_as_one_number_where_both_sides_are():
