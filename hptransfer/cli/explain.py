@@ -32,8 +32,10 @@ def explain(as_json: bool, **given: Any) -> None:
     from hptransfer.drive.target import target_trial
     from hptransfer.scaling.explain import cautions, explain_rows, explain_text
     from hptransfer.training.build import target_of
+    from hptransfer.training.fits import refuse_unfit
 
     trial, source = target_trial(given)
+    refuse_unfit(trial.model_copy(update={"width": trial.base_width}))
     target = target_of(trial)
     rows = explain_rows(target)
     if as_json:

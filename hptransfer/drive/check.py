@@ -22,7 +22,7 @@ from rich.table import Table
 from hptransfer.common.files import digest_of
 from hptransfer.common.json_values import plain
 from hptransfer.common.seams import TASKS, is_outside
-from hptransfer.drive.init_warnings import tell_init_warnings
+from hptransfer.drive.own_model import look_at_own_model
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
 from hptransfer.scaling.check.allowed import Allowed
@@ -134,7 +134,7 @@ def check_study(request: Request) -> CheckReport:
     store = Store.open(request.results, request.study.name)
     with store.lock():
         settled, _, _ = settled_by(request, store)
-        tell_init_warnings(settled)
+        look_at_own_model(settled)
         return coordinate_check_of(settled, store)
 
 

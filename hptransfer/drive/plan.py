@@ -17,7 +17,7 @@ from typing import Any
 
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.seams import versions_in
-from hptransfer.drive.init_warnings import init_warnings
+from hptransfer.drive.own_model import init_warnings, refuse_unfit_model
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import existing_store, settled_by
 from hptransfer.execute.packing import packs_of
@@ -122,6 +122,7 @@ def plan_of(request: Request, *, calibrate: bool) -> Plan:
     """The plan of a study against what its results folder holds. `calibrate`: time a few steps here."""
     store = existing_store(request)
     settled, base, _ = settled_by(request, store)
+    refuse_unfit_model(settled)
     searched = request.base is None and settled.study.tune is not None
     works = planned_work(settled, tuned=searched or base.tuned, searched=searched)
     rows = store.read()[["trial_id", "phase", "status", "entries", *_KIND]].to_dict("records") if store else []

@@ -18,8 +18,8 @@ from hptransfer.common.files import digest_of
 from hptransfer.common.seams import OBSERVERS
 from hptransfer.drive.check import check_before_tune, coordinate_check_of, print_check
 from hptransfer.drive.entries import refuse_changed_sources
-from hptransfer.drive.init_warnings import tell_init_warnings
 from hptransfer.drive.outputs import refresh_outputs
+from hptransfer.drive.own_model import look_at_own_model
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_precision, stored_base
 from hptransfer.drive.tensors import store_tensors
@@ -106,7 +106,7 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
         if not request.yes:
             refuse_large_grid(study)
         refuse_vain_direct(Settled(study, study.base.hps, "fp32", data_id))
-    tell_init_warnings(Settled(study, study.base.hps, "fp32", data_id))
+    look_at_own_model(Settled(study, study.base.hps, "fp32", data_id))
     precision = settled_precision(study, store, data_id, settings)
     # `fanout --set …` adds cells to a study, it does not narrow the stored one.
     if phases.tune or store.read_text(STUDY_FILE) is None:

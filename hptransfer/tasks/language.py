@@ -50,13 +50,7 @@ class Language:
         """One logit a token of the vocabulary at every place."""
         expected = (batch.shape[0], batch.shape[1] - 1, data.vocab_size)
         if not isinstance(output, Tensor) or tuple(output.shape) != expected:
-            found = tuple(output.shape) if isinstance(output, Tensor) else type(output)
-            raise InputError(
-                "the model returns the wrong shape",
-                where="model.factory",
-                found=f"{type(model).__name__} gave {found}",
-                allowed=f"logits of shape (batch, time, vocabulary) = {expected}",
-            )
+            raise _wrong_output(output, f"{type(model).__name__} gave ", f" = {expected}")
 
     def chance(self, data: Corpus) -> float:
         """ln(vocabulary), the loss of a uniform guess."""
@@ -69,4 +63,18 @@ class Language:
 
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy in nats per token, in fp32 whatever the logits are."""
+    if not isinstance(logits, Tensor):
+        raise _wrong_output(logits)
     return F.cross_entropy(logits.float().flatten(0, -2), targets.flatten())
+
+
+def _wrong_output(output: object, who: str = "", sizes: str = "") -> InputError:
+    found = str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+    has_logits = "wrap the model and hand out its output's `.logits` (docs/faq.md)"
+    return InputError(
+        "the model returns the wrong shape" if isinstance(output, Tensor) else "the model returns no tensor",
+        where="model.factory",
+        found=f"{who}{found}",
+        allowed=f"logits of shape (batch, time, vocabulary){sizes}",
+        hint=has_logits if hasattr(output, "logits") else "",
+    )

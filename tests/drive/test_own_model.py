@@ -1,4 +1,4 @@
-"""What a study says of the init of a user's own model, before anything trains."""
+"""What a study says of a user's own model before anything trains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hptransfer.common.errors import InputError
-from hptransfer.drive.init_warnings import init_warnings, tell_init_warnings
 from hptransfer.drive.load_study import validate_study
+from hptransfer.drive.own_model import init_warnings, look_at_own_model
 from hptransfer.tasks.data.sources import open_corpus
 from hptransfer.trials.settled import Settled
 
@@ -26,7 +26,7 @@ def settled(factory: str, init: dict[str, str] | None = None, **changes: Any) ->
 
 
 def test_a_model_that_loses_its_init_is_told_once_for_all_rules(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_init_warnings(settled("own_inits:designed"))
+    look_at_own_model(settled("own_inits:designed"))
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("hptransfer: warning: the rule's init takes the place of what the factory built: up.weight")
     assert 'model.init: {"up.weight": built}' in line
