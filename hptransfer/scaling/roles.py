@@ -9,7 +9,7 @@ tells the queries and what writes to the residual stream.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -24,13 +24,12 @@ from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, i
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.queries import asks_for_trace, with_queries
 from hptransfer.scaling.rules import ROLES, VECTORS, Role
+from hptransfer.scaling.said_role import TRANSPOSED, said_role
 from hptransfer.scaling.trace.sample import Sample
 from hptransfer.scaling.trace.trace import trace_model
 from hptransfer.scaling.writers import declares_writers, writers_of
 
 __all__ = ["survey"]
-
-_TRANSPOSED = "^T"
 
 
 @lru_cache(maxsize=256)
@@ -62,7 +61,7 @@ def survey(
     _check_growth(shapes, other_shapes, width)
     traced = functools.partial(trace_model, build, depth=depth, sample=sample)
     writers = () if declares_writers(model) else writers_of(traced(width=width), tuple(shapes))
-    reader = _Reader(model, other_shapes, dict(roles), writers)
+    reader = _Reader(model, other_shapes, dict(roles), writers, lambda: traced(width=width).sums)
     told = reader.roles()
     if blocks and depth is not None:
         asked = [name for name, role in told.items() if role == "vector" and not reader.is_said(name)]
@@ -107,6 +106,7 @@ class _Reader:
         other_shapes: Mapping[str, tuple[int, ...]],
         overrides: dict[str, str],
         writers: Sequence[str] = (),
+        sums: Callable[[], Mapping[str, tuple[int, ...]]] = dict,
     ) -> None:
         self.model = model
         self.parameters = dict(model.named_parameters())
@@ -117,6 +117,7 @@ class _Reader:
         self.declared: dict[str, str] = dict(getattr(model, "parameter_roles", {}))
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
         self.writers = frozenset(writers)
+        self.sums = sums
         for pattern in overrides:
             if not any(fnmatchcase(n, pattern) for n in self.every_name):
                 raise InputError(
@@ -165,12 +166,7 @@ class _Reader:
         for source, where in ((self.overrides, "roles"), (self.declared, "parameter_roles")):
             for pattern, text in source.items():
                 if any(fnmatchcase(n, pattern) for n in names):
-                    role = text.removesuffix(_TRANSPOSED)
-                    if role not in ROLES:
-                        raise InputError(
-                            "unknown role", where=f"{where}.{pattern}", found=text, allowed=", ".join(ROLES)
-                        )
-                    return role, text.endswith(_TRANSPOSED)
+                    return said_role(text, where=f"{where}.{pattern}")
         return None
 
     # --- what module type and growth tell
@@ -185,6 +181,7 @@ class _Reader:
         dims = feature_dims(module, shape)
         if dims is None and sum(n > 1 for n in shape) == 1:
             return "vector"  # a bare (1, 1, d); in a module that tells inputs from outputs, 1 is a size like any other
+        dims = dims or self._traced_dims(name)
         if dims is None:
             raise InputError(
                 f"cannot tell the role of this parameter of shape {shape} in a {type(module).__name__}",
@@ -249,6 +246,15 @@ class _Reader:
         dims = feature_dims((role == "embedding" and table) or module, shape)
         if dims is not None and not (said and said[1]):
             return dims
+        if dims is None and (dims := self._traced_dims(name)) is not None:
+            if said and said[1] and dims.inp != (len(shape) - 2,):
+                raise InputError(
+                    "is said to be stored as (in, out), but the forward pass sums over its last dimension",
+                    where=name,
+                    found=shape,
+                    hint=f'leave the "{TRANSPOSED}" away',
+                )
+            return dims
         growing, fixed = tuple(d for d in every if grows[d]), tuple(d for d in every if not grows[d])
         if role == "embedding":
             return FeatureDims(out=growing, inp=fixed)
@@ -259,6 +265,12 @@ class _Reader:
         *stack, first, second = every  # a stack of matrices, as experts are kept
         out, inp = (second, first) if said and said[1] else (first, second)
         return FeatureDims(out=(*stack, out), inp=(inp,))
+
+    def _traced_dims(self, name: str) -> FeatureDims | None:
+        """The layout of a parameter whose owner's type says nothing, by what the forward pass sums over."""
+        summed = self.sums().get(name)
+        every = range(len(self.parameters[name].shape))
+        return FeatureDims(tuple(d for d in every if d not in summed), summed) if summed else None
 
     def _use(self, name: str, role: Role) -> Use:
         """The module whose input or output carries the multiplier of a tensor under one of its names."""

@@ -19,6 +19,8 @@ from hptransfer.study.study import Study
 __all__ = ["apply_overrides", "dump_study", "placed_in", "read_study", "study_of", "with_overrides"]
 
 MOST_BYTES = 1_000_000
+BY_PATTERN = ("model.roles", "model.init")
+"""Sections whose keys are patterns of parameter names."""
 DATA_PATHS = ("path", "validation_path")
 
 
@@ -47,7 +49,7 @@ def with_overrides(study: Study, overrides: Mapping[str, Any]) -> Study:
         return study
     tree = study.model_dump()
     for dotted, value in overrides.items():
-        *path, last = dotted.split(".")
+        *path, last = _keys(dotted)
         node = tree
         for key in path:
             if not isinstance(node.get(key), dict):
@@ -62,7 +64,7 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     changed = dict(tree)
     for override in overrides:
         key, separator, text = override.partition("=")
-        keys = key.strip().split(".")
+        keys = _keys(key.strip())
         if not separator or not all(keys):
             raise InputError("is not an override", where=f"--set {override[:80]}", allowed="dotted.key=value")
         try:
@@ -73,6 +75,12 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             value = _absolute(Path(), value)
         _set(changed, keys, value)
     return changed
+
+
+def _keys(dotted: str) -> list[str]:
+    """The keys on the way to a setting. A parameter's pattern has dots of its own: `model.roles.*.out.weight`."""
+    keys = dotted.split(".")
+    return keys if ".".join(keys[:2]) not in BY_PATTERN else [*keys[:2], *filter(None, [".".join(keys[2:])])]
 
 
 def dump_study(study: Study) -> str:

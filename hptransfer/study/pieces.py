@@ -162,7 +162,8 @@ class ModelSpec(Spec):
     roles: dict[str, str] = Field(
         default_factory=dict,
         description="Role by parameter name pattern (`fnmatch`), for tensors whose role cannot be told:"
-        " embedding, hidden, residual, readout, vector or block_vector.",
+        " embedding, hidden, residual, readout, vector or block_vector; with `^T` behind it for a matrix that is stored"
+        " as (in, out).",
     )
     init: dict[str, InitPolicy] = Field(
         default_factory=dict,

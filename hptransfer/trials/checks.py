@@ -12,7 +12,8 @@ from os.path import isfile
 from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.common.seams import is_outside
 from hptransfer.scaling.build_model import shapes_only
-from hptransfer.scaling.rules import ROLES, known_rules, rule_from_table
+from hptransfer.scaling.rules import known_rules, rule_from_table
+from hptransfer.scaling.said_role import said_role
 from hptransfer.study.axes import FEW_NONZEROS
 from hptransfer.study.base import BaseHPs
 from hptransfer.study.series_name import split_series
@@ -140,14 +141,7 @@ def _check_shapes(study: Study) -> None:
     if list(widths) != sorted(widths):
         raise InputError("must rise", where="tune.telescope_widths", found=list(widths))
     for pattern, role in study.model.roles.items():
-        if role not in ROLES:
-            raise InputError(
-                "is not a role",
-                where=f"model.roles.{pattern}",
-                found=role,
-                allowed=", ".join(ROLES),
-                hint=did_you_mean(nearest(role, ROLES)),
-            )
+        said_role(role, where=f"model.roles.{pattern}")
 
 
 def _check_overrides(where: str, keys: tuple[str, ...]) -> None:

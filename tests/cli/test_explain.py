@@ -42,7 +42,7 @@ FILES = {
     "no_python.py": "def (:\n",
     "refuses.py": "def build(width):\n    assert width % 3 == 0, 'thirds only'\n",
     "not_a_module.py": "def build(width):\n    return width\n",
-    "ignores.py": "from torch.nn import *\ndef build(width):\n    return Sequential(Embedding(9, 8), Linear(8, 9))\n",
+    "ignores.py": "from torch.nn import *\ndef build(width): return Sequential(Embedding(256, 8), Linear(8, 256))\n",
 }
 OWN = ("explain", "tiny.yaml", "--set")
 

@@ -49,3 +49,21 @@ def test_a_pattern_of_nothing_is_refused_before_anything_runs() -> None:
 def test_what_another_trainer_builds_or_nobody_can_build_is_left_alone() -> None:
     assert init_warnings(settled("own_inits:designed", trainer="users_trainers:bowl")) == []
     assert init_warnings(settled("own_inits:unbuildable")) == []
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("users_models:Picture", r"does not take what the task 'language' hands it; found 'Picture raised .*\(2, 64\)"),
+        ("users_models:WithLogits", r"no tensor; found 'WithLogits gave Output'.*hand out its output's `\.logits`"),
+        ("users_models:WrongShape", r"returns the wrong shape; found 'WrongShape gave \(2, 16\)'"),
+    ],
+)
+def test_a_model_that_does_not_fit_its_task_is_refused_before_anything_is_paid_for(factory: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        look_at_own_model(settled(factory))
+
+
+def test_one_that_fits_or_is_another_trainers_affair_is_not() -> None:
+    look_at_own_model(settled("users_models:Plain"))
+    look_at_own_model(settled("users_models:Picture", trainer="users_trainers:bowl"))

@@ -142,7 +142,7 @@ def test_the_model_may_say_it():
         (lambda size: nn.Linear(size, 4), {}, "must take the keyword 'width'"),
         (sequential(LINEAR[0], LINEAR[2]), {}, "no hidden matrix"),
         (sequential(*LINEAR), {"overrides": {"9.*": "hidden"}}, r"roles: no parameter has such a name; found '9\.\*'"),
-        (sequential(*LINEAR), {"overrides": {"1.*": "huge"}}, r"roles\.1\.\*: unknown role; found 'huge'"),
+        (sequential(*LINEAR), {"overrides": {"1.*": "huge"}}, r"roles\.1\.\*: is not a role; found 'huge'"),
         (lambda width: nn.Sequential(), {}, "no parameters"),
         (
             lambda width: nn.Sequential(*(nn.Linear(8, 8) for _ in range(width))),

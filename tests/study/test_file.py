@@ -93,6 +93,14 @@ def test_overrides_are_applied_in_turn_and_checked_alike(load: Load) -> None:
     assert load("name: a\ntune: {trials: 3}", "tune=null").tune is None
 
 
+def test_a_parameters_pattern_is_one_key_whatever_dots_it_has(load: Load) -> None:
+    study = load("name: a", "model.roles.blocks.*.out.weight=hidden^T", "model.init.head.weight=zeros")
+    assert study.model.roles == {"blocks.*.out.weight": "hidden^T"}
+    assert study.model.init == {"head.weight": "zeros"}
+    again = with_overrides(study, {"model.roles.head.weight": "readout"})
+    assert again.model.roles == {"blocks.*.out.weight": "hidden^T", "head.weight": "readout"}
+
+
 def test_overrides_leave_the_tree_they_are_given_alone() -> None:
     tree: dict[str, Any] = {"grid": {"widths": [32]}}
     assert apply_overrides(tree, ["grid.widths=[64]", "grid.seeds=1"]) == {"grid": {"widths": [64], "seeds": 1}}
@@ -247,6 +255,7 @@ def test_a_file_without_leave_to_read_is_refused(tmp_path: Path) -> None:
         ("grid.width=[64]", "--set grid.width: unknown key"),
         ("grid.widths=[64", "--set grid.widths: is not YAML"),
         ("grid.widths=[-64]", "--set grid.widths[0]: is out of range"),
+        ("model.init.head.weight=zero", "--set model.init.head.weight"),
         ("name.first=a", "'name' is a value, not a section"),
         ("base.lr=.nan", "--set base.lr"),
     ],

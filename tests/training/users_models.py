@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,6 +75,27 @@ class WrongShape(Plain):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens)[:, -1]
+
+
+class WithLogits(Plain):
+    """Hands out an object, as Hugging Face's models do."""
+
+    class Output(NamedTuple):
+        logits: Tensor
+
+    def forward(self, tokens: Tensor) -> Output:  # type: ignore[override]
+        return self.Output(super().forward(tokens))
+
+
+class Picture(nn.Module):
+    """Takes images."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.patch, self.hidden, self.readout = nn.Conv2d(3, width, 4), nn.Linear(width, width), nn.Linear(width, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.readout(F.gelu(self.hidden(self.patch(images).mean((2, 3)))))
 
 
 class Nan(Plain):

@@ -117,6 +117,10 @@ def test_what_does_not_fit_is_refused_by_one_message_that_names_the_field(kind: 
         assert word in str(caught.value)
 
 
+def test_a_matrix_may_be_said_to_be_stored_the_other_way_round() -> None:
+    assert checked(HEAD + "model: {roles: {'*.w': hidden^T}}").model.roles == {"*.w": "hidden^T"}
+
+
 def test_no_code_of_the_users_own_is_run() -> None:
     own = "no_such_package:thing"
     study = checked(

@@ -20,7 +20,7 @@ from hptransfer.scaling.trace.trails import Product, Trail, Weight, origins_of, 
 
 __all__ = ["Follower", "Scores"]
 
-_PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
+_PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1, "_grouped_mm": 0}
 """Where the two factors begin among an operator's arguments."""
 _LINEAR = frozenset(
     (
@@ -40,6 +40,8 @@ _LINEAR = frozenset(
     )
 )
 _NORMS = frozenset(("native_layer_norm", "_fused_rms_norm", "native_group_norm"))
+_SUMS = ("sum", "mean", "index_add", "scatter_add")
+"""Sums over places, of which each feature stays what it is."""
 _SOFTMAX = frozenset(("_softmax", "_safe_softmax"))
 
 
@@ -71,6 +73,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """How many times something is added to the stream."""
         self.outputs: dict[int, int] = {}
         """How many rows a matrix has, by its number."""
+        self.sums: dict[int, set[tuple[int, ...]]] = {}
+        """Dimensions of a matrix that its products sum over, by its number."""
         self.projects: dict[tuple[str, int], None] = {}
         """Modules and parameters whose activation they hand out, as made or, with a gain, behind their norm."""
         for number, parameter in enumerate(self.parameters):
@@ -151,6 +155,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._norm(args, out)
         elif name in MOVES:
             self._move(name, func, args, kwargs, out, trails)
+        elif name in _SUMS:
+            self._over_places(args, out, trails)
         elif name in _LINEAR and isinstance(first := out[0] if isinstance(out, tuple) else out, Tensor):
             self._linear(name, args, first, trails)
         else:
@@ -181,6 +187,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             weight, dim = (b, -1) if isinstance(b, Weight) else (a, -2)
             assert isinstance(weight, Weight)
             rows, size = _outputs(weight, dim)
+            self.sums.setdefault(weight.number, set()).add(_varying(weight, -2 if dim == -1 else -1))
             line = rows if dim == -1 else rows.view(-1, 1)
             self._know(out, self._made(weight.number, line, size, out, a, b))
         else:
@@ -295,6 +302,21 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         gain = a.gain if a.gain == b.gain else None
         return replace(trail, origins=kept, normed=a.normed or b.normed, gain=gain)
 
+    def _over_places(self, args: Any, out: Tensor, trails: Sequence[Tensor]) -> None:
+        """A sum over places leaves every feature what it is; one over features leaves nothing to follow."""
+        over = args[1] if len(args) > 1 else None
+        dims = over if isinstance(over, list | tuple) else [over]
+        if any(dim in (None, -1, trails[0].dim() - 1) for dim in dims):
+            self._other(out, trails)
+            return
+        found = [t for t in map(self._trail, trails) if t is not None]
+        layers: dict[tuple[int, ...], Tensor] = {}  # one of those that the same matrices made
+        for trail in found:
+            for line in (x for x in map(_feature_line, trail.origins) if x is not None):
+                layers.setdefault(tuple(origins_of(replace(trail, origins=(line,)))), line.expand(out.shape))
+        normed = any(t.normed for t in found)
+        self._know(out, self._fresh(*found, origins=tuple(layers.values()), scale=None, normed=normed))
+
     def _together(self, out: Tensor, trails: Sequence[Tensor], found: Sequence[Trail]) -> Trail:
         """A product, element by element, of two activations: a gate, or a norm written out."""
         first = next((i for i, x in enumerate(trails) if found[i].origins and x.shape == out.shape), None)
@@ -331,14 +353,33 @@ def _along(dim: int, size: int, dims: int) -> Tensor:
     return torch.arange(size).view(*[-1 if d == dim else 1 for d in range(dims)])
 
 
-def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
-    """Index of each output along `dim` of what was multiplied, and how many the whole parameter has."""
+def _feature_line(origins: Tensor) -> Tensor | None:
+    """The origins along the last dimension, where they are the same at every place; None where they are not."""
+    if not origins.dim() or not origins.numel():
+        return None
+    lines = origins.reshape(-1, origins.shape[-1])
+    return lines[0] if bool((lines == lines[0]).all()) else None
+
+
+def _lines(weight: Weight, dim: int) -> list[Tensor]:
+    """Index into each dimension of the parameter along `dim`, -1 or -2, of what was multiplied."""
     found = []
     for place in weight.places:
         whole = place
         while whole.dim() > 2:
             whole = whole[0]
         found.append(whole[0, :] if dim == -1 else whole[:, 0])
+    return found
+
+
+def _varying(weight: Weight, dim: int) -> tuple[int, ...]:
+    """The dimensions of the parameter that lie along `dim` of what was multiplied."""
+    return tuple(i for i, line in enumerate(_lines(weight, dim)) if bool((line != line[0]).any()))
+
+
+def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
+    """Index of each output along `dim` of what was multiplied, and how many the whole parameter has."""
+    found = _lines(weight, dim)
     lines = [line for line in found if len(line) > 1 and line[0] != line[1]] or found
     return lines[0], weight.sizes[next(i for i, line in enumerate(found) if line is lines[0])]
 

@@ -7,8 +7,8 @@ run is told as such, with what it raised.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -60,6 +60,8 @@ class Trace:
     """Parameters whose output is added to the residual stream."""
     additions: int = 0
     """How many times something is added to it."""
+    sums: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Dimensions of a parameter that the forward pass sums over, where all its products agree."""
     failure: str = ""
 
 
@@ -86,7 +88,9 @@ def _traced(model: nn.Module, sample: Sample) -> Trace:
         sample.call(model, next(model.parameters()).device)
     names = [name for name, _ in model.named_parameters()]
     attentions = tuple(_attention(scores, follower, names) for scores in follower.scores)
-    return Trace(attentions, tuple(dict.fromkeys(names[n] for n in follower.writes)), follower.additions)
+    writers = tuple(dict.fromkeys(names[n] for n in follower.writes))
+    sums = {names[number]: dims for number, found in follower.sums.items() for dims in found if len(found) == 1}
+    return Trace(attentions, writers, follower.additions, sums)
 
 
 def _attention(scores: Scores, follower: Follower, names: Sequence[str]) -> Attention:

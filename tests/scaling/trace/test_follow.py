@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hptransfer.scaling.trace.follow import Follower, Scores
-from hptransfer.scaling.trace.trails import origins_of
+from hptransfer.scaling.trace.trails import Trail, origins_of
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -68,6 +68,27 @@ def test_queries_are_the_side_over_whose_partners_the_softmax_goes(attend: Atten
 
 def test_a_softmax_over_no_product_is_no_attention() -> None:
     assert followed(lambda q, k, v: q.softmax(-1) * k + v).scores == []
+
+
+@pytest.mark.parametrize(
+    ("join", "makers"),
+    [
+        (lambda q, k, v: torch.stack([q, q]).mean(0), [0]),
+        (lambda q, k, v: torch.stack([q, k]).sum(0, keepdim=True)[0], []),  # other matrices at other places
+        (lambda q, k, v: torch.zeros_like(v).index_add(1, torch.arange(5), q), [0]),
+        (lambda q, k, v: v.index_add_(1, torch.arange(5), q), [2, 0]),
+        (lambda q, k, v: q.sum(-1), []),
+        (lambda q, k, v: q.sum(), []),
+        (lambda q, k, v: v.transpose(1, 2).index_add(2, torch.arange(5), q.transpose(1, 2)), []),
+    ],
+)
+def test_a_sum_over_places_keeps_the_features(join: Attend, makers: list[int]) -> None:
+    model = OneHead(join)
+    with Follower(model) as follower:
+        out = model(torch.zeros(2, 5, 4))
+    trail = follower.known[id(out)][1]
+    assert isinstance(trail, Trail)
+    assert list(origins_of(trail)) == makers
 
 
 def test_a_rotation_of_queries_keeps_what_made_them() -> None:
