@@ -56,7 +56,7 @@ WIDEST = 1024
 BATCH, LENGTH = 4, 64
 """The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
 
-DECIDES_BY = "equivalence, what does not grow may shrink"
+DECIDES_BY = "equivalence; what does not grow may shrink; scores"
 """Part of a check's digest: an answer of another way to decide is not handed back as one of this."""
 
 

@@ -56,7 +56,7 @@ def with_queries(
     _check_patterns(facts, queries or ())
     said = _said(model, queries)
     failure = (traces[0].failure or traces[1].failure) if traces else ""
-    growths = _growths(model, base, traces)
+    growths = _growths(model, base, traces) if said is None or said else []  # none are to be scaled
     named = [f for f in facts if any(fnmatchcase(f.name, p) for p in said or ())]
     if failure and not growths:  # the word of who names them is all there is: as many heads at every width
         growths = [_Growth(f.name, round(f.width_out * 2**20), 2**20) for f in named if f.width_out != 1]

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from traced_models import Net
+from traced_models import Net, TorchsOwn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.parametrize import parametrize
@@ -88,3 +88,9 @@ def test_the_rows_are_those_of_the_trace_also_where_the_user_names_the_matrix() 
     assert {s.multiplier_rows for s in p.table if "c_attn.weight" in s.name} == {((0, 32),)}
     with pytest.raises(InputError, match="queries: no parameter has such a name"):
         parametrize(Net, **sizes, queries=("*.q.weight",))
+
+
+@pytest.mark.parametrize("build", [Net, TorchsOwn])
+def test_who_says_that_there_are_none_has_none_scaled(build) -> None:
+    p = parametrize(build, width=32, base_width=16, depth=1, rule="mup", queries=())
+    assert {s.multiplier for s in p.table if s.role == "hidden"} == {1.0}

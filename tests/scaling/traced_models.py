@@ -60,11 +60,11 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    def __init__(self, width, depth=2, attention=FusedAttention, **options):
+    def __init__(self, width, depth=2, attention=FusedAttention, vocabulary=16, **options):
         super().__init__()
-        self.wte = nn.Embedding(16, width)
+        self.wte = nn.Embedding(vocabulary, width)
         self.h = nn.ModuleList(Block(width, attention(width, **options)) for _ in range(depth))
-        self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, 16, bias=False)
+        self.ln_f, self.lm_head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, tokens):
         x = self.wte(tokens)
@@ -74,12 +74,12 @@ class Net(nn.Module):
 
 
 class TorchsOwn(nn.Module):
-    def __init__(self, width, depth=2):
+    def __init__(self, width, depth=2, vocabulary=16):
         super().__init__()
-        self.embed = nn.Embedding(16, width)
+        self.embed = nn.Embedding(vocabulary, width)
         layer = lambda: nn.TransformerEncoderLayer(width, 2, 2 * width, batch_first=True, norm_first=True)  # noqa: E731
         self.layers = nn.ModuleList(layer() for _ in range(depth))
-        self.readout = nn.Linear(width, 16)
+        self.readout = nn.Linear(width, vocabulary)
 
     def forward(self, tokens):
         x = self.embed(tokens)

@@ -187,7 +187,7 @@ def _row_outcome(row: _Row, low: float, high: float, fails: bool) -> tuple[Outco
     if math.isnan(row.found.slope):
         return "FAIL", "not finite"
     if row.allowed.holds(low, high):
-        may_shrink = "; what does not grow may shrink with width at the start" if row.allowed.may_shrink else ""
+        may_shrink = ", which lets it shrink with width at the start" if row.allowed.may_shrink else ""
         return "PASS", f"within tolerance{may_shrink}"
     return ("FAIL", "beyond tolerance") if fails else ("INCONCLUSIVE", f"open after {row.found.seeds} seeds")
 

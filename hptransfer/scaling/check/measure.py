@@ -73,7 +73,7 @@ def coordinate_check(
 ) -> pd.DataFrame:
     """Sizes of activations, gradients and updates, one row each, for every rule, width, density and seed.
 
-    Columns: rule, width, density, seed, step, module, kind, value, features, role.
+    Columns: rule, width, density, seed, step, module, kind, value, features, role, through.
 
     - `step` counts updates made before the forward pass: 0 … steps.
     - `kind`: `activation`: mean |output|; `gradient`: mean |∂loss/∂output|; `input_gradient`: mean |∂loss/∂input|,
@@ -84,7 +84,9 @@ def coordinate_check(
       The three updates are those of the first step, which alone says what a rule's LR is: it is proportional to it.
     - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths, and by which a
       tensor that does not grow is known.
-    - `role` of the module's matrix, empty without one. The model itself has the module name `(model)`.
+    - `through`: of what acts on the loss through the input of softmaxes alone, as queries and keys do, the numbers that
+      go into one for a sequence; else 0. These `scores` have rows of their own, named after the module.
+    - `role` of the module's matrix, empty without one; `scores`. The model itself has the module name `(model)`.
 
     Plain eager torch on the CPU. The batch is the same in every step and run; non-finite values are kept.
     """
@@ -180,7 +182,9 @@ def _run(parametrized: Parametrized, batch: Any, loss: Loss, settings: CheckSett
         for step in range(settings.steps + 1):
             optimizer.zero_grad(set_to_none=True)
             recorder.begin()
-            loss(parametrized.model, batch).backward()  # type: ignore[no-untyped-call]
+            value = loss(parametrized.model, batch)
+            recorder.look_at(value)
+            value.backward()  # type: ignore[no-untyped-call]
             recorder.end()
             if step == 0:
                 recorder.keep_weights()

@@ -1,4 +1,4 @@
-"""Hooks that record the size of every module's activation, gradient and update while a model trains."""
+"""Hooks that record the size of every module's activation, gradient and update while a model trains, and of scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
+from hptransfer.scaling.build_model import MARK
+from hptransfer.scaling.check.bottleneck import reached_without
+from hptransfer.scaling.check.scores import ShowScores, unmasked
 from hptransfer.scaling.rules import VECTORS
 from hptransfer.scaling.table import TensorScale
 
@@ -18,14 +22,21 @@ __all__ = ["MODEL", "Recorder"]
 MODEL = "(model)"
 """Name under which the model's own output is recorded."""
 
+OF_SCORES = " (scores)"
+"""Behind the name of the module in which a softmax acts: the row of what goes into it."""
+
+_Call = tuple[tuple[Any, ...], dict[str, Any]]
+_SCALE = f"{MARK}multiplier_output"
 _SUMS = ("hidden", "residual", "readout")
 """Roles whose output is a sum over inputs that grow in number. An embedding looks a row up."""
 
 
 class Recorder:
-    """Records one training step at a time: `begin`, forward, backward, `end`, step, `measure_update`, `rows`.
+    """Records one training step at a time: `begin`, forward, `look_at` the loss, backward, `end`, step,
+    `measure_update`, `rows`.
 
-    A module called several times in one pass is recorded at its last call.
+    A module called several times in one pass is recorded at its last call. What makes queries that a rule scales is
+    recorded before that scale, whose effect is on the scores.
     """
 
     def __init__(self, model: nn.Module, table: Sequence[TensorScale]) -> None:
@@ -38,12 +49,24 @@ class Recorder:
                     self._roles[_owner(model, use.name)] = use.role
                     self._matrices[_owner(model, use.name)] = scale
         self._modules = {name or MODEL: module for name, module in model.named_modules()}
+        queries = [s for s in table if s.multiplier_at == "output" and s.role not in ("embedding", "residual")]
+        owners = [_owner(model, scale.name) for scale in queries]
+        self._scales: dict[str, Tensor] = {name: getattr(self._modules[name], _SCALE) for name in owners}
+        self._running = [MODEL]
+        """The modules that are being called, the innermost last."""
         self._on = False
         # What each module was given and gave, to be repeated with the updated weights.
-        self._inputs: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._inputs: dict[str, _Call] = {}
         self._outputs: dict[str, Tensor] = {}
         self._asked: dict[str, Tensor] = {}
-        """∂loss/∂output of each module with a matrix."""
+        """∂loss/∂output of each module with a matrix, and ∂loss/∂scores."""
+        self._scores: dict[str, Tensor] = {}
+        self._again: dict[str, Tensor] | None = None
+        """Scores after the step, while they are looked at."""
+        self._made_by: dict[str, Any] = {}
+        """The node of the autograd graph that made an output, or scores."""
+        self._through: dict[str, int] = {}
+        """Of what acts through scores alone: how many of these there are in a sequence."""
         self._before: dict[str, Tensor] = {}
         self._sizes: dict[tuple[str, str], tuple[float, int]] = {}
 
@@ -54,9 +77,10 @@ class Recorder:
         for name, module in self._modules.items():
             enter, leave = partial(self._enter, name), partial(self._leave, name)
             handles.append(module.register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
-            handles.append(module.register_forward_hook(leave))
+            handles.append(module.register_forward_hook(leave, always_call=True))
         try:
-            yield
+            with ShowScores(self._see_scores):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -64,10 +88,16 @@ class Recorder:
     def begin(self) -> None:
         """Forget the last step and listen."""
         self._on = True
-        self._inputs.clear()
-        self._outputs.clear()
-        self._asked.clear()
-        self._sizes.clear()
+        by_name = (self._inputs, self._outputs, self._asked, self._sizes, self._scores, self._through)
+        for known in by_name:
+            known.clear()
+
+    def look_at(self, loss: Tensor) -> None:
+        """See, before the backward pass, what acts on the loss through scores alone."""
+        reached = reached_without(loss, {self._made_by.get(name) for name in self._scores})
+        features = max(map(_per_sequence, self._scores.values()), default=0)
+        self._through = {name: features for name, node in self._made_by.items() if node not in reached}
+        self._made_by.clear()  # the graph knows the recorder through its hooks: it must not know the graph
 
     def end(self) -> None:
         """Stop listening."""
@@ -87,47 +117,118 @@ class Recorder:
                 args, kwargs = self._inputs[name]
                 again = _tensor(self._modules[name](*args, **kwargs))
                 if again is not None:
-                    change = again - self._outputs[name]
+                    change = self._before_scale(name, again) - self._outputs[name]
                     self._note(name, "update", change)
                     if name in self._asked and self._roles[name] in _SUMS:
                         self._sizes[name, "aligned_update"] = (_aligned(change, self._asked[name]), change[0].numel())
+        self._measure_scores()
+
+    def _measure_scores(self) -> None:
+        """Repeat each module in which a softmax acts, every matrix within it on the input it had, and compare what
+        goes into the softmax."""
+        for owner in dict.fromkeys(map(_module_of, self._scores)):
+            again = self._scores_again(owner)
+            for name, scores in self._scores.items():
+                if name in again and again[name].shape == scores.shape and name in self._asked:
+                    aligned = _aligned(unmasked(again[name]) - unmasked(scores), self._asked[name])
+                    self._sizes[name, "aligned_update"] = (aligned, _per_sequence(scores))
+
+    def _scores_again(self, owner: str) -> dict[str, Tensor]:
+        """What goes into the softmaxes of a module with its new weights. What follows the last of them is not run: a
+        router may send other tokens on than those that its experts were given."""
+        args, kwargs = self._inputs[owner]
+        again: dict[str, Tensor] = {}
+        self._again = again
+        try:
+            self._modules[owner](*args, **kwargs)
+        except _AllSeenError:
+            pass
+        finally:
+            self._again = None
+            del self._running[1:]
+        return again
 
     def rows(self) -> list[Mapping[str, Any]]:
         """One row a module and kind."""
         return [
-            {"module": name, "kind": kind, "value": value, "features": features, "role": self._roles.get(name, "")}
+            {"module": name, "kind": kind, "value": value, "features": features, "role": self._role(name)}
+            | {"through": self._through.get(name, 0)}
             for (name, kind), (value, features) in self._sizes.items()
         ]
+
+    def _role(self, name: str) -> str:
+        return "scores" if OF_SCORES in name else self._roles.get(name, "")
 
     def _weight(self, name: str) -> Tensor:
         return self._model.get_parameter(self._matrices[name].name)
 
     def _note(self, name: str, kind: str, tensor: Tensor) -> None:
-        per_sequence = tensor.numel() // tensor.shape[0] if tensor.dim() else 1
-        self._sizes[name, kind] = (float(tensor.detach().abs().float().mean()), per_sequence)
+        self._sizes[name, kind] = (float(tensor.detach().abs().float().mean()), _per_sequence(tensor))
 
-    def _enter(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not self._on or name not in self._roles:
-            return
+    def _enter(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+        """Note what a module is given; while scores are looked at again, hand a matrix what it was given before."""
+        self._running.append(name)
+        if self._again is not None and name in self._roles:
+            return self._inputs.get(name)
+        if not self._on:
+            return None
         self._inputs[name] = _detached(args, kwargs)  # the graph's hooks know the recorder: it must not know them
+        if name not in self._roles:
+            return None
         given = _tensor(args or tuple(kwargs.values()))
         if given is not None and given.requires_grad:
             given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
+        return None
 
     def _leave(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        self._running.pop()
         tensor = _tensor(output)
         if not self._on or tensor is None:
             return
-        self._note(name, "activation", tensor)
+        plain = self._before_scale(name, tensor.detach())
+        self._note(name, "activation", plain)
         if tensor.requires_grad:
+            self._made_by[name] = tensor.grad_fn
             tensor.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]
         if name in self._roles:
-            self._outputs[name] = tensor.detach()
+            self._outputs[name] = plain
+
+    def _see_scores(self, scores: Tensor) -> None:
+        known = self._scores if self._again is None else self._again
+        name, count = f"{self._running[-1]}{OF_SCORES}", 1
+        while name in known:
+            name, count = f"{self._running[-1]}{OF_SCORES} {count + 1}", count + 1
+        if self._again is not None:
+            self._again[name] = scores.detach()
+            if all(n in self._again for n in self._scores if _module_of(n) == self._running[-1]):
+                raise _AllSeenError
+        elif self._on:
+            self._scores[name] = scores.detach()
+            self._note(name, "activation", unmasked(scores))
+            if scores.requires_grad:
+                self._made_by[name] = scores.grad_fn
+                scores.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]
+
+    def _before_scale(self, name: str, output: Tensor) -> Tensor:
+        return output / self._scales[name] if name in self._scales else output
 
     def _note_gradient(self, name: str, gradient: Tensor) -> None:
-        self._note(name, "gradient", gradient)
-        if name in self._roles:
-            self._asked[name] = gradient.detach()
+        asked = gradient.detach() * self._scales.get(name, 1.0)
+        self._note(name, "gradient", asked)
+        if name in self._roles or name in self._scores:
+            self._asked[name] = asked
+
+
+class _AllSeenError(Exception):
+    """Ends a forward pass of which nothing further is asked."""
+
+
+def _module_of(scores: str) -> str:
+    return scores.partition(OF_SCORES)[0]
+
+
+def _per_sequence(tensor: Tensor) -> int:
+    return tensor.numel() // tensor.shape[0] if tensor.dim() else 1
 
 
 def _owner(model: nn.Module, parameter: str) -> str:
@@ -159,8 +260,9 @@ def _tensor(value: Any) -> Tensor | None:
     return None
 
 
-def _detached(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _detached(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
     def cut(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value
 
-    return tuple(cut(a) for a in args), {k: cut(v) for k, v in kwargs.items()}
+    given: _Call = pytree.tree_map(cut, (args, kwargs))
+    return given

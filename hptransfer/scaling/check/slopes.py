@@ -61,14 +61,17 @@ def other_axis(axis: Axis) -> Axis:
 def sizes(frame: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """One size for each kind of module, seed and place on the axes: the mean over the modules of that kind.
 
-    `features` are those of the largest of them.
+    `features` and `through` are those of the largest of them.
     """
+    if "through" not in frame:  # measured before scores were
+        frame = frame.assign(through=0)
     values = frame.assign(module=frame["module"].map({name: module_kind(name) for name in frame["module"].unique()}))
     gradient = values["kind"].isin(["gradient", "input_gradient"])
     if axis == "width":  # behind a 1/m readout the gradient of one unit is ∝ 1/m, the sum over units is Θ(1)
         values.loc[gradient, "value"] *= values.loc[gradient, "features"]
     keys = ["rule", "module", "kind", "step", axis, other_axis(axis), "seed"]
     said = {"value": ("value", "mean"), "role": ("role", "first"), "features": ("features", "max")}
+    said["through"] = ("through", "max")
     return values.groupby(keys, sort=False).agg(**said).reset_index()
 
 

@@ -7,7 +7,11 @@ import pytest
 
 from hptransfer.scaling.check.allowed import Allowed, Tolerances
 
-GROWS, FIXED = pd.DataFrame({"features": [16, 64]}), pd.DataFrame({"features": [16, 16]})
+GROWS, FIXED, THROUGH, WIDER = (
+    pd.DataFrame({"features": features, "through": through})
+    for features, through in [([16, 64], [0, 0]), ([16, 16], [0, 0]), ([16, 64], [8, 8]), ([16, 64], [8, 32])]
+)
+"""A tensor that grows; one that does not; ones that act through scores, as many at every width or more."""
 
 
 @pytest.mark.parametrize(
@@ -18,6 +22,10 @@ GROWS, FIXED = pd.DataFrame({"features": [16, 64]}), pd.DataFrame({"features": [
         ("width", "gradient", 0, FIXED, -0.65, 0.15),
         ("width", "input_gradient", 0, FIXED, -0.65, 0.15),
         ("width", "aligned_update", 0, FIXED, -0.15, 0.15),
+        ("width", "gradient", 0, THROUGH, -0.65, 0.15),
+        ("width", "gradient", 0, WIDER, -0.15, 0.15),
+        ("width", "activation", 0, THROUGH, -0.1, 0.1),
+        ("width", "input_gradient", 0, THROUGH, -0.15, 0.15),
         ("width", "activation", 5, FIXED, -0.5, 0.5),
         ("density", "activation", 0, FIXED, -0.1, 0.1),
     ],
@@ -25,6 +33,11 @@ GROWS, FIXED = pd.DataFrame({"features": [16, 64]}), pd.DataFrame({"features": [
 def test_only_what_does_not_grow_may_shrink_over_width_at_the_first_step(axis, kind, step, sizes, low, high):
     allowed = Tolerances(axis, 0, 5).of(kind, step, "hidden", sizes)
     assert (allowed.low, allowed.high) == (pytest.approx(low), high)
+
+
+def test_the_update_of_scores_may_shrink_by_a_quarter_over_width_and_may_not_grow():
+    assert Tolerances("width", 0, 5).of("aligned_update", 0, "scores", GROWS) == Allowed(-0.4, 0.15)
+    assert Tolerances("density", 0, 5).of("aligned_update", 0, "scores", GROWS) == Allowed(-0.15, 0.15)
 
 
 @pytest.mark.parametrize(("kind", "step"), [("gradient", 5), ("weight_update", 0), ("update", 0), ("activation", 3)])
