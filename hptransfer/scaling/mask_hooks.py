@@ -1,34 +1,41 @@
 """Keeping zeros at zero in a model that a user trains with a loop of their own.
 
-The masks are buffers beside the weights. Zeros stay zero because the gradient is masked where it reaches the
-parameter; decay and momentum then have nothing to move. Gradient hooks hang on tensors, and `deepcopy` and `pickle`
-drop them, so a hook on the model's forward puts them back where they are missing. Under `torch.compile` that check
-costs nothing: a copy that has not run yet breaks the graph once, and `arm` avoids even that.
+The masks are buffers beside the weights. Zeros stay zero because the gradient is masked before the optimizer sees it;
+decay and momentum then have nothing to move. Gradient hooks hang on tensors: `deepcopy`, `pickle` and whatever puts
+other parameters in place (`fully_shard`, `load_state_dict(assign=True)`) drop them, so a hook on the model's forward
+puts them back where they are missing. Under `torch.compile` that check costs nothing: a copy that has not run yet
+breaks the graph once, and `arm` avoids even that.
+
+What takes the parameters away from the hooks altogether would make the model dense in silence. The zeros are therefore
+looked at too, at the second forward pass, the fourth, the eighth …: often enough to stop at the first step, and too
+seldom to cost anything.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import MARK
+from hptransfer.scaling.sharded import cut_like, is_sharded, local_part
 
-__all__ = ["apply_masks", "arm", "attach_masks", "masked_parameters"]
+__all__ = ["apply_masks", "arm", "attach_masks", "check_zeros", "masked_parameters"]
 
 _STATE = f"{MARK}armed"
 _MASK = f"{MARK}mask_"
 
 
 class _Armed:
-    """Which parameters carry their gradient hook. A copy or a pickle of it knows none: hooks do not travel."""
+    """Whether the model has been armed, and its forward passes since. A copy or a pickle starts anew."""
 
     def __init__(self) -> None:
         self.ready = False
-        self.hooked: dict[str, nn.Parameter] = {}
+        self.passes = 0
 
     def __reduce__(self) -> tuple[type[_Armed], tuple[()]]:
         return (_Armed, ())
@@ -48,7 +55,12 @@ class _MaskGradient:
         if module is None:  # the parameter lives on by itself: there is no mask any more
             return gradient
         mask: Tensor = getattr(module, self.buffer)
-        return gradient * mask.to(gradient.dtype)
+        return gradient * cut_like(mask, gradient).to(gradient.dtype)
+
+    def reduced(self, parameter: Tensor) -> None:
+        """The same for a sharded parameter: `fully_shard` writes its gradient once that is summed over processes."""
+        if parameter.grad is not None:
+            parameter.grad = self(parameter.grad)
 
 
 def attach_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
@@ -77,30 +89,77 @@ def apply_masks(model: nn.Module) -> None:
     with torch.no_grad():
         for name, mask in masked_parameters(model).items():
             parameter = model.get_parameter(name)
-            parameter.mul_(mask.to(parameter.dtype))
+            parameter.mul_(cut_like(mask, parameter).to(parameter.dtype))
 
 
 def arm(model: nn.Module) -> None:
-    """Put back gradient hooks that a copy has lost; the first forward pass does it too."""
-    state: _Armed = getattr(model, _STATE)
-    for name in masked_parameters(model):
-        path, _, leaf = name.rpartition(".")
-        module = model.get_submodule(path)
+    """Put back gradient hooks that are missing; every forward pass does it too."""
+    for module, leaf, _ in _masked(model):
         parameter = getattr(module, leaf)
         # Inside functional_call a parameter is somebody else's tensor: leave it alone.
-        if isinstance(parameter, nn.Parameter) and parameter.requires_grad and state.hooked.get(name) is not parameter:
-            parameter.register_hook(_MaskGradient(module, _MASK + leaf))  # type: ignore[no-untyped-call]
-            state.hooked[name] = parameter
-    state.ready = True
+        if isinstance(parameter, nn.Parameter) and parameter.requires_grad and not _is_armed(parameter):
+            hook = _MaskGradient(module, _MASK + leaf)
+            if is_sharded(parameter):
+                parameter.register_post_accumulate_grad_hook(hook.reduced)  # type: ignore[no-untyped-call]
+            else:
+                parameter.register_hook(hook)  # type: ignore[no-untyped-call]
+    getattr(model, _STATE).ready = True
+
+
+def check_zeros(model: nn.Module) -> None:
+    """Refuse a model in which hidden weights are no longer zero. One look at the device, whatever the model's size."""
+    leaks = {f"{name}.{leaf}".lstrip("."): _leaks(module, leaf) for module, leaf, name in _masked(model)}
+    leaks = {name: leak for name, leak in leaks.items() if leak is not None}
+    if not leaks or not torch.stack([leak.to(next(iter(leaks.values())).device) for leak in leaks.values()]).any():
+        return
+    dense = [name for name, leak in leaks.items() if leak]
+    raise InputError(
+        "weights that the mask hides are not zero: what trains this model does not see its masks",
+        where=dense[0],
+        found=f"{len(dense)} of {len(leaks)} masked tensors",
+        allowed="DistributedDataParallel, fully_shard (FSDP2), torch.compile; not FullyShardedDataParallel (FSDP1)",
+        hint="wrap the model in nothing else that replaces its parameters, and write to no masked weight yourself",
+    )
+
+
+def _masked(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Every module that owns a masked parameter, the parameter's name in it, and the module's own name."""
+    for name, module in model.named_modules():
+        for buffer in module._buffers:
+            if buffer.startswith(_MASK):
+                yield module, buffer.removeprefix(_MASK), name
+
+
+def _is_armed(parameter: nn.Parameter) -> bool:
+    """Asked of the tensor itself: `fully_shard` swaps two parameters back and forth, and copies lose their hooks."""
+    kept = (parameter._backward_hooks, getattr(parameter, "_post_accumulate_grad_hooks", None))
+    hooks = [hook for some in kept for hook in (some or {}).values()]
+    return any(isinstance(getattr(hook, "__self__", hook), _MaskGradient) for hook in hooks)
+
+
+def _leaks(module: nn.Module, leaf: str) -> Tensor | None:
+    """Whether a hidden weight is not zero, as a tensor; None inside functional_call, whose tensors are not ours."""
+    value: Tensor = getattr(module, leaf)
+    if leaf in module._parameters and not isinstance(value, nn.Parameter):
+        return None
+    hidden = ~local_part(cut_like(getattr(module, _MASK + leaf), value))
+    # A weight that has diverged to NaN is not above 0: that is another trouble, with another message.
+    return ((local_part(value.detach()).abs() * hidden) > 0).any()
 
 
 def _arm_if_needed(model: nn.Module, args: Any) -> None:
-    # While tracing only the flag is looked at, so that an armed model compiles to a single graph.
+    # While tracing only flags are looked at, so that an armed model compiles to a single graph. FSDP2 breaks it anyway.
     if torch.compiler.is_compiling():
-        if not getattr(model, _STATE).ready:
+        if not getattr(model, _STATE).ready or hasattr(model, "set_requires_gradient_sync"):
             torch.compiler.disable(arm)(model)  # type: ignore[no-untyped-call]
         return
     arm(model)
+    state: _Armed = getattr(model, _STATE)
+    state.passes += 1
+    is_time = state.passes > 1 and state.passes & (state.passes - 1) == 0
+    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()  # a graph allows no look
+    if is_time and not capturing:
+        check_zeros(model)
 
 
 def _mask_what_was_loaded(model: nn.Module, incompatible_keys: Any) -> None:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import MARK
+from hptransfer.scaling.facts import MultiplierPlace
 from hptransfer.scaling.table import TensorScale, TiedUse
 
-__all__ = ["attach_multipliers", "multiplier_buffers"]
+__all__ = ["attach_multipliers", "multiplier_buffers", "multipliers_of"]
 
 _OUTPUT = f"{MARK}multiplier_output"
 _INPUT = f"{MARK}multiplier_input"
@@ -54,6 +55,12 @@ def attach_multipliers(model: nn.Module, table: Sequence[TensorScale]) -> None:
             module.register_forward_hook(_scale_output)
         else:
             module.register_forward_pre_hook(_scale_input, with_kwargs=True)
+
+
+def multipliers_of(module: nn.Module) -> dict[MultiplierPlace, Tensor]:
+    """The multipliers that act on this very module, by the place where they do."""
+    buffers: dict[MultiplierPlace, str] = {"output": _OUTPUT, "input": _INPUT}
+    return {at: module._buffers[buffer] for at, buffer in buffers.items() if module._buffers.get(buffer) is not None}  # type: ignore[misc]
 
 
 def _scale_output(module: nn.Module, args: Any, output: Any) -> Any:

@@ -7,7 +7,7 @@
         loss(p.model, batch).backward(); optimizer.step(); optimizer.zero_grad()
 
 Masks, multipliers and what they belong to are buffers and names of the model: they survive `state_dict`, `deepcopy`,
-`pickle` and `torch.compile`.
+`pickle`, `torch.compile`, DDP and FSDP2. `p.fold()` is the trained model without them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.build_model import build_model
+from hptransfer.scaling.fold import fold
 from hptransfer.scaling.init_cautions import init_cautions
 from hptransfer.scaling.initialise import initial_tensor
-from hptransfer.scaling.mask_hooks import attach_masks
+from hptransfer.scaling.mask_hooks import arm, attach_masks
 from hptransfer.scaling.multipliers import attach_multipliers
 from hptransfer.scaling.rules import Rule, get_rule
 from hptransfer.scaling.table import TensorScale, scale_table
@@ -50,10 +51,23 @@ class Parametrized:
     """A model, initialised, masked and with its multipliers, and the param groups to train it with."""
 
     model: nn.Module
-    param_groups: list[dict[str, Any]]
-    """For `torch.optim`: tensors of one (LR, decay, eps) a group, with `name`, `tensors`, `lr`, `lr_scale`,
-    `weight_decay`, `eps`. A scheduler that writes absolute LRs must multiply by `lr_scale`: see `set_lr`."""
     table: tuple[TensorScale, ...]
+    optimizer: str = "adamw"
+    """The rule's table that the param groups follow."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """For `torch.optim`: tensors of one (LR, decay, eps) a group, with `name`, `tensors`, `lr`, `lr_scale`,
+        `weight_decay`, `eps`. A scheduler that writes absolute LRs must multiply by `lr_scale`: see `set_lr`.
+
+        Of the parameters that the model has when asked: ask after `fully_shard`, which puts others in place.
+        """
+        arm(self.model)
+        return _groups(self.model, self.table, self.optimizer)
+
+    def fold(self, *, untie: bool = False) -> nn.Module:
+        """A copy of the model as its author wrote it, with the multipliers in its weights: see `scaling.fold`."""
+        return fold(self.model, untie=untie)
 
 
 def parametrize(
@@ -126,7 +140,7 @@ def parametrize_target(target: Target, seed: int) -> Parametrized:
     _warn_of_empty_rows(table, masks)
     attach_multipliers(model, table)
     attach_masks(model, masks)
-    return Parametrized(model, _groups(model, table, target.optimizer), table)
+    return Parametrized(model, table, target.optimizer)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

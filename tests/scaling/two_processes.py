@@ -1,0 +1,147 @@
+"""Two real processes that train the small masked GPT together, each on half of the batch, and what came of it."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from small_gpt import TOKENS, small
+from torch.distributed.tensor import DTensor
+
+from hptransfer.scaling.mask_hooks import masked_parameters
+from hptransfer.study.base import BaseHPs
+
+SETTINGS = {"base": BaseHPs(lr=2.0**-7, weight_decay=0.1, alpha_input=3.0, alpha_output=5.0), "depth": 2}
+
+
+def step_through(model, groups, tokens=TOKENS, steps=3):
+    """AdamW with decay. The mean over processes of the loss of equal parts is the loss of the whole batch."""
+    optimizer = torch.optim.AdamW(groups)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(tokens[:, :-1]).float().flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+
+
+def whole(tensor):
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def state_of(model):
+    """Weights and masks, gathered."""
+    weights = {n.removeprefix("module."): whole(p.detach()).clone() for n, p in model.named_parameters()}
+    masks = {n.removeprefix("module."): whole(m).clone() for n, m in masked_parameters(model).items()}
+    return {"weights": weights, "masks": masks}
+
+
+def half_of_the_batch():
+    return TOKENS.chunk(2)[dist.get_rank()]
+
+
+def ddp():
+    p = small(**SETTINGS)
+    step_through(torch.nn.parallel.DistributedDataParallel(p.model), p.param_groups, half_of_the_batch())
+    return state_of(p.model)
+
+
+def sharded(*, blocks=True, later=None, **settings):
+    """`fully_shard`, block by block as one does it, or the model at once."""
+    from torch.distributed.fsdp import fully_shard
+
+    p = small(**SETTINGS)
+    for block in p.model.blocks if blocks else ():
+        fully_shard(block, **settings)
+    fully_shard(p.model, **settings)
+    step_through(later(p.model) if later else p.model, p.param_groups, half_of_the_batch())
+    return state_of(p.model)
+
+
+def fsdp2():
+    return sharded()
+
+
+def fsdp2_at_once():
+    return sharded(blocks=False)
+
+
+def fsdp2_with_groups_of_ones_own():
+    """An optimizer that never asks for our param groups: the forward pass alone must find the parameters."""
+    from torch.distributed.fsdp import fully_shard
+
+    p = small(**SETTINGS)
+    for part in (*p.model.blocks, p.model):
+        fully_shard(part)
+    step_through(p.model, [{"params": list(p.model.parameters()), "lr": 2.0**-7}], half_of_the_batch())
+    return state_of(p.model)
+
+
+def fsdp2_bf16():
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    return sharded(mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32))
+
+
+def fsdp2_compiled():
+    return sharded(later=lambda model: torch.compile(model, backend="aot_eager"))
+
+
+def fsdp2_checkpoint():
+    """Gathered, then loaded into a model of one process."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    from torch.distributed.fsdp import fully_shard
+
+    p = small(**SETTINGS)
+    fully_shard(p.model)
+    step_through(p.model, p.param_groups, half_of_the_batch())
+    try:
+        p.fold()
+        refused = ""
+    except Exception as error:
+        refused = str(error)
+    gathered = get_model_state_dict(p.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    return {"refused": refused, "gathered": gathered, **state_of(p.model)}
+
+
+def tensor_parallel():
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    p = small(**SETTINGS)
+    for block in p.model.blocks:
+        parallelize_module(
+            block, init_device_mesh("cpu", (2,)), {"ffn.up": ColwiseParallel(), "ffn.down": RowwiseParallel()}
+        )
+    step_through(p.model, p.param_groups)
+    return state_of(p.model)
+
+
+def fsdp1():
+    """The older class takes the parameters out of their modules."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    p = small(**SETTINGS)
+    model = FullyShardedDataParallel(p.model, use_orig_params=True, device_id=torch.device("cpu"))
+    step_through(model, [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch())
+
+
+def _process(rank: int, folder: str, scenarios: tuple[str, ...]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    for name in scenarios:
+        try:
+            outcome = globals()[name]()
+        except Exception as error:
+            outcome = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        if rank == 0:
+            torch.save(outcome, Path(folder) / f"{name}.pt")
+        dist.barrier()
+    dist.destroy_process_group()
+
+
+def in_two_processes(folder: Path, *scenarios: str) -> dict[str, dict]:
+    """What each scenario of this file came to on the first process."""
+    torch.multiprocessing.spawn(_process, (str(folder), scenarios), nprocs=2)
+    return {name: torch.load(folder / f"{name}.pt", weights_only=False) for name in scenarios}
