@@ -199,7 +199,7 @@ def _is_ours(hook: object) -> bool:
 
 
 def _say_untied(model: nn.Module) -> None:
-    """A Hugging Face model ties anew when it is loaded, and leaves one of the two out when saved, if its config says."""
+    """If its config says so, a Hugging Face model is saved without one of the two, and tied anew when it is loaded."""
     for module in model.modules():
         config = getattr(module, "config", None)
         if getattr(config, "tie_word_embeddings", False):

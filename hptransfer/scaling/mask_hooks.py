@@ -94,8 +94,9 @@ def apply_masks(model: nn.Module) -> None:
 
 def arm(model: nn.Module) -> None:
     """Put back gradient hooks that are missing; every forward pass does it too."""
-    for module, leaf, _ in _masked(model):
+    for module, leaf, name in _masked(model):
         parameter = getattr(module, leaf)
+        _check_reachable(module, leaf, name)
         # Inside functional_call a parameter is somebody else's tensor: leave it alone.
         if isinstance(parameter, nn.Parameter) and parameter.requires_grad and not _is_armed(parameter):
             hook = _MaskGradient(module, _MASK + leaf)
@@ -107,19 +108,40 @@ def arm(model: nn.Module) -> None:
 
 
 def check_zeros(model: nn.Module) -> None:
-    """Refuse a model in which hidden weights are no longer zero. One look at the device, whatever the model's size."""
-    leaks = {f"{name}.{leaf}".lstrip("."): _leaks(module, leaf) for module, leaf, name in _masked(model)}
-    leaks = {name: leak for name, leak in leaks.items() if leak is not None}
-    if not leaks or not torch.stack([leak.to(next(iter(leaks.values())).device) for leak in leaks.values()]).any():
+    """Refuse a model in which hidden weights are no longer zero."""
+    leaks = {_full_name(name, leaf): _leaks(module, leaf) for module, leaf, name in _masked(model)}
+    seen = {name: leak for name, leak in leaks.items() if leak is not None}
+    if not seen:
         return
-    dense = [name for name, leak in leaks.items() if leak]
-    raise InputError(
-        "weights that the mask hides are not zero: what trains this model does not see its masks",
-        where=dense[0],
-        found=f"{len(dense)} of {len(leaks)} masked tensors",
-        allowed="DistributedDataParallel, fully_shard (FSDP2), torch.compile; not FullyShardedDataParallel (FSDP1)",
-        hint="wrap the model in nothing else that replaces its parameters, and write to no masked weight yourself",
+    device = next(iter(seen.values())).device
+    if torch.stack([leak.to(device) for leak in seen.values()]).any():  # one wait for the device, not one a tensor
+        dense = [name for name, leak in seen.items() if leak]
+        raise _not_masked(dense[0], f"weights in {len(dense)} of {len(seen)} masked tensors that should be zero")
+
+
+def _check_reachable(module: nn.Module, leaf: str, name: str) -> None:
+    """Refuse a wrapper that trains one flat tensor in place of the parameters, so that no hook of theirs is called."""
+    value: Tensor = getattr(module, leaf)
+    is_parameter = isinstance(value, nn.Parameter)
+    # What FSDP1 shows for the length of a forward pass is a view of its own; torch.func shows other tensors too.
+    is_view = not is_parameter and getattr(module, "_is_fsdp_managed_module", False)
+    if is_view or (is_parameter and value.shape != getattr(module, _MASK + leaf).shape):
+        raise _not_masked(_full_name(name, leaf), f"a {type(value).__name__} of shape {tuple(value.shape)}")
+
+
+def _not_masked(where: str, found: str) -> InputError:
+    return InputError(
+        "what trains this model does not see its masks: its zeros are lost",
+        where=where,
+        found=found,
+        allowed="torch.compile, DistributedDataParallel, fully_shard (FSDP2)",
+        hint="use fully_shard in place of FullyShardedDataParallel, wrap the model in nothing else that replaces its"
+        " parameters, and write to no masked weight yourself",
     )
+
+
+def _full_name(module: str, leaf: str) -> str:
+    return f"{module}.{leaf}" if module else leaf
 
 
 def _masked(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

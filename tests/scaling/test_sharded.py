@@ -7,14 +7,15 @@ from two_processes import SETTINGS, in_two_processes, state_of, step_through
 
 from hptransfer.scaling.sharded import cut_like, is_sharded, local_part
 
-EQUAL_TO_ONE_PROCESS = ("ddp", "fsdp2", "fsdp2_at_once", "fsdp2_compiled", "fsdp2_checkpoint", "tensor_parallel")
-ALSO_SPARSE = ("fsdp2_with_groups_of_ones_own", "fsdp2_bf16")
+EQUAL_TO_ONE_PROCESS = ("ddp", "fsdp2", "fsdp2_at_once", "fsdp2_checkpoint", "tensor_parallel")
+REFUSED = ("fsdp1", "fsdp1_by_block", "fsdp1_one_tensor")
+ALSO_SPARSE = ("fsdp2_with_groups_of_ones_own", "fsdp2_compiled_with_groups_of_ones_own", "fsdp2_bf16")
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """One start of two processes for all, since the start is what is slow."""
-    return in_two_processes(tmp_path_factory.mktemp("two"), *EQUAL_TO_ONE_PROCESS, *ALSO_SPARSE, "fsdp1")
+    return in_two_processes(tmp_path_factory.mktemp("two"), *EQUAL_TO_ONE_PROCESS, *ALSO_SPARSE, *REFUSED)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def test_every_hidden_weight_is_zero_and_every_other_is_not(outcomes, alone, sce
     for name, mask in alone["masks"].items():
         assert torch.equal(outcome["masks"][name], mask)
         assert torch.equal(outcome["weights"][name] != 0, mask), name
+        assert float((outcome["weights"][name] != 0).float().mean()) == 0.25
 
 
 @pytest.mark.slow
@@ -55,11 +57,12 @@ def test_a_sharded_model_is_gathered_and_then_folded(outcomes, alone):
 
 
 @pytest.mark.slow
-def test_fsdp1_is_refused_in_words_after_its_first_step(outcomes):
-    error = outcomes["fsdp1"]["error"]
-    assert error.startswith("InputError: blocks.0.attention.query.weight: weights that the mask hides are not zero")
-    assert "found '12 of 12 masked tensors'" in error
-    assert "fully_shard (FSDP2)" in error
+@pytest.mark.parametrize("scenario", REFUSED)
+def test_what_trains_one_flat_tensor_is_refused_in_words_at_once(outcomes, scenario):
+    error = outcomes[scenario]["error"]
+    assert error.startswith("InputError: blocks.0")
+    assert "attention.query.weight: what trains this model does not see its masks" in error
+    assert "use fully_shard in place of FullyShardedDataParallel" in error
 
 
 def test_a_tensor_that_is_not_sharded_is_given_the_mask_itself():

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from small_gpt import TOKENS, small
 from torch.distributed.tensor import DTensor
 
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.mask_hooks import masked_parameters
 from hptransfer.study.base import BaseHPs
+from hptransfer.tasks.models.gpt import Block
 
 SETTINGS = {"base": BaseHPs(lr=2.0**-7, weight_decay=0.1, alpha_input=3.0, alpha_output=5.0), "depth": 2}
 
@@ -47,7 +49,7 @@ def ddp():
     return state_of(p.model)
 
 
-def sharded(*, blocks=True, later=None, **settings):
+def sharded(*, blocks=True, **settings):
     """`fully_shard`, block by block as one does it, or the model at once."""
     from torch.distributed.fsdp import fully_shard
 
@@ -55,54 +57,52 @@ def sharded(*, blocks=True, later=None, **settings):
     for block in p.model.blocks if blocks else ():
         fully_shard(block, **settings)
     fully_shard(p.model, **settings)
-    step_through(later(p.model) if later else p.model, p.param_groups, half_of_the_batch())
+    return p
+
+
+def trained(p):
+    step_through(p.model, p.param_groups, half_of_the_batch())
     return state_of(p.model)
 
 
 def fsdp2():
-    return sharded()
+    return trained(sharded())
 
 
 def fsdp2_at_once():
-    return sharded(blocks=False)
+    return trained(sharded(blocks=False))
 
 
-def fsdp2_with_groups_of_ones_own():
+def fsdp2_with_groups_of_ones_own(wrap=lambda model: model):
     """An optimizer that never asks for our param groups: the forward pass alone must find the parameters."""
-    from torch.distributed.fsdp import fully_shard
+    model = sharded().model
+    step_through(wrap(model), [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch())
+    return state_of(model)
 
-    p = small(**SETTINGS)
-    for part in (*p.model.blocks, p.model):
-        fully_shard(part)
-    step_through(p.model, [{"params": list(p.model.parameters()), "lr": 2.0**-7}], half_of_the_batch())
-    return state_of(p.model)
+
+def fsdp2_compiled_with_groups_of_ones_own():
+    """The model is armed from before it was sharded, and a compiled forward pass looks at little."""
+    return fsdp2_with_groups_of_ones_own(lambda model: torch.compile(model, backend="aot_eager"))
 
 
 def fsdp2_bf16():
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
-    return sharded(mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32))
-
-
-def fsdp2_compiled():
-    return sharded(later=lambda model: torch.compile(model, backend="aot_eager"))
+    return trained(sharded(mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)))
 
 
 def fsdp2_checkpoint():
-    """Gathered, then loaded into a model of one process."""
+    """Gathered, to be loaded into a model of one process."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-    from torch.distributed.fsdp import fully_shard
 
-    p = small(**SETTINGS)
-    fully_shard(p.model)
-    step_through(p.model, p.param_groups, half_of_the_batch())
+    p = sharded()
+    outcome = trained(p)
     try:
         p.fold()
-        refused = ""
-    except Exception as error:
-        refused = str(error)
-    gathered = get_model_state_dict(p.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    return {"refused": refused, "gathered": gathered, **state_of(p.model)}
+    except InputError as error:
+        outcome["refused"] = str(error)
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return {**outcome, "gathered": get_model_state_dict(p.model, options=options)}
 
 
 def tensor_parallel():
@@ -118,13 +118,24 @@ def tensor_parallel():
     return state_of(p.model)
 
 
-def fsdp1():
-    """The older class takes the parameters out of their modules."""
+def fsdp1(*, blocks=False, use_orig_params=True):
+    """The older class, which lays parameters out in a flat one and trains that."""
     from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-    p = small(**SETTINGS)
-    model = FullyShardedDataParallel(p.model, use_orig_params=True, device_id=torch.device("cpu"))
-    step_through(model, [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch())
+    policy = ModuleWrapPolicy({Block}) if blocks else None
+    device = torch.device("cpu")
+    model = small(**SETTINGS).model
+    model = FullyShardedDataParallel(model, use_orig_params=use_orig_params, auto_wrap_policy=policy, device_id=device)
+    step_through(model, [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch(), steps=1)
+
+
+def fsdp1_by_block():
+    fsdp1(blocks=True)
+
+
+def fsdp1_one_tensor():
+    fsdp1(use_orig_params=False)
 
 
 def _process(rank: int, folder: str, scenarios: tuple[str, ...]) -> None:
