@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -119,6 +120,7 @@ def run_command(words: list[str], where: str) -> None:
     """Run or, where it needs what is not here, parse one command."""
     program, *arguments = words
     tries = {"hptransfer": try_hptransfer, "make": try_make, "ray": try_ray, "python": try_python, "git": try_git}
+    tries["torchrun"] = try_torchrun
     assert program in tries or program == "eval", f"{where}: nobody knows how to try `{' '.join(words)}`"
     if program == "eval":
         assert "_HPTRANSFER_COMPLETE=bash_source hptransfer" in arguments[0], where
@@ -179,6 +181,18 @@ def try_python(arguments: list[str], where: str) -> None:
     """A script or a module of this repository."""
     script = arguments[1].replace(".", "/") + ".py" if arguments[0] == "-m" else arguments[0]
     assert (ROOT / script).exists() or arguments[:2] == ["-m", "benchmarks"], where
+
+
+def try_torchrun(arguments: list[str], where: str) -> None:
+    """The script runs, as the only process of its group; `tests/scaling/test_sharded.py` starts two."""
+    from torch.distributed.run import parse_args
+
+    asked = parse_args(arguments)
+    group = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in group.items():
+            patch.setenv(name, value)
+        runpy.run_path(asked.training_script, run_name="__main__")
 
 
 def try_git(arguments: list[str], where: str) -> None:
