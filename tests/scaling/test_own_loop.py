@@ -19,6 +19,8 @@ from hptransfer.study.base import BaseHPs
 
 BASE = BaseHPs(lr=2.0**-7, weight_decay=0.1, alpha_input=3.0, alpha_output=5.0, init_std=0.2)
 INPUTS = TOKENS[:, :-1]
+BF16 = 2.0**-6
+"""bf16 rounds a logit by up to 2⁻⁹ of it, and the layers before it do as much once more: 2⁻⁷·⁴ was seen."""
 
 
 def loaded_by_assignment(p):
@@ -50,20 +52,26 @@ OPTIMIZERS = {
 
 def steps(p, make, model=None, around=contextlib.nullcontext, count=3):
     optimizer = make(p)
+    called = p.model if model is None else model
     for _ in range(count):
         optimizer.zero_grad()
         with around():
-            logits = (model or p.model)(INPUTS)
+            logits = called(INPUTS)
         F.cross_entropy(logits.float().flatten(0, 1), TOKENS[:, 1:].flatten()).backward()
         optimizer.step()
 
 
-def multipliers_act(model, **tolerance):
-    """The model computes what its folded weights do, and not what its weights alone would."""
-    bare = gpt(width=64, depth=1).to(next(model.parameters()).dtype)
+def multipliers_act(model, rounding=1e-5):
+    """The model computes what its folded weights do in float64, and not what its weights alone would.
+
+    `rounding` is relative to the largest logit. The weights alone are far outside of it in every dtype.
+    """
+    exact = fold(copy.deepcopy(model).double())(INPUTS).detach()
+    bare = gpt(width=64, depth=1).double()
     bare.load_state_dict({n: v for n, v in model.state_dict().items() if "hpt_" not in n})
-    logits, folded, alone = (m(INPUTS).detach().float() for m in (model, fold(model), bare))
-    return torch.allclose(logits, folded, **tolerance) and float((logits - alone).abs().max()) > 0.3
+    logits, alone = model(INPUTS).detach(), bare(INPUTS).detach()
+    off, off_alone = (float((x - exact).abs().max() / exact.abs().max()) for x in (logits, alone))
+    return off < rounding and off_alone > 0.1
 
 
 def start_of(name):
@@ -79,7 +87,7 @@ def test_zeros_stay_multipliers_act_and_weights_move(way, optimizer):
         steps(p, OPTIMIZERS[optimizer])
         assert zeros_hold(p.model)
         assert not any(torch.equal(w, before[n]) for n, w in p.model.named_parameters() if w.dim() > 1)
-        assert multipliers_act(p.model, atol=0.1 if way == "to(bfloat16)" else 1e-5)
+        assert multipliers_act(p.model, BF16 if way == "to(bfloat16)" else 1e-5)
         p = WAYS[way](p)
 
 
@@ -87,7 +95,7 @@ def test_autocast():
     p = small(base=BASE)
     steps(p, OPTIMIZERS["adamw"], around=lambda: torch.autocast("cpu", torch.bfloat16))
     assert zeros_hold(p.model)
-    assert multipliers_act(p.model, atol=1e-5)
+    assert multipliers_act(p.model)
 
 
 @pytest.mark.slow
@@ -95,7 +103,7 @@ def test_compiled():
     p = small(base=BASE)
     steps(p, OPTIMIZERS["adamw"], torch.compile(p.model, backend="aot_eager"))
     assert zeros_hold(p.model)
-    assert multipliers_act(p.model, atol=1e-5)
+    assert multipliers_act(p.model)
 
 
 def test_param_groups_are_of_the_parameters_that_the_model_has_now():
