@@ -202,5 +202,5 @@ def _say_untied(model: nn.Module) -> None:
     """If its config says so, a Hugging Face model is saved without one of the two, and tied anew when it is loaded."""
     for module in model.modules():
         config = getattr(module, "config", None)
-        if getattr(config, "tie_word_embeddings", False):
+        if config is not None and getattr(config, "tie_word_embeddings", False):
             config.tie_word_embeddings = False

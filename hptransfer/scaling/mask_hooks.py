@@ -170,20 +170,31 @@ def _leaks(module: nn.Module, leaf: str) -> Tensor | None:
 
 
 def _arm_if_needed(model: nn.Module, args: Any) -> None:
-    # While tracing only flags are looked at, so that an armed model compiles to a single graph. FSDP2 breaks it anyway.
+    # While tracing only flags are looked at, so that an armed model compiles to a single graph. FSDP breaks it anyway.
     if torch.compiler.is_compiling():
-        if not getattr(model, _STATE).ready or hasattr(model, "set_requires_gradient_sync"):
+        if not getattr(model, _STATE).ready or _is_under_fsdp(model):
             torch.compiler.disable(arm)(model)  # type: ignore[no-untyped-call]
         return
     arm(model)
     state: _Armed = getattr(model, _STATE)
     state.passes += 1
     is_time = state.passes > 1 and state.passes & (state.passes - 1) == 0
-    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()  # a graph allows no look
-    if is_time and not capturing:
+    if is_time and not _is_capturing():
         check_zeros(model)
 
 
+def _is_under_fsdp(model: nn.Module) -> bool:
+    """Of version 2 or 1, by the marks that they leave on the model."""
+    return hasattr(model, "set_requires_gradient_sync") or hasattr(model, "_is_fsdp_managed_module")
+
+
+def _is_capturing() -> bool:
+    """Whether a CUDA graph is being recorded: that allows no look at what a tensor holds."""
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started and torch.cuda.is_current_stream_capturing()
+
+
 def _mask_what_was_loaded(model: nn.Module, incompatible_keys: Any) -> None:
-    """A dense checkpoint has weights where the mask has none."""
+    """A dense checkpoint has weights where the mask has none, and what was assigned has no hooks."""
     apply_masks(model)
+    arm(model)

@@ -7,8 +7,15 @@ from two_processes import SETTINGS, in_two_processes, state_of, step_through
 
 from hptransfer.scaling.sharded import cut_like, is_sharded, local_part
 
-EQUAL_TO_ONE_PROCESS = ("ddp", "fsdp2", "fsdp2_at_once", "fsdp2_checkpoint", "tensor_parallel")
-REFUSED = ("fsdp1", "fsdp1_by_block", "fsdp1_one_tensor")
+EQUAL_TO_ONE_PROCESS = (
+    "ddp",
+    "ddp_without_broadcasts",
+    "fsdp2",
+    "fsdp2_at_once",
+    "fsdp2_checkpoint",
+    "tensor_parallel",
+)
+REFUSED = ("fsdp1", "fsdp1_by_block", "fsdp1_one_tensor", "fsdp1_compiled")
 ALSO_SPARSE = ("fsdp2_with_groups_of_ones_own", "fsdp2_compiled_with_groups_of_ones_own", "fsdp2_bf16")
 
 

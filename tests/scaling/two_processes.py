@@ -43,10 +43,15 @@ def half_of_the_batch():
     return TOKENS.chunk(2)[dist.get_rank()]
 
 
-def ddp():
+def ddp(**options):
     p = small(**SETTINGS)
-    step_through(torch.nn.parallel.DistributedDataParallel(p.model), p.param_groups, half_of_the_batch())
+    model = torch.nn.parallel.DistributedDataParallel(p.model, **options)
+    step_through(model, p.param_groups, half_of_the_batch())
     return state_of(p.model)
+
+
+def ddp_without_broadcasts():
+    return ddp(broadcast_buffers=False)
 
 
 def sharded(*, blocks=True, **settings):
@@ -118,7 +123,7 @@ def tensor_parallel():
     return state_of(p.model)
 
 
-def fsdp1(*, blocks=False, use_orig_params=True):
+def fsdp1(*, blocks=False, use_orig_params=True, wrap=lambda model: model):
     """The older class, which lays parameters out in a flat one and trains that."""
     from torch.distributed.fsdp import FullyShardedDataParallel
     from torch.distributed.fsdp.wrap import ModuleWrapPolicy
@@ -127,7 +132,7 @@ def fsdp1(*, blocks=False, use_orig_params=True):
     device = torch.device("cpu")
     model = small(**SETTINGS).model
     model = FullyShardedDataParallel(model, use_orig_params=use_orig_params, auto_wrap_policy=policy, device_id=device)
-    step_through(model, [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch(), steps=1)
+    step_through(wrap(model), [{"params": list(model.parameters()), "lr": 2.0**-7}], half_of_the_batch(), steps=1)
 
 
 def fsdp1_by_block():
@@ -136,6 +141,10 @@ def fsdp1_by_block():
 
 def fsdp1_one_tensor():
     fsdp1(use_orig_params=False)
+
+
+def fsdp1_compiled():
+    fsdp1(wrap=lambda model: torch.compile(model, backend="aot_eager"))
 
 
 def _process(rank: int, folder: str, scenarios: tuple[str, ...]) -> None:
