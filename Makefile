@@ -14,10 +14,10 @@ unexport PYTHONPATH
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench docs clean
+.PHONY: help install demo test test-integrations lint format bench docs clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Set up .venv with the pinned versions (the others do this by themselves)
 
@@ -40,6 +40,11 @@ demo: $(STAMP) ## Tune, fan out, judge, draw: the whole story in a few minutes
 # theirs idle.
 test: $(STAMP) ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )) --dist worksteal
+
+# By themselves, since these libraries are heavy and nothing else wants them.
+test-integrations: $(STAMP) ## Train with Lightning and with Hugging Face's Trainer, which it installs
+	@$(BIN)/python -c 'import accelerate, lightning' 2>/dev/null || $(PIP) install -qq --editable '.[integrations]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integrations
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

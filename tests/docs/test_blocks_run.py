@@ -104,7 +104,10 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path) -> None:
 
 
 def run_python(source: str, names: dict[str, Any], where: str) -> None:
-    """A block named by its first line is written to that file; any other runs, and the tests that it holds are run."""
+    """A block named by its first line is written to that file; any other runs, and the tests that it holds are run.
+
+    A command of the page runs the file. Those of Lightning and Hugging Face are run by `tests/integrations`.
+    """
     named = re.match(r"# (\w+\.py)\n", source)
     if named:
         Path(named[1]).write_text(source)

@@ -83,7 +83,7 @@ def test_what_the_dependencies_need_is_pinned_too() -> None:
 
 
 @needs_make
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "docs", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-integrations", "lint", "bench", "docs", "clean"])
 def test_make_offers_the_target_and_help_names_it(target: str) -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert f"make {target}" in told
