@@ -1,5 +1,7 @@
 """Lightning trains what a plain loop trains, in one process and in two, and what it leaves is folded."""
 
+import os
+import socket
 import warnings
 
 import pytest
@@ -69,12 +71,22 @@ def test_the_pages_example_runs_and_the_saved_weights_are_those_of_the_trained_m
     assert torch.allclose(plain(tokens), scaled.model(tokens), atol=1e-5)
 
 
+def free_port():
+    """Below those that the system hands to any connection: such a one may be taken before the processes meet there."""
+    for port in range(23_000 + os.getpid() % 5_000, 32_000):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no free port")
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"strategy": "ddp_spawn", "devices": 2}],
     ids=["one process", "DDP in two"],
 )
-def test_it_trains_as_a_plain_loop_does(options, tmp_path):
+def test_it_trains_as_a_plain_loop_does(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
     training, _ = trained(tmp_path, **options)
     assert is_as_sparse_as(training.model, Training().model, tensors=MASKED)
     assert is_trained_as_by_hand(training.model)
