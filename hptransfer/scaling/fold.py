@@ -77,8 +77,8 @@ def _uses(model: nn.Module) -> list[tuple[nn.Parameter, list[_Use]]]:
     factors: dict[tuple[int, str], Tensor] = {}
     for name, module in model.named_modules():
         for at, factor in multipliers_of(module).items():
-            if factor != 1:
-                _check_exact(name, module, at)
+            if (factor != 1).any():
+                _check_exact(name, module, at, factor)
                 for owner, leaf, part in _reached(module, at, factor):
                     key = (id(owner), leaf)
                     factors[key] = factors.get(key, torch.ones_like(part)) * part
@@ -98,7 +98,17 @@ def _reached(module: nn.Module, at: MultiplierPlace, factor: Tensor) -> Iterator
         return
     for leaf, parameter in module.named_parameters(recurse=False):
         if at == "output" or parameter.dim() > 1:  # the bias does not see what the module is given
-            yield module, leaf, factor
+            yield module, leaf, _along_outputs(module, parameter, factor)
+
+
+def _along_outputs(module: nn.Module, parameter: Tensor, factor: Tensor) -> Tensor:
+    """A factor per output, as that of queries in a fused matrix, on the dimension that counts outputs."""
+    if not factor.dim() or parameter.dim() == 1:
+        return factor
+    dims = feature_dims(module, tuple(parameter.shape))
+    shape = [1] * parameter.dim()
+    shape[dims.out[0] if dims else 0] = -1
+    return factor.view(shape)
 
 
 def _reached_in_attention(
@@ -139,11 +149,13 @@ def _write(parameter: nn.Parameter, uses: list[_Use], untie: bool) -> bool:
 # --- whether it is exact ---------------------------------------------------------------------------------------------
 
 
-def _check_exact(name: str, module: nn.Module, at: MultiplierPlace) -> None:
+def _check_exact(name: str, module: nn.Module, at: MultiplierPlace, factor: Tensor) -> None:
     renormed = getattr(module, "max_norm", None) is not None  # nn.Embedding shortens its rows whenever they are read
     if not renormed and not nn.utils.parametrize.is_parametrized(module):
         known = _LINEAR | _AFFINE if at == "output" else _LINEAR
-        if type(module).forward in known or _is_linear_when_tried(module, at):
+        if factor.dim():  # one per output: an image of a convolution, say, has its outputs elsewhere
+            known = {nn.Linear.forward}
+        if type(module).forward in known or _is_linear_when_tried(module, at, factor):
             return
     raise InputError(
         f"the multiplier on the {at} of this {type(module).__name__} cannot be written into its weights",
@@ -152,17 +164,20 @@ def _check_exact(name: str, module: nn.Module, at: MultiplierPlace) -> None:
     )
 
 
-def _is_linear_when_tried(module: nn.Module, at: MultiplierPlace) -> bool:
-    """A class of somebody's own may do anything with its weights: halve them, and see whether that does what ½ does."""
+def _is_linear_when_tried(module: nn.Module, at: MultiplierPlace, factor: Tensor) -> bool:
+    """A class of somebody's own may do anything with its weights: halve them, and see whether that does what ½ does.
+
+    Where there is a factor per output, no two outputs are tried with the same one.
+    """
     plain = copy.deepcopy(module).eval()
     _strip(plain)
     x = _example(plain)
-    half = torch.tensor(0.5)
+    tried = torch.linspace(0.5, 1.0, factor.numel(), device=x.device).view_as(factor)
     with torch.no_grad():
         try:
-            expected = plain(x) * half if at == "output" else plain(x * half)
-            for owner, leaf, part in _reached(plain, at, half):
-                getattr(owner, leaf).mul_(part.to(x.device))
+            expected = plain(x) * tried if at == "output" else plain(x * tried)
+            for owner, leaf, part in _reached(plain, at, tried):
+                getattr(owner, leaf).mul_(part)
             return torch.allclose(plain(x), expected, rtol=1e-3, atol=1e-6)
         except Exception:  # the class wants other inputs than could be guessed: then it is not known to be linear
             return False

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from traced_models import Net, TorchsOwn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.fold import fold
@@ -185,6 +186,27 @@ def test_convolutions_and_torchs_own_attention(attention):
     assert equal(plain(pictures), p.model(pictures))
 
 
+def test_queries_that_share_their_matrix_with_keys_and_values():
+    tokens = torch.arange(8)[None]
+    p = trained(Net, tokens, rule="mup")
+    factor = p.model.h[0].attn.c_attn.hpt_multiplier_output
+    assert factor.tolist() == pytest.approx([0.5**0.5] * 64 + [1.0] * 128)
+    plain = p.fold()
+    assert is_plain(plain)
+    assert equal(plain(tokens), p.model(tokens))
+    trained_weight, folded = p.model.h[0].attn.c_attn.weight, plain.h[0].attn.c_attn.weight
+    assert torch.allclose(folded[:64], trained_weight[:64] * 0.5**0.5)
+    assert torch.equal(folded[64:], trained_weight[64:])
+
+
+def test_torchs_encoder_layer_whose_fast_path_calls_no_module():
+    """It takes that without gradients, and only when it is folded, since a hook keeps it from it."""
+    tokens = torch.arange(8)[None]
+    p = trained(TorchsOwn, tokens)
+    with torch.no_grad():
+        assert equal(p.fold()(tokens), p.model(tokens))
+
+
 class OwnLinear(nn.Module):
     """A linear layer in all but name, with whatever it does to its weight."""
 
@@ -263,13 +285,13 @@ def llama(width, depth=2, tied=False):
     return Logits(transformers.LlamaForCausalLM(config))
 
 
-def gpt2(width, depth=2):
+def gpt2(width, depth=2, heads=None):
     config = transformers.GPT2Config(
         vocab_size=64,
         n_positions=32,
         n_embd=width,
         n_layer=depth,
-        n_head=width // 16,
+        n_head=heads or width // 16,
         bos_token_id=0,
         eos_token_id=0,
     )
@@ -278,11 +300,13 @@ def gpt2(width, depth=2):
 
 @pytest.mark.parametrize(
     ("build", "untie"),
-    [(llama, False), (partial(llama, tied=True), True), (gpt2, True)],
-    ids=["llama", "tied llama", "gpt2"],
+    [(llama, False), (partial(llama, tied=True), True), (gpt2, True), (partial(gpt2, heads=2), True)],
+    ids=["llama", "tied llama", "gpt2", "gpt2 with growing heads"],
 )
 def test_hugging_face_saves_and_loads_it(build, untie, tmp_path):
-    residual = ("*.o_proj.weight", "*.down_proj.weight") if build is not gpt2 else ("*.c_proj.weight",)
+    residual = (
+        ("*.o_proj.weight", "*.down_proj.weight") if getattr(build, "func", build) is llama else ("*.c_proj.weight",)
+    )
     p = trained(build, density=0.25, roles=dict.fromkeys(residual, "residual"))
     if untie:
         with pytest.raises(InputError, match="tie_word_embeddings=False"):
