@@ -30,8 +30,10 @@ from hptransfer.scaling.sharded import is_sharded
 __all__ = ["fold"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_LINEAR = {kind.forward for kind in (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention, *_CONVOLUTIONS)}
-_AFFINE = {kind.forward for kind in (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)}
+_LINEAR: set[object] = {
+    kind.forward for kind in (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention, *_CONVOLUTIONS)
+}
+_AFFINE: set[object] = {kind.forward for kind in (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)}
 """What these give is linear in their parameters, though not in what they are given."""
 
 
