@@ -33,8 +33,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTra
 _LINEAR: set[object] = {
     kind.forward for kind in (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention, *_CONVOLUTIONS)
 }
-_AFFINE: set[object] = {kind.forward for kind in (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)}
-"""What these give is linear in their parameters, though not in what they are given."""
+"""Known to give what is linear in their weights; any other class is tried."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +153,8 @@ def _write(parameter: nn.Parameter, uses: list[_Use], untie: bool) -> bool:
 def _check_exact(name: str, module: nn.Module, at: MultiplierPlace, factor: Tensor) -> None:
     renormed = getattr(module, "max_norm", None) is not None  # nn.Embedding shortens its rows whenever they are read
     if not renormed and not nn.utils.parametrize.is_parametrized(module):
-        known = _LINEAR | _AFFINE if at == "output" else _LINEAR
-        if factor.dim():  # one per output: an image of a convolution, say, has its outputs elsewhere
-            known = {nn.Linear.forward}
+        # A factor per output acts on the last dimension: an image of a convolution, say, has its outputs elsewhere.
+        known = {nn.Linear.forward} if factor.dim() else _LINEAR
         if type(module).forward in known or _is_linear_when_tried(module, at, factor):
             return
     raise InputError(
@@ -167,7 +165,7 @@ def _check_exact(name: str, module: nn.Module, at: MultiplierPlace, factor: Tens
 
 
 def _is_linear_when_tried(module: nn.Module, at: MultiplierPlace, factor: Tensor) -> bool:
-    """A class of somebody's own may do anything with its weights: halve them, and see whether that does what ½ does.
+    """Norms have gains, a class of somebody's own anything: halve the weights, and see whether that does what ½ does.
 
     Where there is a factor per output, no two outputs are tried with the same one.
     """

@@ -316,6 +316,7 @@ def test_hugging_face_saves_and_loads_it(build, untie, tmp_path):
     assert not any(told.values())
     assert equal(logits_of(plain), logits_of(p.model))
     assert equal(logits_of(loaded), logits_of(p.model))
+    assert plain.inner.config.tie_word_embeddings is False
     assert p.model.inner.config.tie_word_embeddings is untie  # the model itself stays tied
 
 

@@ -117,6 +117,15 @@ def test_param_groups_are_of_the_parameters_that_the_model_has_now():
     assert {id(w) for group in twin.param_groups for w in group["params"]} == {id(w) for w in twin.model.parameters()}
 
 
+@pytest.mark.slow
+def test_param_groups_arm_the_model_so_that_a_compiled_forward_pass_need_not():
+    p = small()
+    up = p.model.blocks[0].ffn.up
+    up.weight = torch.nn.Parameter(up.weight.detach().clone())
+    steps(p, OPTIMIZERS["adamw"], torch.compile(p.model, backend="aot_eager"), count=1)
+    assert zeros_hold(p.model)
+
+
 def test_hooks_do_not_pile_up():
     p = small()
     for _ in range(4):

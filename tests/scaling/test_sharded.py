@@ -18,11 +18,13 @@ EQUAL_TO_ONE_PROCESS = (
 REFUSED = ("fsdp1", "fsdp1_by_block", "fsdp1_one_tensor", "fsdp1_compiled")
 ALSO_SPARSE = ("fsdp2_with_groups_of_ones_own", "fsdp2_compiled_with_groups_of_ones_own", "fsdp2_bf16")
 
+OTHERS = ("gradient_still_to_be_summed",)
+
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """One start of two processes for all, since the start is what is slow."""
-    return in_two_processes(tmp_path_factory.mktemp("two"), *EQUAL_TO_ONE_PROCESS, *ALSO_SPARSE, *REFUSED)
+    return in_two_processes(tmp_path_factory.mktemp("two"), *EQUAL_TO_ONE_PROCESS, *ALSO_SPARSE, *REFUSED, *OTHERS)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,11 @@ def test_what_trains_one_flat_tensor_is_refused_in_words_at_once(outcomes, scena
     assert error.startswith("InputError: blocks.0")
     assert "attention.query.weight: what trains this model does not see its masks" in error
     assert "use fully_shard in place of FullyShardedDataParallel" in error
+
+
+@pytest.mark.slow
+def test_each_summand_of_a_gradient_is_masked(outcomes):
+    assert outcomes["gradient_still_to_be_summed"]["masked"].tolist() == [3, 0, 3]
 
 
 def test_a_tensor_that_is_not_sharded_is_given_the_mask_itself():

@@ -9,10 +9,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from small_gpt import TOKENS, small
-from torch.distributed.tensor import DTensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.mask_hooks import masked_parameters
+from hptransfer.scaling.sharded import cut_like
 from hptransfer.study.base import BaseHPs
 from hptransfer.tasks.models.gpt import Block
 
@@ -111,7 +113,6 @@ def fsdp2_checkpoint():
 
 
 def tensor_parallel():
-    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     p = small(**SETTINGS)
@@ -121,6 +122,13 @@ def tensor_parallel():
         )
     step_through(p.model, p.param_groups)
     return state_of(p.model)
+
+
+def gradient_still_to_be_summed():
+    """As the gradient of a weight that every process holds whole, each with a part of the batch."""
+    mesh = init_device_mesh("cpu", (2,))
+    gradient = DTensor.from_local(torch.ones(3) * (dist.get_rank() + 1), mesh, [Partial()])
+    return {"masked": whole(gradient * cut_like(torch.tensor([True, False, True]), gradient))}
 
 
 def fsdp1(*, blocks=False, use_orig_params=True, wrap=lambda model: model):
