@@ -11,20 +11,20 @@ from torch import nn
 
 from hptransfer.scaling.mask_hooks import masked_parameters
 
-PAGE = ROOT / "docs" / "your-model.md"
+TARGET, OWN_MODEL = (ROOT / "docs" / name for name in ("train-the-target.md", "your-model.md"))
 
 
-def block_named(file: str) -> str:
+def block_named(file: str, page: Path) -> str:
     """The block of the page whose first line names it so."""
-    (block,) = (b.text for b in blocks(PAGE.read_text(encoding="utf-8")) if b.text.startswith(f"# {file}\n"))
+    (block,) = (b.text for b in blocks(page.read_text(encoding="utf-8")) if b.text.startswith(f"# {file}\n"))
     return block
 
 
 def run_block(file: str, folder: Path) -> dict[str, Any]:
     """The names that the example has made; `folder` is where it stands and finds the page's own model."""
-    (folder / "mymodel.py").write_text(block_named("mymodel.py"))
+    (folder / "mymodel.py").write_text(block_named("mymodel.py", OWN_MODEL))
     names: dict[str, Any] = {"__name__": file.removesuffix(".py")}
-    exec(compile(block_named(file), file, "exec"), names)
+    exec(compile(block_named(file, TARGET), file, "exec"), names)
     return names
 
 

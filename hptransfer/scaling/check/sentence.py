@@ -22,8 +22,7 @@ def check_sentence(slopes: pd.DataFrame, by_rule: Mapping[str, str], caught: Map
     for rule, outcome in by_rule.items():
         judged = slopes[(slopes["rule"] == rule) & slopes["allowed_high"].notna()]
         if outcome == "PASS":
-            closest = "" if judged.empty else f": closest to its tolerance is {_worst(judged)}"
-            parts.append(f"{rule} passes over {axis}{closest}{_would_have_caught(caught[rule], judged)}")
+            parts.append(f"{rule} passes over {axis}{_closest(judged)}{_would_have_caught(caught[rule], judged)}")
         elif outcome == "FAIL":
             failed = judged[judged["outcome"] == "FAIL"]
             of = f"{len(failed)} of {len(judged)} beyond tolerance"
@@ -31,6 +30,13 @@ def check_sentence(slopes: pd.DataFrame, by_rule: Mapping[str, str], caught: Map
         else:
             parts.append(f"{rule} is INCONCLUSIVE over {axis}, which is no pass: {_undecided(judged)}")
     return "; ".join(parts) + "."
+
+
+def _closest(judged: pd.DataFrame) -> str:
+    """Of rows that are to be level: what may shrink is near its limit where all is well."""
+    level = judged[-judged["allowed_low"] <= judged["allowed_high"]]
+    rows = judged if level.empty else level
+    return "" if rows.empty else f": closest to its tolerance is {_worst(rows)}"
 
 
 def _undecided(judged: pd.DataFrame) -> str:

@@ -35,3 +35,15 @@ def test_a_slope_that_is_no_number_is_called_so(size: float, words: str) -> None
     frame = made_up()
     frame.loc[frame.density == 0.125, "value"] = size
     assert words in judge_check(frame).sentence
+
+
+def test_the_closest_row_is_one_that_is_to_be_level() -> None:
+    both = [
+        made_up(-0.5, axis="width", grows=False, module="readout", spread=0.1),
+        made_up(0.03, axis="width", module="up", spread=0.01),
+    ]
+    verdict = judge_check(pd.concat(both), axis="width")
+    assert verdict.passed
+    assert "closest to its tolerance is the activation of up at step 0, slope +0.03" in verdict.sentence
+    alone = judge_check(both[0].query("step == 0"), axis="width").sentence
+    assert "closest to its tolerance is the activation of readout at step 0, slope -0.50" in alone
