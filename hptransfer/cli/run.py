@@ -20,6 +20,8 @@ __all__ = ["fanout", "run", "tune"]
 def run(no_check: bool, **given: Any) -> None:
     """Tune, check, fan out, judge, plot and report. Continues by itself where an earlier run stopped.
 
+    A model that does not fit, or whose first step the coordinate check refuses, is refused before the search.
+
     Needs nothing but the study file. What is stored is not run again, so the same command resumes a run that was
     stopped or killed, and extends one whose study file grew. The first Ctrl-C lets what is running finish, the second
     leaves at once. The rows, base.json, verdict.json, plots/ and report.html lie in results/<name of the study>.

@@ -297,7 +297,9 @@ class DirectSpec(Spec):
 class CheckSpec(Spec):
     """The coordinate check that guards a sweep."""
 
-    enabled: bool = Field(default=True, description="Run the check before the sweep.")
+    enabled: bool = Field(
+        default=True, description="Run the check before the sweep, and look at its first step before the search."
+    )
     widths: Widths = Field(default=(), description="Widths compared; empty: those of the grid.")
     densities: Densities | None = Field(default=None, description="Densities compared; null: those of the grid.")
     rules: Texts = Field(
