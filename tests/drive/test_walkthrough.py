@@ -131,8 +131,8 @@ def test_a_new_user_gets_from_their_model_and_text_to_a_verdict_and_back_to_thei
         "tokens.weight": "embedding",
         "up.0.weight": "hidden",
         "up.1.weight": "hidden",
-        "down.0.weight": "hidden",
-        "down.1.weight": "hidden",
+        "down.0.weight": "residual",
+        "down.1.weight": "residual",
         "norm.weight": "vector",
         "head.weight": "readout",
     }
