@@ -28,6 +28,7 @@ from hptransfer.common.errors import InputError, did_you_mean, nearest
 from hptransfer.scaling.built import BuiltTensor
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.facts import Survey, TensorFacts
+from hptransfer.scaling.patterns import refuse_unmatched
 from hptransfer.scaling.rules import VECTORS
 from hptransfer.study.pieces import InitPolicy
 
@@ -49,9 +50,7 @@ def refuse_unknown_policies(policies: Mapping[str, object]) -> None:
 def with_init(found: Survey, built: Mapping[str, BuiltTensor], policies: Policies) -> Survey:
     """The survey with what each tensor starts as. `built`: the factory's tensors at the base width, by first name."""
     names = [name for tensor in built.values() for name in tensor.names]
-    for pattern, _ in policies:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError("no parameter has such a name", where="init", found=pattern, allowed=", ".join(built))
+    refuse_unmatched((pattern for pattern, _ in policies), names, where="init")
     tensors = tuple(_with_init(fact, built[fact.name], _policy(built[fact.name], policies)) for fact in found.tensors)
     return replace(found, tensors=tensors)
 

@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from hptransfer.common.errors import InputError
 from hptransfer.scaling.facts import MultiplierPlace, Rows, Survey, TensorFacts
-from hptransfer.scaling.trace.trace import Attention, Queries, Trace
+from hptransfer.scaling.patterns import refuse_unmatched
+from hptransfer.scaling.trace.trace import UNSEEN, Attention, Queries, Trace
 
 __all__ = ["asks_for_trace", "with_queries"]
 
@@ -53,7 +53,7 @@ def with_queries(
     `queries` are patterns; empty says that no projection is to be scaled, None says nothing. `traces` are those of the
     model and of its base, None where they were not asked for.
     """
-    _check_patterns(facts, queries or ())
+    refuse_unmatched(queries or (), (fact.name for fact in facts), where="queries")
     said = _said(model, queries)
     failure = (traces[0].failure or traces[1].failure) if traces else ""
     growths = _growths(model, base, traces) if said is None or said else []  # none are to be scaled
@@ -71,7 +71,7 @@ def with_queries(
     return Survey(
         tuple(marked.get(fact.name, fact) for fact in facts),
         tuple((g.module, g.size, g.base_size) for g in unclaimed),
-        unclaimed_why=_why(unclaimed[0], failure) if unclaimed else "",
+        unclaimed_why=_why(unclaimed[0], failure, named) if unclaimed else "",
         untraced=failure if said is None and not _head_sizes(model) else "",
     )
 
@@ -80,13 +80,6 @@ def _said(model: nn.Module, queries: Sequence[str] | None) -> Sequence[str] | No
     """Patterns as the user says them, else as the model declares them; None where neither speaks."""
     declared: Sequence[str] | None = getattr(model, "attention_queries", None)
     return (*queries, *(declared or ())) if queries else queries if queries is not None else declared
-
-
-def _check_patterns(facts: Sequence[TensorFacts], queries: Sequence[str]) -> None:
-    for pattern in queries:
-        if not any(fnmatchcase(fact.name, pattern) for fact in facts):
-            names = ", ".join(fact.name for fact in facts)
-            raise InputError("no parameter has such a name", where="queries", found=pattern, allowed=names)
 
 
 # --- which heads grow ------------------------------------------------------------------------------------------------
@@ -137,10 +130,10 @@ def _marked(
     own = {f.name: f for f in facts if _is_projection_of(growth.module, f.name, modules)}
     marked = []
     for name, fact in (said or makers or own).items():
-        owner = name.rpartition(".")[0]
-        place = _place(traced[name], modules) if name in traced else None
-        use = place or ((owner, "input", ()) if name in own else (owner, "output", ()))
-        module, at, rows = use
+        place = _place(traced.get(name) or Queries(name, _own_module(name, growth, modules)), modules)
+        if place is None:
+            return []
+        module, at, rows = place
         uses = (replace(fact.uses[0], module=module, at=at, rows=rows), *fact.uses[1:])
         marked.append(replace(fact, uses=uses, head_ratio=growth.size / growth.base_size, logits=growth.logits))
     return marked
@@ -155,14 +148,32 @@ def _place(queries: Queries, modules: Mapping[str, nn.Module]) -> tuple[str, Mul
     return (queries.module, "output", queries.rows) if queries.module else None
 
 
+def _own_module(name: str, growth: _Growth, modules: Mapping[str, nn.Module]) -> str:
+    """The module that hands out what a parameter makes that is named and was not traced; empty where none does.
+
+    What a trace shows to be lost on the way to the scores, or to make keys as well, is no projection of queries.
+    """
+    if growth.attention is not None and growth.attention.unknown not in ("", UNSEEN):
+        return ""
+    module, _, leaf = name.rpartition(".")
+    owner = modules[module]
+    others = [n for n, _ in owner.named_parameters(recurse=False) if n not in (leaf, "bias")]
+    return "" if others or any(owner.children()) else module
+
+
 def _is_projection_of(module: str, name: str, modules: Mapping[str, nn.Module]) -> bool:
     owner, _, leaf = name.rpartition(".")
     is_own = owner == module and isinstance(modules.get(module), nn.MultiheadAttention)
     return is_own and leaf in ("in_proj_weight", "q_proj_weight")
 
 
-def _why(growth: _Growth, failure: str) -> str:
+def _why(growth: _Growth, failure: str, named: Sequence[TensorFacts]) -> str:
+    if growth.attention is not None and growth.attention.unknown not in ("", UNSEEN):
+        return growth.attention.unknown
+    lost = [f.name for f in named if growth.holds(f.name)]
+    lost += [q.name for q in growth.attention.queries] if growth.attention else []
+    if lost:
+        return f"{lost[0]} has no module of its own on whose output a factor could act"
     if growth.attention is None:
         return f"its forward pass could not be traced ({failure})" if failure else ""
-    lost = [q.name for q in growth.attention.queries]
-    return growth.attention.unknown or f"{lost[0]} has no module of its own on whose output a factor could act"
+    return growth.attention.unknown

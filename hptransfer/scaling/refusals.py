@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.build_model import build_model
 from hptransfer.scaling.facts import Survey
 from hptransfer.scaling.rules import NO_CHANGE
 from hptransfer.scaling.target import Target
 
-__all__ = ["check_branches", "check_heads"]
+__all__ = ["check_branches", "check_depth", "check_heads"]
+
+
+def check_depth(target: Target) -> None:
+    """Refuse another depth than the base's for a factory that builds the same model at both."""
+    if target.depth == target.base_depth or target.depth is None or target.base_depth is None:
+        return
+    at_depths = (build_model(target.build, target.width, d, device="meta") for d in (target.depth, target.base_depth))
+    shapes, base_shapes = ({n: tuple(p.shape) for n, p in model.named_parameters()} for model in at_depths)
+    if shapes == base_shapes:
+        raise InputError(
+            "the factory ignores 'depth': no parameter was added or changed",
+            where="build",
+            found=f"depth {target.depth} and {target.base_depth}",
+            hint="let it take `depth` and build as many blocks, or hold the depth (base.depth, grid.depths)",
+        )
 
 
 def check_heads(target: Target, found: Survey) -> None:
@@ -21,8 +37,9 @@ def check_heads(target: Target, found: Survey) -> None:
             " but which parameter projects the queries is not known",
             where=module or "build",
             found=found.unclaimed_why or None,
-            hint="hold the head size fixed (more heads with width), or name the query projections: model.queries in a"
-            ' study file, queries=("*.q_proj.weight",) in Python, or on the model: attention_queries',
+            hint="hold the head size fixed (more heads with width); or name the module's weight that makes the queries:"
+            ' model.queries in a study file, queries=("*.q_proj.weight",) in Python, attention_queries on the model; or'
+            " say [] where nothing is to be scaled, since the model itself keeps its logits level",
         )
     if found.untraced:
         raise InputError(
@@ -42,7 +59,6 @@ def check_branches(target: Target, found: Survey) -> None:
     lost = [fact.name for fact in writers if not fact.uses[0].at]
     if writers and not lost:
         return
-    how = 'say it: roles={"blocks.*.out.weight": "residual"} (model.roles in a study file), or on the model:'
     raise InputError(
         f"the rule '{target.rule.name}' scales residual branches with the depth, and"
         + (
@@ -51,5 +67,8 @@ def check_branches(target: Target, found: Survey) -> None:
             else " no matrix is known to write to the residual stream"
         ),
         where=lost[0] if lost else "build",
-        hint=f"{how} residual_outputs",
+        hint="make an nn.Linear of it, so that there is an output to multiply"
+        if lost
+        else 'say it: roles={"blocks.*.out.weight": "residual"} (model.roles in a study file), or on the model:'
+        " residual_outputs",
     )

@@ -22,6 +22,7 @@ from hptransfer.scaling.blocks import vectors_in_blocks
 from hptransfer.scaling.build_model import Build, build_model, build_wider
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
+from hptransfer.scaling.patterns import refuse_unmatched
 from hptransfer.scaling.queries import asks_for_trace, with_queries
 from hptransfer.scaling.rules import ROLES, VECTORS, Role
 from hptransfer.scaling.said_role import TRANSPOSED, said_role
@@ -118,11 +119,7 @@ class _Reader:
         self.residual_patterns: tuple[str, ...] = tuple(getattr(model, "residual_outputs", ()))
         self.writers = frozenset(writers)
         self.sums = sums
-        for pattern in overrides:
-            if not any(fnmatchcase(n, pattern) for n in self.every_name):
-                raise InputError(
-                    "no parameter has such a name", where="roles", found=pattern, allowed=", ".join(self.parameters)
-                )
+        refuse_unmatched(overrides, self.every_name, where="roles")
 
     def roles(self) -> dict[str, Role]:
         """Role by first name, or a refusal that names the parameter."""
@@ -261,7 +258,12 @@ class _Reader:
         if role == "readout":
             return FeatureDims(out=fixed, inp=growing)
         if len(shape) < 2:
-            raise InputError(f"a tensor of shape {shape} cannot be {role}", where=name)
+            raise InputError(
+                f"a tensor of shape {shape} cannot be {role}",
+                where=name,
+                allowed=", ".join(VECTORS),
+                hint="a pattern under roles takes norms and biases too: say those first, the first match wins",
+            )
         *stack, first, second = every  # a stack of matrices, as experts are kept
         out, inp = (second, first) if said and said[1] else (first, second)
         return FeatureDims(out=(*stack, out), inp=(inp,))

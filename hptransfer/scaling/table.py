@@ -17,7 +17,8 @@ from hptransfer.scaling.built import built_tensors
 from hptransfer.scaling.dimensions import InitKind
 from hptransfer.scaling.facts import MultiplierPlace, Rows, Survey, TensorFacts, Use
 from hptransfer.scaling.init_policy import with_init
-from hptransfer.scaling.refusals import check_branches, check_heads
+from hptransfer.scaling.patterns import refuse_unmatched
+from hptransfer.scaling.refusals import check_branches, check_depth, check_heads
 from hptransfer.scaling.roles import survey
 from hptransfer.scaling.rules import NO_CHANGE, VECTORS, Quantity, Role
 from hptransfer.scaling.target import Target
@@ -117,6 +118,7 @@ def scale_table(target: Target) -> tuple[TensorScale, ...]:
 def _factor_table(shape: Target, roles: Patterns, init: Patterns) -> tuple[_Factors, ...]:
     """`roles` and `init` stand apart from the shape: the first pattern that matches counts, and a caller may change
     its dict."""
+    check_depth(shape)
     found = survey(
         shape.build,
         width=shape.width,
@@ -147,9 +149,7 @@ def expected_empty_rows(scale: TensorScale, kind: str) -> float:
 
 def _nonzeros(found: Survey, density: float, sparsity: SparsitySpec) -> dict[str, int]:
     chosen = {t.name: t for t in found.tensors if _is_sparse(t, sparsity)}
-    for pattern in (*sparsity.layers, *sparsity.dense):
-        if not any(fnmatchcase(t.name, pattern) for t in found.tensors):
-            raise InputError("no parameter has such a name", where="sparsity", found=pattern)
+    refuse_unmatched((*sparsity.layers, *sparsity.dense), (t.name for t in found.tensors), where="sparsity")
     distribution = sparsity.distribution
     if distribution != "uniform" and ":" in sparsity.kind and density < 1:
         raise InputError(

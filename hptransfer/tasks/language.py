@@ -70,11 +70,15 @@ def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 def _wrong_output(output: object, who: str = "", sizes: str = "") -> InputError:
     found = str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__
-    has_logits = "wrap the model and hand out its output's `.logits` (docs/faq.md)"
+    hint = ""
+    if hasattr(output, "logits"):
+        hint = "wrap the model and hand out its output's `.logits` (docs/mend-a-model.md)"
+    elif isinstance(output, tuple | list | dict):
+        hint = "return the logits alone"
     return InputError(
         "the model returns the wrong shape" if isinstance(output, Tensor) else "the model returns no tensor",
         where="model.factory",
         found=f"{who}{found}",
         allowed=f"logits of shape (batch, time, vocabulary){sizes}",
-        hint=has_logits if hasattr(output, "logits") else "",
+        hint=hint,
     )

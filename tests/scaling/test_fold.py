@@ -155,11 +155,12 @@ class Picture(nn.Module):
         super().__init__()
         self.patch = nn.Conv2d(3, width, 4, 4)
         self.attention = (attention or nn.MultiheadAttention)(width, 2, batch_first=True)
+        self.deeper = nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(depth - 1)))
         self.head = nn.Linear(width, 10)
 
     def forward(self, pictures):
         x = self.patch(pictures).flatten(2).transpose(1, 2)
-        return self.head((x + self.attention(x, x, x)[0]).mean(1))
+        return self.head(torch.tanh(self.deeper(x + self.attention(x, x, x)[0])).mean(1))
 
 
 class Packed(nn.MultiheadAttention):
@@ -226,9 +227,9 @@ def own_readout(shape, width, depth=1):
 
 def test_a_layer_of_ones_own_is_tried_and_folded_where_it_is_linear():
     x = torch.randn(6, 4)
-    p = trained(partial(own_readout, torch.clone), x, rule="mup")
+    p = trained(partial(own_readout, torch.clone), x, rule="mup", base_depth=2)
     assert equal(p.fold()(x), p.model(x))
-    p = trained(partial(own_readout, nn.functional.normalize), x, rule="mup")
+    p = trained(partial(own_readout, nn.functional.normalize), x, rule="mup", base_depth=2)
     with pytest.raises(InputError, match="3: the multiplier on the input of this OwnLinear cannot be written into"):
         p.fold()
 

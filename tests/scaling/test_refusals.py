@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from traced_models import Net, Shared, Untraceable
+from traced_models import FusedAttention, Net, NormedWithoutGain, Shared, Untraceable
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.parametrize import parametrize
@@ -59,3 +59,41 @@ def test_a_depth_rule_names_the_branch_that_it_cannot_scale() -> None:
     traced = {**said, "roles": {"out": "residual^T"}}
     with pytest.raises(InputError, match=r"out: .*no module of its own on which a multiplier could act"):
         parametrize(Bare, rule="completep", **traced)
+
+
+def test_a_factory_that_ignores_the_depth_is_refused_at_another_one() -> None:
+    build = partial(Net, depth=2)
+    held = lambda width: build(width)  # noqa: E731
+    assert parametrize(held, width=32, base_width=16, depth=2).table
+    for rule in ("mup", "completep"):
+        with pytest.raises(InputError, match=r"build: the factory ignores 'depth'.*found 'depth 4 and 2'"):
+            parametrize(held, width=32, base_width=32, depth=4, base_depth=2, rule=rule)
+
+
+class Tempered(FusedAttention):
+    """Normed queries with a gain that belongs to no module of its own."""
+
+    def __init__(self, width, **options):
+        super().__init__(width, **options)
+        self.gain = nn.Parameter(torch.ones(width // 2))
+
+    def forward(self, x):
+        q, k, v = (h.unflatten(-1, (2, -1)).transpose(1, 2) for h in self.c_attn(x).split(x.shape[-1], dim=2))
+        q = nn.functional.normalize(q, dim=-1) * self.gain
+        return self.c_proj(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("attention", "queries", "words"),
+    [
+        (Tempered, None, r"attn\.gain has no module of its own"),
+        (Tempered, ("*.gain",), r"attn\.gain has no module of its own"),  # its owner is the whole attention
+        (NormedWithoutGain, ("*.c_attn.weight",), "its queries are normed without a gain of their own"),
+        (Shared, ("*.c_attn.weight",), "makes queries and keys alike"),
+    ],
+)
+def test_a_factor_that_would_miss_the_queries_is_refused_and_the_way_out_is_named(attention, queries, words) -> None:
+    sizes = {"width": 32, "base_width": 16, "depth": 1, "rule": "mup"}
+    with pytest.raises(InputError, match=rf"{words}.*\[\] where nothing is to be scaled"):
+        parametrize(partial(Net, attention=attention), **sizes, queries=queries)
+    assert parametrize(partial(Net, attention=attention), **sizes, queries=()).table

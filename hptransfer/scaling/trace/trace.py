@@ -20,8 +20,10 @@ from hptransfer.scaling.trace.follow import Follower, Scores
 from hptransfer.scaling.trace.sample import Sample, guesses
 from hptransfer.scaling.trace.trails import Maker, Trail, makers_of
 
-__all__ = ["Attention", "Queries", "Trace", "trace_model"]
+__all__ = ["UNSEEN", "Attention", "Queries", "Trace", "trace_model"]
 
+UNSEEN = "no matrix is seen to make its queries"
+"""Of an attention, where the trace lost its way; a user's word then counts."""
 SMALL, MOST = 2 * 10**7, 3 * 10**8
 """Weights up to which a model is run on the CPU first: the meta device loads torch's compiler, a second of every
 command; and up to which it is run there at all, where the meta device has failed."""
@@ -101,7 +103,7 @@ def _attention(scores: Scores, follower: Follower, names: Sequence[str]) -> Atte
     if scores.queries.normed and scores.queries.gain is None:
         return told(unknown="its queries are normed without a gain of their own")
     if not makers:
-        return told(unknown="no matrix is seen to make its queries")
+        return told(unknown=UNSEEN)
     found = []
     for maker in makers:
         if any(_overlap(maker, other) for other in others):

@@ -1,0 +1,31 @@
+"""A pattern that no parameter matches is a slip of the pen."""
+
+from __future__ import annotations
+
+import pytest
+
+from hptransfer.common.errors import InputError
+from hptransfer.scaling.patterns import refuse_unmatched
+
+NAMES = ["embed.weight", "layers.0.attn.q_proj.weight", "layers.1.attn.q_proj.weight", "head.weight"]
+
+
+def test_what_matches_anything_passes() -> None:
+    refuse_unmatched(["*.q_proj.weight", "head.*", "*"], NAMES, where="roles")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("heads.weight", "head.weight"),
+        ("head.wieght", "head.weight"),
+        ("*.q_porj.weight", "*.q_proj.weight"),
+        ("*.atn.q_proj.weight", "*.attn.q_proj.weight"),
+    ],
+)
+def test_the_nearest_is_named(pattern: str, meant: str) -> None:
+    with pytest.raises(InputError) as refused:
+        refuse_unmatched([pattern], NAMES, where="roles")
+    assert str(refused.value) == (
+        f"roles: no parameter has such a name; found '{pattern}'; allowed: {', '.join(NAMES)}; did you mean '{meant}'?"
+    )
