@@ -160,7 +160,8 @@ class Picture(nn.Module):
 
     def forward(self, pictures):
         x = self.patch(pictures).flatten(2).transpose(1, 2)
-        return self.head(torch.tanh(self.deeper(x + self.attention(x, x, x)[0])).mean(1))
+        x = x + self.attention(x, x, x)[0]
+        return self.head((x + 1e-3 * self.deeper(x)).mean(1))
 
 
 class Packed(nn.MultiheadAttention):
