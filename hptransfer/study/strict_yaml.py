@@ -73,7 +73,9 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise InputError(f"is not YAML: {error.problem or error.context}{where}") from None
+        # A star begins an alias in YAML, and most patterns of parameter names.
+        hint = 'put a pattern that begins with * in quotes: "*.weight"' if "alias" in (error.context or "") else ""
+        raise InputError(f"is not YAML: {error.problem or error.context}{where}", hint=hint) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets a few ValueErrors through, such as for an escape beyond Unicode.
         raise InputError(f"is not YAML: {str(error).splitlines()[0]}") from None

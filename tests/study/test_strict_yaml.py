@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hptransfer.common.errors import InputError
 from hptransfer.study.strict_yaml import parse_yaml, write_yaml
 
 FINITE = st.recursive(
@@ -27,3 +29,9 @@ FINITE = st.recursive(
 @given(tree=FINITE)
 def test_what_is_written_is_read_back_equal(tree: Any) -> None:
     assert parse_yaml(write_yaml(tree)) == tree
+
+
+@pytest.mark.parametrize("text", ["[*.q_proj.weight]", "{roles: {*.weight: hidden}}", "a: *.weight"])
+def test_a_pattern_without_quotes_is_told_to_have_them(text: str) -> None:
+    with pytest.raises(InputError, match=r'is not YAML: .*in quotes: "\*\.weight"'):
+        parse_yaml(text)
