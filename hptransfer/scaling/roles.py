@@ -64,6 +64,8 @@ def survey(
     writers = () if declares_writers(model) else writers_of(traced(width=width), tuple(shapes))
     reader = _Reader(model, other_shapes, dict(roles), writers, lambda: traced(width=width).sums)
     told = reader.roles()
+    if not declares_writers(model):
+        reader.refuse_hidden_ties(told)
     if blocks and depth is not None:
         asked = [name for name, role in told.items() if role == "vector" and not reader.is_said(name)]
         found = vectors_in_blocks(build, model, told, asked, width=width, depth=depth)
@@ -223,6 +225,18 @@ class _Reader:
     def _residual(self, name: str, role: Role) -> Role:
         writes = name in self.writers or any(fnmatchcase(name, pattern) for pattern in self.residual_patterns)
         return "residual" if role == "hidden" and writes and not self.is_said(name) else role
+
+    def refuse_hidden_ties(self, told: Mapping[str, Role]) -> None:
+        """Refuse a look-up table that is multiplied past its module: no multiplier could act on that use of it."""
+        for name, role in told.items():
+            table, _ = self._owners(name)
+            if role == "embedding" and table is not None and not self._used_as_readout(name) and name in self.sums():
+                raise InputError(
+                    "the forward pass multiplies with this table past its module, so that a readout has no place for its"
+                    " multiplier",
+                    where=name,
+                    hint="tie it as a module: a linear layer without bias, and head.weight = embed.weight",
+                )
 
     # --- layout and places
 

@@ -97,3 +97,24 @@ def test_a_factor_that_would_miss_the_queries_is_refused_and_the_way_out_is_name
     with pytest.raises(InputError, match=rf"{words}.*\[\] where nothing is to be scaled"):
         parametrize(partial(Net, attention=attention), **sizes, queries=queries)
     assert parametrize(partial(Net, attention=attention), **sizes, queries=()).table
+
+
+class TiedPast(nn.Module):
+    """Reads out with the table itself, or as a module that shares it."""
+
+    def __init__(self, width, as_module):
+        super().__init__()
+        self.embed, self.hidden = nn.Embedding(16, width), nn.Linear(width, width)
+        if as_module:
+            self.head = nn.Linear(width, 16, bias=False)
+            self.head.weight = self.embed.weight
+
+    def forward(self, tokens):
+        x = torch.tanh(self.hidden(self.embed(tokens)))
+        return self.head(x) if hasattr(self, "head") else nn.functional.linear(x, self.embed.weight)
+
+
+def test_a_table_that_reads_out_past_any_module_is_refused() -> None:
+    assert parametrize(partial(TiedPast, as_module=True), width=32, base_width=16).table[0].tied
+    with pytest.raises(InputError, match=r"embed\.weight: the forward pass multiplies with this table.*head\.weight ="):
+        parametrize(partial(TiedPast, as_module=False), width=32, base_width=16)
