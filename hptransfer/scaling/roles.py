@@ -232,8 +232,8 @@ class _Reader:
             table, _ = self._owners(name)
             if role == "embedding" and table is not None and not self._used_as_readout(name) and name in self.sums():
                 raise InputError(
-                    "the forward pass multiplies with this table past its module, so that a readout has no place for its"
-                    " multiplier",
+                    "the forward pass multiplies with this table past its module, where no multiplier can act for a"
+                    " readout",
                     where=name,
                     hint="tie it as a module: a linear layer without bias, and head.weight = embed.weight",
                 )
