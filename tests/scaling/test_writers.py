@@ -6,7 +6,11 @@ from functools import partial
 
 import pytest
 from roles_told import find_roles
+from torch import nn
 from traced_models import Net, Untraceable
+from zoo.experts import routed
+from zoo.recurrent import gru, lstm
+from zoo.stacked_experts import ROUTER, stacked
 
 from hptransfer.scaling.parametrize import parametrize
 from hptransfer.study.base import BaseHPs
@@ -45,3 +49,39 @@ def test_what_the_model_declares_wins() -> None:
 
 def test_known_names_stand_in_for_a_trace() -> None:
     assert residual(Untraceable) == {"h.0.attn.c_proj.weight"}
+
+
+@pytest.mark.parametrize("build", [gru, lstm])
+def test_a_recurrent_layer_has_no_stream_though_it_adds_step_to_step(build) -> None:
+    """Of a GRU one step's part of the input is added to what came of the step before."""
+    assert residual(build) == set()
+
+
+def test_experts_that_got_no_token_in_the_trace_are_what_the_others_are() -> None:
+    """Equal tokens all go to the same two of four experts."""
+    found = find_roles(routed, width=32, overrides={"router.weight": "hidden"})
+    writers = {name for name, role in found.items() if role == "residual"}
+    assert writers == {f"experts.{number}.down.weight" for number in range(4)}
+
+
+def test_what_a_router_weighs_still_writes_to_the_stream() -> None:
+    """Its weights mix experts and leave every feature what it is."""
+    found = find_roles(stacked, width=32, overrides={ROUTER: "hidden"})
+    assert (found["experts.up"], found["experts.down"]) == ("hidden", "residual")
+
+
+class Bent(nn.Module):
+    """Weighs experts with values that matrices make: nothing tells whose features come out."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.embed, self.readout = nn.Embedding(16, width), nn.Linear(width, 16)
+        self.a, self.b, self.c = (nn.Linear(width, width, bias=False) for _ in "abc")
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        return self.readout(x + self.a(x) @ self.b(x).transpose(1, 2) @ self.c(x).relu())
+
+
+def test_a_product_of_what_matrices_made_is_none_of_theirs() -> None:
+    assert residual(Bent) == set()

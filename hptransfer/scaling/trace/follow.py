@@ -81,6 +81,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             shape = parameter.shape
             places = tuple(_along(d, n, len(shape)).expand(shape) for d, n in enumerate(shape))
             self._know(parameter, Weight(number, places, tuple(shape)))
+        self.recurrent = {name for name, module in model.named_modules() if isinstance(module, nn.RNNBase)}
+        """In these one step is added to what came of another: no stream."""
         for name, module in model.named_modules():
             module.register_forward_pre_hook(lambda *_, name=name: self.where.append(name))
             module.register_forward_hook(lambda _m, _a, out, name=name: self._leaves(name, out))
@@ -182,7 +184,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(a, Trail) and isinstance(b, Trail):
             scale = None if a.scale is None or b.scale is None else a.scale * b.scale
             rows = torch.arange(out.shape[-2]).view(-1, 1).expand(out.shape)
-            self._know(out, self._fresh(a, b, scale=scale, product=Product(a, b, left.shape[-1], rows)))
+            product, origins = Product(a, b, left.shape[-1], rows), _mixed(a, b, out)
+            self._know(out, self._fresh(a, b, scale=scale, product=product, origins=origins))
         elif isinstance(a, Weight) != isinstance(b, Weight):
             weight, dim = (b, -1) if isinstance(b, Weight) else (a, -2)
             assert isinstance(weight, Weight)
@@ -285,7 +288,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _sum(self, out: Tensor, trails: Sequence[Tensor], found: Sequence[Trail]) -> Trail:
         a, b = found
-        if trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
+        no_stream = self.where[-1] in self.recurrent
+        if not no_stream and trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
             stream, branch = (a, b) if a.is_ahead_of(b) else (b, a)
             writers = [] if branch.normed else [n for n in origins_of(branch) if n not in origins_of(stream)]
             self.writes += writers
@@ -359,6 +363,16 @@ def _feature_line(origins: Tensor) -> Tensor | None:
         return None
     lines = origins.reshape(-1, origins.shape[-1])
     return lines[0] if bool((lines == lines[0]).all()) else None
+
+
+def _mixed(left: Trail, right: Trail, out: Tensor) -> tuple[Tensor, ...]:
+    """Origins of a product that mixes places, as a router's weights do: it leaves every feature what it is."""
+    if bool(left.origins) == bool(right.origins):
+        return ()
+    if right.origins:
+        return tuple(x.expand(out.shape) for o in right.origins if (x := _feature_line(o)) is not None)
+    lines = (_feature_line(o.transpose(-1, -2)) for o in left.origins)
+    return tuple(x.view(-1, 1).expand(out.shape) for x in lines if x is not None)
 
 
 def _lines(weight: Weight, dim: int) -> list[Tensor]:

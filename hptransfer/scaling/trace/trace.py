@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.common.module_kind import module_kind
 from hptransfer.scaling.build_model import Build, build_model
 from hptransfer.scaling.trace.follow import Follower, Scores
 from hptransfer.scaling.trace.sample import Sample, guesses
@@ -91,6 +92,9 @@ def _traced(model: nn.Module, sample: Sample) -> Trace:
     names = [name for name, _ in model.named_parameters()]
     attentions = tuple(_attention(scores, follower, names) for scores in follower.scores)
     writers = tuple(dict.fromkeys(names[n] for n in follower.writes))
+    kinds = {module_kind(name) for name in writers}
+    # No token came by some experts: they are what their like are, whichever those were.
+    writers += tuple(n for i, n in enumerate(names) if i not in follower.outputs and module_kind(n) in kinds)
     sums = {names[number]: dims for number, found in follower.sums.items() for dims in found if len(found) == 1}
     return Trace(attentions, writers, follower.additions, sums)
 

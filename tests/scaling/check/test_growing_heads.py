@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from torch import nn
 from traced_models import Net, TorchsOwn
-from zoo.examined import TOKENS
+from zoo.entry import TOKENS
 
 from hptransfer.scaling.check.judge import judge_check
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check

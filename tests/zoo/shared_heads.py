@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo.entry import VOCABULARY, Entry, hidden, readout, table, vector, writer
 
-__all__ = ["SharedHeads"]
+__all__ = ["ENTRIES"]
 
 HEAD = 16
 
@@ -15,16 +14,14 @@ HEAD = 16
 class SharedHeads(nn.Module):
     """One block of attention over tokens."""
 
-    parameter_roles: ClassVar = {"wkv.weight": "hidden"}
-
-    def __init__(self, width: int, vocabulary: int = 64) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(vocabulary, width)
+        self.embed = nn.Embedding(VOCABULARY, width)
         self.norm, self.last = nn.RMSNorm(width), nn.RMSNorm(width)
         self.wq = nn.Linear(width, width, bias=False)
         self.wkv = nn.Linear(width, 2 * HEAD, bias=False)
         self.wo = nn.Linear(width, width, bias=False)
-        self.readout = nn.Linear(width, vocabulary, bias=False)
+        self.readout = nn.Linear(width, VOCABULARY, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embed(tokens)
@@ -35,3 +32,27 @@ class SharedHeads(nn.Module):
         x = x + self.wo(mixed.transpose(1, 2).flatten(2))
         logits: Tensor = self.readout(self.last(x))
         return logits
+
+
+def shared_heads(width: int) -> nn.Module:
+    return SharedHeads(width)
+
+
+ENTRIES = (
+    Entry(
+        "shared key heads",
+        shared_heads,
+        (
+            table("embed.weight", VOCABULARY),
+            hidden("wq.weight", 128),
+            hidden("wkv.weight", 128),
+            writer("wo.weight", 128, of=1),
+            readout("readout.weight", 128),
+            vector("norm.weight", "ones"),
+            vector("last.weight", "ones"),
+        ),
+        plant="wkv.weight",
+        # One key head and one value head at every width: as many outputs everywhere, as a second readout would have.
+        roles={"wkv.weight": "hidden"},
+    ),
+)

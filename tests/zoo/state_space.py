@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from zoo.entry import VOCABULARY, Entry, hidden, readout, table, vector, writer
 
-__all__ = ["StateSpace"]
+__all__ = ["ENTRIES"]
 
 STATE, RANK = 16, 8
 
@@ -16,11 +15,9 @@ STATE, RANK = 16, 8
 class StateSpace(nn.Module):
     """One block after Mamba, its scan written out."""
 
-    parameter_roles: ClassVar = {"x_proj.weight": "hidden", "dt_proj.weight": "hidden", "a_log": "vector"}
-
-    def __init__(self, width: int, vocabulary: int = 64) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(vocabulary, width)
+        self.embed = nn.Embedding(VOCABULARY, width)
         self.norm, self.last = nn.RMSNorm(width), nn.RMSNorm(width)
         self.in_proj = nn.Linear(width, 2 * width, bias=False)
         self.x_proj = nn.Linear(width, RANK + 2 * STATE, bias=False)
@@ -28,7 +25,7 @@ class StateSpace(nn.Module):
         self.a_log = nn.Parameter(torch.arange(1.0, STATE + 1).log().repeat(width, 1))
         self.skip = nn.Parameter(torch.ones(width))
         self.out_proj = nn.Linear(width, width, bias=False)
-        self.readout = nn.Linear(width, vocabulary, bias=False)
+        self.readout = nn.Linear(width, VOCABULARY, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embed(tokens)
@@ -41,9 +38,40 @@ class StateSpace(nn.Module):
 
     def scan(self, u: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """The states h ← exp(Δ·A)·h + Δ·B·u, read as C·h."""
-        state, seen = torch.zeros(*u[:, 0].shape, STATE), []
+        state, seen = u.new_zeros(*u[:, 0].shape, STATE), []
         for t in range(u.shape[1]):
             keep = (-dt[:, t, :, None] * self.a_log.exp()).exp()
             state = keep * state + (dt[:, t] * u[:, t])[..., None] * b[:, t, None]
             seen.append((state * c[:, t, None]).sum(-1))
         return torch.stack(seen, 1)
+
+
+def state_space(width: int) -> nn.Module:
+    return StateSpace(width)
+
+
+ENTRIES = (
+    Entry(
+        "state space",
+        state_space,
+        (
+            table("embed.weight", VOCABULARY),
+            hidden("in_proj.weight", 128),
+            hidden("x_proj.weight", 128),
+            hidden("dt_proj.weight", RANK, m=1),  # its inputs do not grow: as at the base
+            vector("dt_proj.bias", "zeros"),
+            vector("a_log", "built"),
+            vector("skip", "built"),
+            writer("out_proj.weight", 128, of=1),
+            readout("readout.weight", 128),
+            vector("norm.weight", "ones"),
+            vector("last.weight", "ones"),
+        ),
+        plant="x_proj.weight",
+        roles={
+            "x_proj.weight": "hidden",  # steps and states, as many at every width: it could be a second readout
+            "dt_proj.weight": "hidden",  # as many inputs at every width: it could take an input in
+            "a_log": "vector",  # a bare parameter of width × states: nothing tells that it is no matrix
+        },
+    ),
+)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
+from zoo.entry import VOCABULARY, Entry, hidden, readout, table, vector, writer
 
-__all__ = ["Experts"]
+__all__ = ["ENTRIES"]
 
 
 class Expert(nn.Module):
@@ -25,15 +24,13 @@ class Expert(nn.Module):
 class Experts(nn.Module):
     """One block in which every token is worked on by the two experts that its router likes best."""
 
-    parameter_roles: ClassVar = {"router.weight": "hidden"}
-
-    def __init__(self, width: int, experts: int = 4, vocabulary: int = 64) -> None:
+    def __init__(self, width: int, experts: int = 4) -> None:
         super().__init__()
-        self.embed = nn.Embedding(vocabulary, width)
+        self.embed = nn.Embedding(VOCABULARY, width)
         self.norm, self.last = nn.RMSNorm(width), nn.RMSNorm(width)
         self.router = nn.Linear(width, experts, bias=False)
         self.experts = nn.ModuleList(Expert(width) for _ in range(experts))
-        self.readout = nn.Linear(width, vocabulary, bias=False)
+        self.readout = nn.Linear(width, VOCABULARY, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embed(tokens)
@@ -46,3 +43,27 @@ class Experts(nn.Module):
                 mixed = mixed.index_add(0, token, weight[token, place, None] * expert(h[token]))
         logits: Tensor = self.readout(self.last(x + mixed.view_as(x)))
         return logits
+
+
+def routed(width: int) -> nn.Module:
+    return Experts(width)
+
+
+ENTRIES = (
+    Entry(
+        "experts, two a token",
+        routed,
+        (
+            table("embed.weight", VOCABULARY),
+            hidden("router.weight", 128),
+            hidden("experts.?.up.weight", 128),
+            writer("experts.?.down.weight", 2 * 128, of=1),
+            readout("readout.weight", 128),
+            vector("norm.weight", "ones"),
+            vector("last.weight", "ones"),
+        ),
+        plant="router.weight",
+        # Its outputs, a score an expert, are as many at every width: it could be a second readout.
+        roles={"router.weight": "hidden"},
+    ),
+)
