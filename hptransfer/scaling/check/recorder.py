@@ -36,22 +36,35 @@ class Recorder:
     `measure_update`, `rows`.
 
     A module called several times in one pass is recorded at its last call. What makes queries that a rule scales is
-    recorded before that scale, whose effect is on the scores.
+    recorded before that scale, whose effect is on the scores. Where a module has several matrices, as a recurrent cell
+    or a stack of experts has, each has rows of its own besides, named after both: what of the output is gone without
+    it, and how the output moves when it alone does. In the module's own rows one matrix hides behind another.
     """
 
     def __init__(self, model: nn.Module, table: Sequence[TensorScale]) -> None:
         self._model = model
         self._roles: dict[str, str] = {}
         self._matrices: dict[str, TensorScale] = {}
+        owned: dict[str, dict[str, str]] = {}
         for scale in table:
             for use in scale.uses:
                 if use.role not in VECTORS:
-                    self._roles[_owner(model, use.name)] = use.role
-                    self._matrices[_owner(model, use.name)] = scale
+                    owner = _owner(model, use.name)
+                    self._roles[owner] = use.role
+                    self._matrices[owner] = scale
+                    owned.setdefault(owner, {})[use.name] = use.role
+        self._parts = {
+            f"{owner} ({name.removeprefix(f'{owner}.')})": (owner, name, role)
+            for owner, roles in owned.items()
+            for name, role in roles.items()
+            if len(roles) > 1
+        }
+        """Matrices that share a module: it, the parameter and its role, by the name of their row."""
         self._modules = {name or MODEL: module for name, module in model.named_modules()}
         queries = [s for s in table if s.multiplier_at == "output" and s.role not in ("embedding", "residual")]
         owners = [_owner(model, scale.name) for scale in queries]
         self._scales: dict[str, Tensor] = {name: getattr(self._modules[name], _SCALE) for name in owners}
+        self._show = ShowScores(self._see_scores)
         self._running = [MODEL]
         """The modules that are being called, the innermost last."""
         self._on = False
@@ -68,6 +81,8 @@ class Recorder:
         self._through: dict[str, int] = {}
         """Of what acts through scores alone: how many of these there are in a sequence."""
         self._before: dict[str, Tensor] = {}
+        self._parts_before: dict[str, Tensor] = {}
+        """The same of every parameter in a module that several matrices share."""
         self._sizes: dict[tuple[str, str], tuple[float, int]] = {}
 
     @contextmanager
@@ -79,7 +94,7 @@ class Recorder:
             handles.append(module.register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
             handles.append(module.register_forward_hook(leave, always_call=True))
         try:
-            with ShowScores(self._see_scores):
+            with self._show:
                 yield
         finally:
             for handle in handles:
@@ -106,6 +121,13 @@ class Recorder:
     def keep_weights(self) -> None:
         """Remember the matrices as they are before the optimizer's step."""
         self._before = {name: self._weight(name).detach().clone() for name in self._roles}
+        self._parts_before = self._beside_parts()
+        with torch.no_grad():
+            for row, (owner, name, _) in self._parts.items():
+                self._model.get_parameter(name).zero_()
+                if (without := self._once_more(owner)) is not None:
+                    self._note(row, "activation", self._outputs[owner] - without)
+                self._set(self._parts_before)
 
     @torch.no_grad()
     def measure_update(self) -> None:
@@ -113,15 +135,42 @@ class Recorder:
         for name, before in self._before.items():
             change = (self._weight(name) - before).abs().sum() / self._matrices[name].nonzeros
             self._sizes[name, "weight_update"] = (float(change), before.numel())
-            if name in self._outputs:
-                args, kwargs = self._inputs[name]
-                again = _tensor(self._modules[name](*args, **kwargs))
-                if again is not None:
-                    change = self._before_scale(name, again) - self._outputs[name]
-                    self._note(name, "update", change)
-                    if name in self._asked and self._roles[name] in _SUMS:
-                        self._sizes[name, "aligned_update"] = (_aligned(change, self._asked[name]), change[0].numel())
+            if (again := self._once_more(name)) is not None:
+                change = again - self._outputs[name]
+                self._note(name, "update", change)
+                if name in self._asked and self._roles[name] in _SUMS:
+                    self._sizes[name, "aligned_update"] = (_aligned(change, self._asked[name]), change[0].numel())
+        self._measure_parts()
         self._measure_scores()
+
+    def _measure_parts(self) -> None:
+        """Of matrices that share a module, how its output moves when one of them, and nothing else in it, does."""
+        after = self._beside_parts()
+        for row, (owner, name, _) in self._parts.items():
+            self._set(self._parts_before | {name: after[name]})
+            again = self._once_more(owner)
+            if again is not None and owner in self._asked:
+                change = again - self._outputs[owner]
+                self._sizes[row, "aligned_update"] = (_aligned(change, self._asked[owner]), change[0].numel())
+        self._set(after)
+
+    def _beside_parts(self) -> dict[str, Tensor]:
+        """A copy of every parameter in a module that several matrices share."""
+        owners = {owner for owner, _, _ in self._parts.values()}
+        inside = {id(p) for owner in owners for p in self._modules[owner].parameters()}
+        return {name: p.detach().clone() for name, p in self._model.named_parameters() if id(p) in inside}
+
+    def _set(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._model.get_parameter(name).copy_(value)
+
+    def _once_more(self, name: str) -> Tensor | None:
+        """What a module gives now, of the input it had; None where it was not called."""
+        if name not in self._outputs:
+            return None
+        args, kwargs = self._inputs[name]
+        again = _tensor(self._modules[name](*args, **kwargs))
+        return None if again is None else self._before_scale(name, again)
 
     def _measure_scores(self) -> None:
         """Repeat each module in which a softmax acts, every matrix within it on the input it had, and compare what
@@ -157,6 +206,8 @@ class Recorder:
         ]
 
     def _role(self, name: str) -> str:
+        if name in self._parts:
+            return self._parts[name][2]
         return "scores" if OF_SCORES in name else self._roles.get(name, "")
 
     def _weight(self, name: str) -> Tensor:
@@ -204,7 +255,7 @@ class Recorder:
                 raise _AllSeenError
         elif self._on:
             self._scores[name] = scores.detach()
-            self._note(name, "activation", unmasked(scores))
+            self._note(name, "activation", self._show.learned(scores))
             if scores.requires_grad:
                 self._made_by[name] = scores.grad_fn
                 scores.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]

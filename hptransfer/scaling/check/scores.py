@@ -3,6 +3,9 @@
 No module hands scores out, and a fused kernel never builds them. Their scale is nowhere else to be seen: under a head
 size that grows, 1/√d in the place of 1/d leaves every module's output, gradient and update as it should be, and lets
 the scores grow by √d as queries and keys learn of each other.
+
+What is added to them and not learned, as ALiBi adds a distance, is no doing of a rule: its mean changes with the number
+of heads. It is left out of their size, as it is where attention is fused.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 __all__ = ["ShowScores", "unmasked"]
 
 _SOFTMAXES = (F.softmax, torch.softmax, Tensor.softmax)
+_ADD = frozenset((torch.add, torch.sub, Tensor.add, Tensor.sub, Tensor.__add__, Tensor.__sub__, Tensor.__radd__))
+_MASK = frozenset((torch.masked_fill, Tensor.masked_fill, torch.where, Tensor.where, Tensor.float, Tensor.to))
 MASKED = -1e4
 """Below this a score is masked, however a model writes that."""
 
@@ -35,6 +41,12 @@ class ShowScores(TorchFunctionMode):
     def __init__(self, seen: Callable[[Tensor], None]) -> None:
         super().__init__()
         self._seen = seen
+        self._learned: Any = WeakIdKeyDictionary()
+        """By a tensor the values of it to which something that is not learned was added."""
+
+    def learned(self, scores: Tensor) -> Tensor:
+        """What was seen, without what is added to it and not learned, and 0 where it is masked."""
+        return torch.where(scores > MASKED, self._learned.get(scores, scores), 0.0)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -49,7 +61,20 @@ class ShowScores(TorchFunctionMode):
                 patch.object(F, "softmax", lambda *a, **k: self._softmax(softmax, *a, **k)),
             ):
                 return func(*args, **kwargs)
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if func in _ADD or func in _MASK:
+            self._remember(func, args, out)
+        return out
+
+    def _remember(self, func: Any, args: Any, out: Tensor) -> None:
+        """Follow a sum, and the masks behind it, as far as they leave every score in its place."""
+        given = [x for x in args if isinstance(x, Tensor) and x.requires_grad and x.shape == out.shape]
+        if len(given) != 1 or any(isinstance(x, Tensor) and x.requires_grad and x is not given[0] for x in args):
+            return
+        if func in _ADD and all(isinstance(x, Tensor) for x in args):
+            self._learned[out] = self._learned.get(given[0], given[0].detach())
+        elif func in _MASK and given[0] in self._learned:
+            self._learned[out] = self._learned[given[0]]
 
     def _softmax(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         scores = args[0] if args else kwargs["input"]

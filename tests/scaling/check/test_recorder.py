@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from hptransfer.scaling.check.measure import CheckSettings, coordinate_check
 from hptransfer.study.base import BaseHPs
@@ -94,3 +95,59 @@ def test_dropout_does_not_pass_for_an_update():
         return coordinate_check(partial(Dropping, vocab_size=64), TOKENS, widths=(16, 32), settings=settings)
 
     pd.testing.assert_frame_equal(check(), check())
+
+
+class TwoInOne(nn.Module):
+    """One module with two matrices, of which the second has a hundredth of the say."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.big, self.small = (nn.Parameter(torch.randn(width, width)) for _ in "ab")
+
+    def forward(self, x):
+        return x @ self.big.T + 0.01 * x @ self.small.T
+
+
+class Sharing(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embed, self.two, self.readout = nn.Embedding(64, width), TwoInOne(width), nn.Linear(width, 64)
+
+    def forward(self, tokens):
+        return self.readout(self.two(self.embed(tokens)))
+
+
+def test_matrices_that_share_a_module_have_rows_of_their_own():
+    """Alone, the small one makes a hundredth of the output, and moves it by a hundredth of what the other moves it."""
+    settings = CheckSettings(steps=1, seeds=(0,), training=TrainingSpec(eps=1e-20))
+    frame = coordinate_check(Sharing, TOKENS, widths=(32,), settings=settings)
+    value = frame.set_index(["module", "kind", "step"]).value
+    whole, big, small = ("two", "two (big)", "two (small)")
+    assert value[big, "activation", 0] == pytest.approx(value[whole, "activation", 0], rel=0.01)
+    assert value[small, "activation", 0] == pytest.approx(0.01 * value[big, "activation", 0], rel=0.1)
+    assert value[small, "aligned_update", 0] == pytest.approx(0.01 * value[big, "aligned_update", 0], rel=1e-3)
+    assert value[whole, "aligned_update", 0] == pytest.approx(1.01 * value[big, "aligned_update", 0], rel=1e-3)
+    assert set(frame[frame.module == small].role) == {"hidden"}
+
+
+def test_looking_at_one_of_several_matrices_leaves_the_model_as_it_was():
+    """The second step starts from what the optimizer left, not from what was tried."""
+
+    def losses_of(build):
+        frame = coordinate_check(build, TOKENS, widths=(32,), settings=CheckSettings(steps=3, seeds=(0,)))
+        return frame.query("module == 'readout' and kind == 'activation'").value.tolist()
+
+    class Apart(Sharing):
+        """The same numbers, each matrix in a module of its own."""
+
+        def __init__(self, width):
+            super().__init__(width)
+            two = self.two
+            self.two = nn.Module()
+            self.two.big, self.two.small = two.big, two.small
+
+        def forward(self, tokens):
+            x = self.embed(tokens)
+            return self.readout(x @ self.two.big.T + 0.01 * x @ self.two.small.T)
+
+    assert losses_of(Sharing) == pytest.approx(losses_of(Apart), rel=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -74,3 +75,19 @@ def test_outside_of_it_nothing_is_seen_and_nothing_stays_changed() -> None:
 def test_masked_scores_count_as_nothing_however_they_are_written() -> None:
     scores = torch.tensor([1.5, -torch.inf, torch.finfo(torch.float32).min, -1e9, -20.0])
     assert unmasked(scores).tolist() == [1.5, 0.0, 0.0, 0.0, -20.0]
+
+
+def test_the_size_of_scores_is_that_of_what_is_learned_of_them() -> None:
+    """Of ALiBi's scores the distance is no part; what is masked counts as 0."""
+    seen: list[Tensor] = []
+    show = ShowScores(seen.append)
+    late, distance = torch.ones(5, 5, dtype=torch.bool).triu(1), torch.arange(25.0).view(5, 5)
+    plain = (Q.clone().requires_grad_() @ K.transpose(-2, -1)).float()
+    with show:
+        (plain - distance).float().masked_fill(late, -math.inf).softmax(-1)
+        (plain + torch.zeros(5, 5).requires_grad_()).softmax(-1)
+        (plain * 2).softmax(-1)
+    with_distance, with_learned, doubled = seen
+    assert torch.equal(show.learned(with_distance), plain.masked_fill(late, 0.0))
+    assert torch.equal(show.learned(with_learned), plain)
+    assert torch.equal(show.learned(doubled), 2 * plain)
