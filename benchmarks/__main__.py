@@ -28,6 +28,7 @@ QUICK: dict[str, list[str] | None] = {
     "sparse": ["--quick"],
     "bracket": ["--quick"],
     "overhead": ["--quick"],
+    "check_rates": ["--quick"],
     "tuning": None,
     "samplers": None,
     "gpu": ["--quick"],
