@@ -85,9 +85,9 @@ def test_the_size_of_scores_is_that_of_what_is_learned_of_them() -> None:
     plain = (Q.clone().requires_grad_() @ K.transpose(-2, -1)).float()
     with show:
         (plain - distance).float().masked_fill(late, -math.inf).softmax(-1)
-        (plain + torch.zeros(5, 5).requires_grad_()).softmax(-1)
+        (plain + torch.ones(5, 5).requires_grad_()).softmax(-1)
         (plain * 2).softmax(-1)
     with_distance, with_learned, doubled = seen
     assert torch.equal(show.learned(with_distance), plain.masked_fill(late, 0.0))
-    assert torch.equal(show.learned(with_learned), plain)
+    assert torch.equal(show.learned(with_learned), plain + 1)
     assert torch.equal(show.learned(doubled), 2 * plain)
