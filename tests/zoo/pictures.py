@@ -1,4 +1,4 @@
-"""A task of pictures and their classes, as a user writes one: noise, of which the colour of the brightest is the class."""
+"""A task of pictures and their classes, as a user writes one: noise, whose class is where it is brightest."""
 
 from __future__ import annotations
 
