@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+import torch
 from roles_told import find_roles
 from torch import nn
 from traced_models import Net, Untraceable
@@ -55,6 +56,40 @@ def test_known_names_stand_in_for_a_trace() -> None:
 def test_a_recurrent_layer_has_no_stream_though_it_adds_step_to_step(build) -> None:
     """Of a GRU one step's part of the input is added to what came of the step before."""
     assert residual(build) == set()
+
+
+class Cell(nn.Module):
+    """A recurrence by hand, its part of the input made for all steps at once; `around` adds it to a stream."""
+
+    def __init__(self, width, around=False):
+        super().__init__()
+        self.embed, self.readout, self.around = nn.Embedding(16, width), nn.Linear(width, 16), around
+        self.of_input, self.of_state, self.out = (nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        given, states = self.of_input(x), []
+        state = torch.zeros_like(given[:, 0])
+        for t in range(tokens.shape[1]):
+            state = torch.tanh(given[:, t] + self.of_state(state))
+            states.append(state)
+        made = self.out(torch.stack(states, 1))
+        return self.readout(x + made if self.around else made)
+
+
+class Steps(Cell):
+    """The last step alone is added to, and it is cut out twice."""
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        last = x[:, -1] + self.out(torch.tanh(self.of_input(x[:, -1])))
+        return self.readout(last + self.of_state(torch.tanh(x.cumsum(1)))[:, -1])
+
+
+def test_steps_of_a_sequence_are_values_of_their_own() -> None:
+    assert residual(Cell) == set()
+    assert residual(partial(Cell, around=True)) == {"out.weight"}
+    assert residual(Steps) == {"out.weight", "of_state.weight"}
 
 
 def test_experts_that_got_no_token_in_the_trace_are_what_the_others_are() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hptransfer.scaling.trace.lines import feature_line, mixed, outputs, varying
 from hptransfer.scaling.trace.moves import KEEPS, MOVES, moved, none_like, pieces_of
 from hptransfer.scaling.trace.trails import Product, Trail, Weight, origins_of, stamped
 
@@ -42,6 +43,12 @@ _LINEAR = frozenset(
 _NORMS = frozenset(("native_layer_norm", "_fused_rms_norm", "native_group_norm"))
 _SUMS = ("sum", "mean", "index_add", "scatter_add")
 """Sums over places, of which each feature stays what it is."""
+_CONSTANT = frozenset(
+    ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty")
+)
+"""Of what they are given they take the size."""
+_CUTS = {"select": 1, "slice": 1, "unbind": 1, "split": 2, "split_with_sizes": 2, "unsafe_split": 2}
+"""Where the dimension is among the arguments of an operator that cuts; it is 0 where it is not given."""
 _SOFTMAX = frozenset(("_softmax", "_safe_softmax"))
 
 
@@ -65,6 +72,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.known: dict[int, tuple[Tensor, Trail | Weight]] = {}
         """By the id of the tensor, which is kept with it: an id must not be given away while it counts."""
         self.values = 0
+        self.pieces: dict[tuple[object, ...], int] = {}
+        """The bits of what was cut out along another dimension than the features."""
         self.where = [""]
         self.scores: list[Scores] = []
         self.writes: list[int] = []
@@ -81,8 +90,6 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             shape = parameter.shape
             places = tuple(_along(d, n, len(shape)).expand(shape) for d, n in enumerate(shape))
             self._know(parameter, Weight(number, places, tuple(shape)))
-        self.recurrent = {name for name, module in model.named_modules() if isinstance(module, nn.RNNBase)}
-        """In these one step is added to what came of another: no stream."""
         for name, module in model.named_modules():
             module.register_forward_pre_hook(lambda *_, name=name: self.where.append(name))
             module.register_forward_hook(lambda _m, _a, out, name=name: self._leaves(name, out))
@@ -98,7 +105,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__
         if name.endswith("_") and not name.endswith("__"):
             name = name[:-1]
-        if any(map(self._of, pytree.tree_leaves((args, kwargs)))):
+        if name not in _CONSTANT and any(map(self._of, pytree.tree_leaves((args, kwargs)))):
             self._note(name, func, args, kwargs, out)
         return out
 
@@ -117,10 +124,11 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _fresh(self, *sources: Trail | Weight | None, **known: Any) -> Trail:
         """A new value, computed from the sources."""
         self.values += 1
-        bit, past = 1 << self.values, 0
+        bit = past = whole = 1 << self.values
         for source in sources:
-            past |= source.past if isinstance(source, Trail) else 0
-        return Trail(bit, past | bit, **known)
+            if isinstance(source, Trail):
+                past, whole = past | source.past, whole | source.whole
+        return Trail(bit, past, whole, **known)
 
     def _leaves(self, name: str, out: Any) -> None:
         """A module hands out `out`: note whose outputs these are, if they are all of one matrix, in its order."""
@@ -184,13 +192,13 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(a, Trail) and isinstance(b, Trail):
             scale = None if a.scale is None or b.scale is None else a.scale * b.scale
             rows = torch.arange(out.shape[-2]).view(-1, 1).expand(out.shape)
-            product, origins = Product(a, b, left.shape[-1], rows), _mixed(a, b, out)
+            product, origins = Product(a, b, left.shape[-1], rows), mixed(a, b, out)
             self._know(out, self._fresh(a, b, scale=scale, product=product, origins=origins))
         elif isinstance(a, Weight) != isinstance(b, Weight):
             weight, dim = (b, -1) if isinstance(b, Weight) else (a, -2)
             assert isinstance(weight, Weight)
-            rows, size = _outputs(weight, dim)
-            self.sums.setdefault(weight.number, set()).add(_varying(weight, -2 if dim == -1 else -1))
+            rows, size = outputs(weight, dim)
+            self.sums.setdefault(weight.number, set()).add(varying(weight, -2 if dim == -1 else -1))
             line = rows if dim == -1 else rows.view(-1, 1)
             self._know(out, self._made(weight.number, line, size, out, a, b))
         else:
@@ -261,7 +269,16 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             product = None
             if trail.product and rows and (here := rows[i]) is not None:
                 product = replace(trail.product, rows=here)
-            self._know(piece, replace(trail, origins=origins, product=product))
+            step = self._piece(trail, name, args, i) if _is_a_step(name, args, tensor, piece) else trail
+            self._know(piece, replace(step, origins=origins, product=product))
+
+    def _piece(self, trail: Trail, name: str, args: Any, number: int) -> Trail:
+        """The same cut of the same value is the same piece."""
+        key = (trail.carries, trail.past, name, repr(args[1:]), number)
+        if key not in self.pieces:
+            self.values += 1
+            self.pieces[key] = 1 << self.values
+        return trail.piece(self.pieces[key])
 
     def _other(self, out: Any, trails: Sequence[Tensor]) -> None:
         """Nothing is known of what comes out but what it came from; scores of the same shape are still scores."""
@@ -288,14 +305,13 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _sum(self, out: Tensor, trails: Sequence[Tensor], found: Sequence[Trail]) -> Trail:
         a, b = found
-        no_stream = self.where[-1] in self.recurrent
-        if not no_stream and trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
+        if trails[0].shape == trails[1].shape and a.is_ahead_of(b) != b.is_ahead_of(a):
             stream, branch = (a, b) if a.is_ahead_of(b) else (b, a)
             writers = [] if branch.normed else [n for n in origins_of(branch) if n not in origins_of(stream)]
             self.writes += writers
             self.additions += bool(writers)
             trail = self._fresh(a, b)
-            return replace(trail, carries=trail.carries | stream.carries)
+            return replace(trail, carries=trail.carries | stream.carries, parts=stream.parts)
         scale = a.scale if a.scale == b.scale else None
         trail = self._fresh(a, b, scale=scale, product=a.product or b.product)
         if a.product or b.product:
@@ -310,13 +326,13 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A sum over places leaves every feature what it is; one over features leaves nothing to follow."""
         over = args[1] if len(args) > 1 else None
         dims = over if isinstance(over, list | tuple) else [over]
-        if any(dim in (None, -1, trails[0].dim() - 1) for dim in dims):
+        if any(dim in (None, -1, args[0].dim() - 1) for dim in dims):
             self._other(out, trails)
             return
         found = [t for t in map(self._trail, trails) if t is not None]
         layers: dict[tuple[int, ...], Tensor] = {}  # one of those that the same matrices made
         for trail in found:
-            for line in (x for x in map(_feature_line, trail.origins) if x is not None):
+            for line in (x for x in map(feature_line, trail.origins) if x is not None):
                 layers.setdefault(tuple(origins_of(replace(trail, origins=(line,)))), line.expand(out.shape))
         normed = any(t.normed for t in found)
         self._know(out, self._fresh(*found, origins=tuple(layers.values()), scale=None, normed=normed))
@@ -347,55 +363,24 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             scale = scale / number if name == "div" and number else scale * number
         fresh = self._fresh(trail)
-        carries = fresh.carries | (0 if isinstance(other, Tensor) and other.numel() > 1 else trail.carries)
+        carries, parts = fresh.carries, 0
+        if not isinstance(other, Tensor) or other.numel() == 1:
+            carries, parts = carries | trail.carries, trail.parts
         gain = weight.number if isinstance(weight, Weight) and trail.normed and trail.gain is None else trail.gain
-        told = replace(fresh, carries=carries, scale=scale, normed=trail.normed, gain=gain)
+        told = replace(fresh, carries=carries, parts=parts, scale=scale, normed=trail.normed, gain=gain)
         return replace(told, origins=trail.origins, product=trail.product) if tensor.shape == out.shape else told
+
+
+def _is_a_step(name: str, args: Any, tensor: Tensor, piece: Tensor) -> bool:
+    """Whether a piece was cut out along places, of which there are more: not along the features, the last dimension."""
+    if name not in _CUTS or piece.numel() == tensor.numel():
+        return False
+    dim = args[_CUTS[name]] if len(args) > _CUTS[name] else 0
+    return dim not in (-1, tensor.dim() - 1)
 
 
 def _along(dim: int, size: int, dims: int) -> Tensor:
     return torch.arange(size).view(*[-1 if d == dim else 1 for d in range(dims)])
-
-
-def _feature_line(origins: Tensor) -> Tensor | None:
-    """The origins along the last dimension, where they are the same at every place; None where they are not."""
-    if not origins.dim() or not origins.numel():
-        return None
-    lines = origins.reshape(-1, origins.shape[-1])
-    return lines[0] if bool((lines == lines[0]).all()) else None
-
-
-def _mixed(left: Trail, right: Trail, out: Tensor) -> tuple[Tensor, ...]:
-    """Origins of a product that mixes places, as a router's weights do: it leaves every feature what it is."""
-    if bool(left.origins) == bool(right.origins):
-        return ()
-    if right.origins:
-        return tuple(x.expand(out.shape) for o in right.origins if (x := _feature_line(o)) is not None)
-    lines = (_feature_line(o.transpose(-1, -2)) for o in left.origins)
-    return tuple(x.view(-1, 1).expand(out.shape) for x in lines if x is not None)
-
-
-def _lines(weight: Weight, dim: int) -> list[Tensor]:
-    """Index into each dimension of the parameter along `dim`, -1 or -2, of what was multiplied."""
-    found = []
-    for place in weight.places:
-        whole = place
-        while whole.dim() > 2:
-            whole = whole[0]
-        found.append(whole[0, :] if dim == -1 else whole[:, 0])
-    return found
-
-
-def _varying(weight: Weight, dim: int) -> tuple[int, ...]:
-    """The dimensions of the parameter that lie along `dim` of what was multiplied."""
-    return tuple(i for i, line in enumerate(_lines(weight, dim)) if bool((line != line[0]).any()))
-
-
-def _outputs(weight: Weight, dim: int) -> tuple[Tensor, int]:
-    """Index of each output along `dim` of what was multiplied, and how many the whole parameter has."""
-    found = _lines(weight, dim)
-    lines = [line for line in found if len(line) > 1 and line[0] != line[1]] or found
-    return lines[0], weight.sizes[next(i for i, line in enumerate(found) if line is lines[0])]
 
 
 def _one(found: set[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,11 +39,15 @@ class Product:
 class Trail:
     """An activation. Values are bits of two whole numbers, so that asking for an ancestor costs nothing.
 
-    `carries`: the values that it still is, or has been added to; `past`: all values it was computed from.
+    `carries`: the values that it still is, or has been added to; `past`: all values it was computed from. One step cut
+    out of a sequence is a value of its own: it carries the sequence as one of its `parts`, and what is computed from it
+    does not have the sequence among what it is computed from as a `whole`.
     """
 
     carries: int
     past: int
+    whole: int = 0
+    parts: int = 0
     origins: tuple[Tensor, ...] = ()
     """Origins of each element, a tensor for each summand; empty once something that is not linear has acted."""
     scale: float | None = 1.0
@@ -55,8 +59,18 @@ class Trail:
     product: Product | None = None
 
     def is_ahead_of(self, other: Trail) -> bool:
-        """Whether the other was computed from a value that this one carries on, and not the other way round too."""
-        return bool(self.carries & other.past) and not other.carries & self.past
+        """Whether the other was computed from a value that this one carries on, and not the other way round too.
+
+        Not if this is a step of a sequence and the other came of other steps, as in a recurrence.
+        """
+        own = self.carries & ~self.parts & other.past
+        return bool(own | (self.parts & other.whole)) and not other.carries & self.past
+
+    def piece(self, bit: int) -> Trail:
+        """One step of it, known by a bit."""
+        whole = (self.whole & ~self.carries) | bit
+        carries, parts = self.carries | bit, self.parts | self.carries
+        return replace(self, carries=carries, parts=parts, past=self.past | bit, whole=whole)
 
 
 @dataclass(frozen=True, slots=True)
