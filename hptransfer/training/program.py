@@ -123,15 +123,26 @@ class Program:
 
     def evaluate(self, batches: Sequence[Batch]) -> Tensor:
         """Mean loss (K,) over all examples of `batches`, in fp32 and without dropout."""
-        rows = [s if self.stack > 1 else s[0] for s in self.sheets]
-        buffers = {name: b if self.stack > 1 else b[0] for name, b in self.buffers.items()}
-        score = vmap(self._held_out, in_dims=(0, 0, None)) if self.stack > 1 else self._held_out
         parts = [part for batch in batches for part in _cut(batch, self.micro_batches)]
         with torch.no_grad():
-            losses = [score(rows, buffers, self._moved(part)).double() for part in parts]
+            losses = [self._scores(self._moved(part)).double() for part in parts]
         sizes = torch.tensor([_examples(part) for part in parts], dtype=torch.float64, device=self.device)
-        shares = (sizes / sizes.mean()).view(-1, *[1] * losses[0].dim())  # of equal parts exactly 1
-        return (torch.stack(losses) * shares).mean(0).view(self.stack)
+        shares = (sizes / sizes.mean()).view(-1, 1)  # of equal parts exactly 1
+        return (torch.stack(losses) * shares).mean(0)
+
+    def _scores(self, batch: Batch) -> Tensor:
+        """The loss (K,) of every slot on a batch."""
+        if self.stack > 1:
+            try:
+                return vmap(self._held_out, in_dims=(0, 0, None))(self.sheets, self.buffers, batch)
+            except RuntimeError as error:  # torch's LSTM has a rule for vmap only while it trains
+                if "Batching rule not implemented" not in str(error):
+                    raise
+        slots = (
+            ([s[slot] for s in self.sheets], {name: b[slot] for name, b in self.buffers.items()})
+            for slot in range(self.stack)
+        )
+        return torch.stack([self._held_out(sheets, buffers, batch) for sheets, buffers in slots])
 
     def dense_gradient(self, slot: int, batch: Batch) -> dict[str, Tensor]:
         """The gradient of a slot's weights on `batch`, by parameter, where the mask hides them too. Not compiled."""

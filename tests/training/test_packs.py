@@ -156,6 +156,16 @@ def test_a_model_that_vmap_cannot_take_is_trained_one_at_a_time_and_says_so() ->
     assert (first.loss, second.loss) == tuple(outcome_of(t).loss for t in trials)
 
 
+def test_torchs_lstm_for_which_vmap_has_no_rule_without_gradients_is_scored_slot_by_slot() -> None:
+    def recurrent(seed: int) -> Trial:
+        model = ModelSpec(factory="own_inits:recurrent")
+        return small_trial(model=model, data=DataSpec(source="synthetic", vocab_size=16), seed=seed)
+
+    trials = [recurrent(0), recurrent(1)]
+    stacked = list(train_pack(trials, replace(EAGER, stack=2)))
+    assert [o.loss for o in stacked] == pytest.approx([outcome_of(t).loss for t in trials], abs=1e-5)
+
+
 def test_dropout_is_drawn_from_the_trials_seed_and_off_when_scored() -> None:
     first, again, other = (outcome_of(theirs("Dropping", seed=s)) for s in (0, 0, 1))
     assert first.loss == again.loss

@@ -106,8 +106,6 @@ class Entry:
     wrong_heads: Mapping[str, Any] | None = None
     """What to change of this entry for attention whose heads grow and whose scale does not follow."""
     queries: tuple[str, ...] | None = None
-    drifts: str = ""
-    """Why the check does not pass it at these widths, although nothing is wrong with it."""
     batch: Any = TOKENS
     loss: Loss = NEXT_TOKEN
     sample: Any = None

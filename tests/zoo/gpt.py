@@ -124,8 +124,6 @@ ENTRIES = (
         plant="blocks.0.ffn.up.weight",
         depth=1,
         wrong_heads={"queries": ()},
-        drifts="Its scores start at 1 at the base, whatever the init, and fall as 1/√m. Of the gradient of what"
-        " attention is given they send back a part that falls likewise: −0.18 from 64 to 256, −0.15 from 256 to 512.",
     ),
     Entry(
         "GPT, growing heads, its own 1/d",

@@ -35,7 +35,7 @@ def _checks(case: Case, frame: pd.DataFrame) -> list[dict[str, object]]:
         named = {f"worst_{column}": next(iter(worst[column]), None) for column in ("module", "kind", "slope")}
         looked_at = int(verdict.slopes["seeds"].max())
         rows.append(
-            {"model": case.entry.name, "what": case.what, "drifts": bool(case.entry.drifts), "order": order}
+            {"model": case.entry.name, "what": case.what, "order": order}
             | {"outcome": outcome, "seeds": looked_at, **named}
         )
     return rows

@@ -12,7 +12,8 @@ weights have learned the terms line up and nothing shrinks, so that a later step
 not grow when it has as many numbers a sequence at every width: logits, keys that all heads share, what a router says
 of its experts, the state and the steps of a state space, and every module that hands one of these on. So with what
 acts on the loss through such numbers alone: queries and keys of a fixed number of heads act through as many scores at
-every width, whose gradient shrinks, and theirs with it.
+every width, whose gradient shrinks, and theirs with it. Of a tensor that acts around the scores as well (values beside
+queries in one matrix, the norm before them) that part of the gradient is judged (`slopes.sizes`).
 """
 
 from __future__ import annotations
@@ -117,14 +118,13 @@ class Tolerances:
         if step != self.first_step or kind not in at_first:
             return Allowed()
         below = 0.0
-        if self.axis == "width" and kind in _MAY_SHRINK and _does_not_grow(kind, sizes):
+        if self.axis == "width" and kind in _MAY_SHRINK and _does_not_grow(sizes):
             below = _SHRINKS_TO
         elif self.axis == "width" and (kind, role) == ("aligned_update", "scores"):
             below = _SHARED
         return Allowed(-at_first[kind] + below, at_first[kind])
 
 
-def _does_not_grow(kind: str, sizes: pd.DataFrame) -> bool:
+def _does_not_grow(sizes: pd.DataFrame) -> bool:
     """Whether a tensor, or what its gradient comes through, has as many numbers at every width."""
-    acts_through = kind == "gradient" and bool((sizes["through"] > 0).all()) and sizes["through"].nunique() == 1
-    return acts_through or sizes["features"].nunique() == 1
+    return bool(sizes["through"].all()) or sizes["features"].nunique() == 1

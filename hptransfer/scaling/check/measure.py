@@ -73,7 +73,7 @@ def coordinate_check(
 ) -> pd.DataFrame:
     """Sizes of activations, gradients and updates, one row each, for every rule, width, density and seed.
 
-    Columns: rule, width, density, seed, step, module, kind, value, features, role, through.
+    Columns: rule, width, density, seed, step, module, kind, value, features, role, scores, around.
 
     - `step` counts updates made before the forward pass: 0 … steps.
     - `kind`: `activation`: mean |output|; `gradient`: mean |∂loss/∂output|; `input_gradient`: mean |∂loss/∂input|,
@@ -84,8 +84,9 @@ def coordinate_check(
       The three updates are those of the first step, which alone says what a rule's LR is: it is proportional to it.
     - `features`: numbers in the tensor for one sequence, by which gradients are compared over widths, and by which a
       tensor that does not grow is known.
-    - `through`: of what acts on the loss through the input of softmaxes alone, as queries and keys do, the numbers that
-      go into one for a sequence; else 0. These `scores` have rows of their own, named after the module.
+    - `scores`: numbers that go into a softmax for a sequence, 0 where there is none; they have rows of their own, named
+      after the module. `around`: of a gradient at step 0 the size of what comes around the scores, 0 where all of it
+      comes through them, as that of queries and keys does; NaN where nothing is known of it.
     - `role` of the module's matrix, empty without one; `scores`. The model itself has the module name `(model)`.
 
     Plain eager torch on the CPU. The batch is the same in every step and run; non-finite values are kept.
@@ -183,7 +184,8 @@ def _run(parametrized: Parametrized, batch: Any, loss: Loss, settings: CheckSett
             optimizer.zero_grad(set_to_none=True)
             recorder.begin()
             value = loss(parametrized.model, batch)
-            recorder.look_at(value)
+            if step == 0:  # of gradients those of the first step are judged
+                recorder.look_at(value)
             value.backward()  # type: ignore[no-untyped-call]
             recorder.end()
             if step == 0:

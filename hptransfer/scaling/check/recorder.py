@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from hptransfer.scaling.build_model import MARK
-from hptransfer.scaling.check.bottleneck import reached_without
 from hptransfer.scaling.check.scores import ShowScores, unmasked
 from hptransfer.scaling.rules import VECTORS
 from hptransfer.scaling.table import TensorScale
@@ -76,10 +76,10 @@ class Recorder:
         self._scores: dict[str, Tensor] = {}
         self._again: dict[str, Tensor] | None = None
         """Scores after the step, while they are looked at."""
-        self._made_by: dict[str, Any] = {}
-        """The node of the autograd graph that made an output, or scores."""
-        self._through: dict[str, int] = {}
-        """Of what acts through scores alone: how many of these there are in a sequence."""
+        self._stops = False
+        """Whether a backward pass is to stop at scores."""
+        self._around: dict[tuple[str, str], float] = {}
+        """Size of a gradient that comes around the scores: of all of it where it does not come through any."""
         self._before: dict[str, Tensor] = {}
         self._parts_before: dict[str, Tensor] = {}
         """The same of every parameter in a module that several matrices share."""
@@ -103,16 +103,17 @@ class Recorder:
     def begin(self) -> None:
         """Forget the last step and listen."""
         self._on = True
-        by_name = (self._inputs, self._outputs, self._asked, self._sizes, self._scores, self._through)
+        by_name = (self._inputs, self._outputs, self._asked, self._sizes, self._scores, self._around)
         for known in by_name:
             known.clear()
 
     def look_at(self, loss: Tensor) -> None:
-        """See, before the backward pass, what acts on the loss through scores alone."""
-        reached = reached_without(loss, {self._made_by.get(name) for name in self._scores})
-        features = max(map(_per_sequence, self._scores.values()), default=0)
-        self._through = {name: features for name, node in self._made_by.items() if node not in reached}
-        self._made_by.clear()  # the graph knows the recorder through its hooks: it must not know the graph
+        """Before the backward pass another one, which stops at the scores: what comes around them."""
+        if self._scores:
+            self._stops = True
+            asked = [p for p in self._model.parameters() if p.requires_grad]
+            torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
+            self._stops = False
 
     def end(self) -> None:
         """Stop listening."""
@@ -199,9 +200,10 @@ class Recorder:
 
     def rows(self) -> list[Mapping[str, Any]]:
         """One row a module and kind."""
+        scores = max(map(_per_sequence, self._scores.values()), default=0)
         return [
             {"module": name, "kind": kind, "value": value, "features": features, "role": self._role(name)}
-            | {"through": self._through.get(name, 0)}
+            | {"scores": scores, "around": self._around.get((name, kind), math.nan)}
             for (name, kind), (value, features) in self._sizes.items()
         ]
 
@@ -228,7 +230,7 @@ class Recorder:
             return None
         given = _tensor(args or tuple(kwargs.values()))
         if given is not None and given.requires_grad:
-            given.register_hook(lambda g: self._note(name, "input_gradient", g))  # type: ignore[no-untyped-call]
+            given.register_hook(lambda g: self._note_size(name, "input_gradient", g))  # type: ignore[no-untyped-call]
         return None
 
     def _leave(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
@@ -239,7 +241,6 @@ class Recorder:
         plain = self._before_scale(name, tensor.detach())
         self._note(name, "activation", plain)
         if tensor.requires_grad:
-            self._made_by[name] = tensor.grad_fn
             tensor.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]
         if name in self._roles:
             self._outputs[name] = plain
@@ -257,17 +258,28 @@ class Recorder:
             self._scores[name] = scores.detach()
             self._note(name, "activation", self._show.learned(scores))
             if scores.requires_grad:
-                self._made_by[name] = scores.grad_fn
-                scores.register_hook(lambda g: self._note_gradient(name, g))  # type: ignore[no-untyped-call]
+                scores.register_hook(lambda g: self._stop_or_note(name, g))  # type: ignore[no-untyped-call]
 
     def _before_scale(self, name: str, output: Tensor) -> Tensor:
         return output / self._scales[name] if name in self._scales else output
 
+    def _stop_or_note(self, name: str, gradient: Tensor) -> Tensor | None:
+        if self._stops:
+            return torch.zeros_like(gradient)
+        self._note_gradient(name, gradient)
+        return None
+
     def _note_gradient(self, name: str, gradient: Tensor) -> None:
         asked = gradient.detach() * self._scales.get(name, 1.0)
-        self._note(name, "gradient", asked)
-        if name in self._roles or name in self._scores:
+        self._note_size(name, "gradient", asked)
+        if not self._stops and (name in self._roles or name in self._scores):
             self._asked[name] = asked
+
+    def _note_size(self, name: str, kind: str, gradient: Tensor) -> None:
+        if self._stops:
+            self._around[name, kind] = float(gradient.detach().abs().float().mean())
+        else:
+            self._note(name, kind, gradient)
 
 
 class _AllSeenError(Exception):

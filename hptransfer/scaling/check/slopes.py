@@ -61,17 +61,24 @@ def other_axis(axis: Axis) -> Axis:
 def sizes(frame: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """One size for each kind of module, seed and place on the axes: the mean over the modules of that kind.
 
-    `features` and `through` are those of the largest of them.
+    `features` are those of the largest of them. Over width, where there are as many scores everywhere, a gradient is
+    what comes around them; `through` says that all of it comes through them.
     """
-    if "through" not in frame:  # measured before scores were
-        frame = frame.assign(through=0)
+    if "scores" not in frame:  # measured before they were
+        frame = frame.assign(scores=0, around=math.nan)
     values = frame.assign(module=frame["module"].map({name: module_kind(name) for name in frame["module"].unique()}))
     gradient = values["kind"].isin(["gradient", "input_gradient"])
-    if axis == "width":  # behind a 1/m readout the gradient of one unit is ∝ 1/m, the sum over units is Θ(1)
+    values["through"] = False
+    if axis == "width":
+        if values["scores"].nunique() == 1:  # what comes through them shrinks as they do, and as a readout's outputs
+            around = values["around"]
+            values["through"] = gradient & (around == 0)
+            values["value"] = values["value"].where(~(gradient & (around > 0)), around)
+        # Behind a 1/m readout the gradient of one unit is ∝ 1/m, the sum over units is Θ(1).
         values.loc[gradient, "value"] *= values.loc[gradient, "features"]
     keys = ["rule", "module", "kind", "step", axis, other_axis(axis), "seed"]
     said = {"value": ("value", "mean"), "role": ("role", "first"), "features": ("features", "max")}
-    said["through"] = ("through", "max")
+    said["through"] = ("through", "all")
     return values.groupby(keys, sort=False).agg(**said).reset_index()
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from hptransfer.scaling.check.allowed import Allowed, Tolerances
 
-GROWS, FIXED, THROUGH, WIDER = (
+GROWS, FIXED, THROUGH = (
     pd.DataFrame({"features": features, "through": through})
-    for features, through in [([16, 64], [0, 0]), ([16, 16], [0, 0]), ([16, 64], [8, 8]), ([16, 64], [8, 32])]
+    for features, through in [([16, 64], False), ([16, 16], False), ([16, 64], True)]
 )
-"""A tensor that grows; one that does not; ones that act through scores, as many at every width or more."""
+"""A tensor that grows; one that does not; one that acts through as many scores at every width."""
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,7 @@ GROWS, FIXED, THROUGH, WIDER = (
         ("width", "input_gradient", 0, FIXED, -0.65, 0.15),
         ("width", "aligned_update", 0, FIXED, -0.15, 0.15),
         ("width", "gradient", 0, THROUGH, -0.65, 0.15),
-        ("width", "gradient", 0, WIDER, -0.15, 0.15),
-        ("width", "activation", 0, THROUGH, -0.1, 0.1),
-        ("width", "input_gradient", 0, THROUGH, -0.15, 0.15),
+        ("density", "gradient", 0, THROUGH, -0.15, 0.15),
         ("width", "activation", 5, FIXED, -0.5, 0.5),
         ("density", "activation", 0, FIXED, -0.1, 0.1),
     ],

@@ -119,7 +119,7 @@ def test_the_frame_is_tidy_and_repeatable():
     settings = CheckSettings(base_width=32, depth=1, steps=1, seeds=(3,))
     frame = coordinate_check(mlp, TOKENS, widths=(32, 64), settings=settings)
     where = ["rule", "width", "density", "seed", "step"]
-    assert list(frame) == [*where, "module", "kind", "value", "features", "role", "through"]
+    assert list(frame) == [*where, "module", "kind", "value", "features", "role", "scores", "around"]
     kinds = {"activation", "gradient", "input_gradient", "update", "aligned_update", "weight_update"}
     assert set(frame.kind) == kinds
     assert set(frame.step) == {0, 1}

@@ -47,3 +47,22 @@ def test_ninety_of_a_hundred_intervals_hold_the_slope_though_places_share_a_seed
         found = mean_slope(seed_slopes(group, "density"))
         held += abs(found.slope - 0.2) <= found.half_width(0.05)
     assert held / 500 == pytest.approx(0.9, abs=0.04)
+
+
+def test_over_width_with_as_many_scores_everywhere_a_gradient_is_what_comes_around_them() -> None:
+    def frame(scores: tuple[int, int], around: float) -> pd.DataFrame:
+        rows = [
+            {"rule": "mup", "seed": 0, "step": 0, "module": "q", "kind": "gradient", "role": "hidden", "density": 1.0}
+            | {"width": width, "features": width, "value": 3.0, "scores": count, "around": around}
+            for width, count in zip((16, 64), scores, strict=True)
+        ]
+        return pd.DataFrame(rows)
+
+    mixed, pure = sizes(frame((8, 8), 2.0), "width"), sizes(frame((8, 8), 0.0), "width")
+    assert list(mixed.value) == [32.0, 128.0]
+    assert not mixed.through.any()
+    assert list(pure.value) == [48.0, 192.0]
+    assert pure.through.all()
+    for other in (sizes(frame((8, 32), 2.0), "width"), sizes(frame((8, 8), 0.0), "density")):
+        assert set(other.value) <= {48.0, 192.0, 3.0}
+        assert not other.through.any()
