@@ -15,6 +15,8 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
+import click
+
 from hptransfer.common.errors import OutOfMemoryError
 from hptransfer.common.seams import versions_in
 from hptransfer.drive.own_model import init_warnings, refuse_unfit_model
@@ -28,6 +30,7 @@ from hptransfer.training.calibrate import seconds_per_step
 from hptransfer.training.flops import TrialCost
 from hptransfer.training.memory import micro_batches_for, room_for_a_trial
 from hptransfer.training.process import device_of, workers_here
+from hptransfer.training.settings import WorkerSettings
 from hptransfer.training.trainer import cost_by_trainer
 from hptransfer.trials.bracket.search import BracketSearch
 from hptransfer.trials.checks import study_warnings
@@ -132,10 +135,16 @@ def plan_of(request: Request, *, calibrate: bool) -> Plan:
         rows,
         failed=len(store.names(FAILED_FOLDER)) if store else 0,
         workers=request.workers or workers_here(request.settings),
-        seconds_per_step=partial(seconds_per_step, settings=request.settings) if calibrate else None,
+        seconds_per_step=partial(_timed, settings=request.settings) if calibrate else None,
         room=room_for_a_trial(request.settings, device_of(request.settings)),
         warnings=[*study_warnings(settled.study), *init_warnings(settled)],
     )
+
+
+def _timed(trial: Trial, settings: WorkerSettings) -> float:
+    """Seconds per step, measured here; compiling a large model may take a minute, so it is said what is waited for."""
+    click.echo(f"hptransfer: timing steps at width {trial.width} (--no-calibrate leaves it out)", err=True)
+    return seconds_per_step(trial, settings=settings)
 
 
 def planned_work(settled: Settled, *, tuned: bool, searched: bool = True) -> list[Work]:
