@@ -66,7 +66,7 @@ def build(
     *, width: int, vocab_size: int, behaviour: str = "", marker: str | None = None, seconds: float = 0.0
 ) -> nn.Module:
     """The factory. `behaviour`: `raise`, `raise_if_wide`, `die` or `allocate`; with a `marker` file only once.
-    `seconds` is slept in every forward pass."""
+    `seconds` is slept in every forward pass that trains."""
     return Small(width, vocab_size, behaviour, marker, seconds)
 
 

@@ -28,7 +28,7 @@ class Tiny(nn.Module):
         self.behaviour, self.marker, self.seconds = behaviour, marker, seconds
 
     def forward(self, tokens: Tensor) -> Tensor:
-        if not tokens.is_meta:
+        if self.training and not tokens.is_meta:  # what looks at a model before it trains calls it in evaluation mode
             self.behave()
         return self.readout(torch.tanh(self.hidden(self.embed(tokens))))
 
@@ -50,5 +50,5 @@ class Tiny(nn.Module):
 def build(
     *, width: int, vocab_size: int, behaviour: str = "", marker: str | None = None, seconds: float = 0.0
 ) -> nn.Module:
-    """The factory; `seconds` is slept in every forward pass."""
+    """The factory; `seconds` is slept in every forward pass that trains."""
     return Tiny(width, vocab_size, behaviour, marker, seconds)
