@@ -64,6 +64,7 @@ def test_a_model_that_does_not_fit_its_task_is_refused_before_anything_is_paid_f
         look_at_own_model(settled(factory))
 
 
-def test_one_that_fits_or_is_another_trainers_affair_is_not() -> None:
+def test_one_that_fits_or_is_another_trainers_affair_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     look_at_own_model(settled("users_models:Plain"))
     look_at_own_model(settled("users_models:Picture", trainer="users_trainers:bowl"))
+    assert capsys.readouterr().err == ""

@@ -10,8 +10,11 @@ from hptransfer.scaling.patterns import refuse_unmatched
 NAMES = ["embed.weight", "layers.0.attn.q_proj.weight", "layers.1.attn.q_proj.weight", "head.weight"]
 
 
-def test_what_matches_anything_passes() -> None:
-    refuse_unmatched(["*.q_proj.weight", "head.*", "*"], NAMES, where="roles")
+def test_of_several_the_one_that_matches_nothing_is_refused_and_the_others_pass() -> None:
+    sound = ["*.q_proj.weight", "head.*", "*"]
+    refuse_unmatched(sound, NAMES, where="roles")
+    with pytest.raises(InputError, match=r"found 'tail\.\*'"):
+        refuse_unmatched([*sound, "tail.*"], NAMES, where="roles")
 
 
 @pytest.mark.parametrize(
