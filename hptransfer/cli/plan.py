@@ -21,7 +21,7 @@ def plan(as_json: bool, no_calibrate: bool, **given: Any) -> None:
     """Show what `run` would do: trials, packs, what is stored, FLOPs, memory, time. Trains and stores nothing.
 
     The time comes from a few steps of the cheapest and the dearest shape, measured here; --no-calibrate leaves it out
-    and answers at once. Compiling comes on top: up to a minute for each shape that is worth it.
+    and answers at once. Compiling, where a shape is worth it, comes on top.
 
     \b
     Examples:

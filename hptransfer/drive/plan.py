@@ -142,7 +142,7 @@ def plan_of(request: Request, *, calibrate: bool) -> Plan:
 
 
 def _timed(trial: Trial, settings: WorkerSettings) -> float:
-    """Seconds per step, measured here; compiling a large model may take a minute, so it is said what is waited for."""
+    """Seconds per step, measured here. Compiling a model for it takes a while, so it is said what is waited for."""
     click.echo(f"hptransfer: timing steps at width {trial.width} (--no-calibrate leaves it out)", err=True)
     return seconds_per_step(trial, settings=settings)
 
