@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from hptransfer.common.errors import InputError
 from hptransfer.tasks.models.factory import parameters_of
 
-__all__ = ["MARK", "Build", "build_model", "build_wider", "shapes_only"]
+__all__ = ["MARK", "Build", "build_model", "build_wider", "shapes_only", "takes_depth"]
 
 Build = Callable[..., nn.Module]
 
@@ -44,9 +44,8 @@ def build_model(build: Build, width: int, depth: int | None, *, device: str = "c
 
     A factory that computes with tensors while it builds cannot do so on the meta device; it is then built on the CPU.
     """
-    taken, takes_any = parameters_of(build, "build")
     arguments = {"width": width}
-    if depth is not None and ("depth" in taken or takes_any):
+    if takes_depth(build) and depth is not None:
         arguments["depth"] = depth
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -64,6 +63,12 @@ def build_model(build: Build, width: int, depth: int | None, *, device: str = "c
             hint="hand over the plain factory",
         )
     return model
+
+
+def takes_depth(build: Build) -> bool:
+    """Whether the factory builds as deep as it is told."""
+    taken, takes_any = parameters_of(build, "build")
+    return takes_any or "depth" in taken
 
 
 def build_wider(build: Build, width: int, depth: int | None) -> nn.Module:

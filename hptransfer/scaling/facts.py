@@ -82,6 +82,7 @@ class Survey:
     unclaimed_why: str = ""
     """What the trace says of the first of these."""
     additions: int = 0
-    """How many times something is added to the residual stream; 0 where that is not known."""
+    """How many times something is added to the residual stream; counted where the depth said does not tell how deep the
+    model is, else 0."""
     untraced: str = ""
     """Why the model could not be traced, where nothing else tells whether its heads grow."""

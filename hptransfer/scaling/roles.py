@@ -19,7 +19,7 @@ from torch import nn
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling.blocks import vectors_in_blocks
-from hptransfer.scaling.build_model import Build, build_model, build_wider
+from hptransfer.scaling.build_model import Build, build_model, build_wider, takes_depth
 from hptransfer.scaling.dimensions import FeatureDims, InitKind, feature_dims, initial_kind, is_depthwise, is_embedding
 from hptransfer.scaling.facts import MultiplierPlace, Survey, TensorFacts, Use
 from hptransfer.scaling.patterns import refuse_unmatched
@@ -80,7 +80,8 @@ def survey(
     grows = width != base_width and asks_for_trace(model, queries)
     traces = (traced(width=width), traced(width=base_width)) if grows else None
     told_all = with_queries(facts, model, base, queries, traces)
-    return replace(told_all, additions=0 if declares_writers(model) else traced(width=width).additions)
+    depth_tells = takes_depth(build) and depth is not None
+    return replace(told_all, additions=0 if depth_tells else traced(width=width).additions)
 
 
 def _check_growth(shapes: Mapping[str, tuple[int, ...]], other: Mapping[str, tuple[int, ...]], width: int) -> None:

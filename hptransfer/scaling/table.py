@@ -195,8 +195,7 @@ class _Factors:
     nonzeros: int
     init_std: float
     shrink: float
-    """What the init std is divided by besides: √(2·depth) on residual projections, as GPT-2 does, or the root of how
-    often something is added to the stream, where no depth is said."""
+    """What the init std is divided by besides on residual projections (see `_shrink`)."""
     lr: float
     weight_decay: float
     eps: float
@@ -227,15 +226,19 @@ def _factors(target: Target, fact: TensorFacts, nonzeros: int, additions: int) -
 
 
 def _shrink(target: Target, fact: TensorFacts, additions: int) -> float:
+    """√(2·depth) on residual projections, as GPT-2 does; the root of the additions to the stream where these are
+    counted, since the depth does not tell how deep the model is."""
     if fact.role != "residual" or target.rule.residual_init == "none":
         return 1.0
-    if target.depth is None and not additions:
+    if additions:
+        return math.sqrt(additions)
+    if target.depth is None:
         raise InputError(
             "this tensor writes to the residual stream and starts with std / √(2·depth): say depth",
             where=fact.name,
             hint=f'or, where it writes to none, roles={{"{fact.name}": "hidden"}}',
         )
-    return math.sqrt(additions if target.depth is None else 2 * target.depth)
+    return math.sqrt(2 * target.depth)
 
 
 def _multiplier(target: Target, fact: TensorFacts, use: Use) -> float:

@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 NUMERICS_VERSION = 1
+"""Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
 
-READING_VERSION = 2
+READING_VERSION = 3
 """How a model from outside is read: its roles, queries, residual projections and inits. A part of the id of its trials,
 so that numbers read in another way are not taken for the same."""
-"""Raised whenever a change makes the same trial come to other numbers (beyond rounding)."""
 
 Phase = Literal["tune", "probe", "grid", "check", "direct"]
 Status = Literal["ok", "diverged", "pruned"]

@@ -201,11 +201,6 @@ def test_growing_heads_scale_attention_as_one_over_d_agreeing_at_the_base():
     assert rows(128, "mup", build=partial(build, base_head_size=8))[query].multiplier_buffer == ""
 
 
-def test_residual_projections_need_the_depth():
-    with pytest.raises(InputError, match=r"attention\.out\.weight: .*say depth"):
-        rows(depth=None)
-
-
 def test_expected_empty_rows():
     scale = rows(128, density=1 / 128)[UP]
     assert expected_empty_rows(scale, "random") == pytest.approx(512 * (127 / 128) ** 128)

@@ -13,6 +13,7 @@ from zoo.experts import routed
 from zoo.recurrent import gru, lstm
 from zoo.stacked_experts import ROUTER, stacked
 
+from hptransfer.common.errors import InputError
 from hptransfer.scaling.parametrize import parametrize
 from hptransfer.study.base import BaseHPs
 
@@ -41,6 +42,33 @@ def test_without_a_depth_the_additions_to_the_stream_are_counted() -> None:
         p = parametrize(partial(Net, depth=depth), width=32, base_width=32, rule="mup")
         said = parametrize(Net, width=32, base_width=32, depth=depth, rule="mup")
         assert [s.init_std for s in p.table] == [s.init_std for s in said.table]
+
+
+def of_three_blocks(width):
+    return Net(width, 3)
+
+
+def declared(width):
+    net = of_three_blocks(width)
+    net.residual_outputs = ("h.*.c_proj.weight", "h.*.down.weight")
+    return net
+
+
+def test_a_factory_that_takes_no_depth_is_as_deep_as_its_trace_not_as_a_study_says() -> None:
+    """A study says a depth for every trial, 2 unless told otherwise; a hand loop may say none."""
+    sizes = {"width": 32, "base_width": 32, "rule": "mup"}
+    true = parametrize(Net, depth=3, **sizes)
+    for build, said in ((of_three_blocks, None), (of_three_blocks, 2), (declared, 2)):
+        p = parametrize(build, depth=said, **sizes)
+        assert [s.init_std for s in p.table] == [s.init_std for s in true.table]
+
+
+def test_where_nothing_can_be_traced_either_the_depth_is_to_be_said() -> None:
+    sizes = {"width": 32, "base_width": 32, "rule": "mup", "base": BaseHPs(init_std=0.6), "queries": ()}
+    with pytest.raises(InputError, match=r"h\.0\.attn\.c_proj\.weight: .*say depth"):
+        parametrize(Untraceable, **sizes)
+    p = parametrize(Untraceable, depth=18, **sizes)
+    assert [s.init_std for s in p.table if s.role == "residual"] == [pytest.approx(0.1)] * 18  # 0.6 / √(2·18)
 
 
 def test_what_the_model_declares_wins() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from small_trials import EAGER, small_trial
+from users_models import ThreeBranches
 
 from hptransfer.common.errors import InputError
 from hptransfer.scaling import table
-from hptransfer.study.pieces import SparsitySpec
+from hptransfer.scaling.parametrize import parametrize
+from hptransfer.study.pieces import DataSpec, ModelSpec, SparsitySpec
 from hptransfer.training.build import initial_state, table_of, target_of, tensor_shapes
 from hptransfer.training.flops import cost_of
 from hptransfer.training.layout import make_layout
@@ -56,6 +59,22 @@ def test_a_rule_sees_the_density_that_the_method_says() -> None:
     half, quarter = row("users_methods:Halved", 0.5), row("static", 0.25)
     assert (half.lr, half.init_std) == (quarter.lr, quarter.init_std)
     assert (half.density, half.nonzeros) == (0.5, row("static", 0.5).nonzeros)
+
+
+def test_a_trial_of_a_factory_without_depth_has_the_table_of_a_hand_loop_that_says_none() -> None:
+    data = DataSpec(source="synthetic", vocab_size=16)
+    trial = small_trial(model=ModelSpec(factory="users_models:ThreeBranches"), data=data)
+    by_hand = parametrize(
+        partial(ThreeBranches, vocab_size=16),
+        width=32,
+        base_width=16,
+        density=0.5,
+        base=trial.base,
+        eps=trial.training.eps,
+    )
+    assert table_of(trial) == by_hand.table
+    stds = {row.name: row.init_std for row in table_of(trial)}
+    assert stds["downs.0.weight"] == pytest.approx(stds["ups.0.weight"] / 3**0.5)
 
 
 def test_masks_of_a_trial_have_the_counts_of_its_table() -> None:

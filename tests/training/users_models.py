@@ -36,6 +36,21 @@ class WithBuffer(Plain):
         return self.readout(self.gate * self.table * F.gelu(self.hidden(self.embed(tokens))))
 
 
+class ThreeBranches(Plain):
+    """Adds to a stream three times, however deep a study says it is."""
+
+    def __init__(self, width: int, vocab_size: int) -> None:
+        super().__init__(width, vocab_size)
+        self.ups = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.downs = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        for up, down in zip(self.ups, self.downs, strict=True):
+            x = x + down(F.gelu(up(x)))
+        return self.readout(self.hidden(x))
+
+
 class Branching(Plain):
     """Looks at a number while it runs, which vmap and a tracer cannot follow."""
 

@@ -31,10 +31,10 @@ SOURCES = {
 
 
 def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
-    """The factory a spec names, as `build(*, width, depth) -> nn.Module`.
+    """The factory a spec names, as `build(*, width, depth) -> nn.Module`, without `depth` where it takes none.
 
-    The spec's options are handed on; `depth` and the task's `arguments` (see `Task.model_arguments`) only where the
-    factory's signature takes them. An option that the factory does not take is refused here, before anything is built.
+    The spec's options are handed on; the task's `arguments` (see `Task.model_arguments`) only where the factory's
+    signature takes them. An option that the factory does not take is refused here, before anything is built.
     """
     factory: Factory = MODELS.find(spec.factory)
     if not callable(factory):
@@ -61,14 +61,20 @@ def resolve_factory(spec: ModelSpec, arguments: Mapping[str, int]) -> Factory:
     except TypeError as error:
         raise InputError(f"the factory cannot be called: {error}", where="model.options", found=spec.options) from None
 
-    def build(*, width: int, depth: int = 2) -> nn.Module:
-        model = factory(**taken(width=width, depth=depth))
+    def checked(**sizes: int) -> nn.Module:
+        model = factory(**taken(**sizes))
         if not isinstance(model, nn.Module):
             problem = "the factory must return a torch.nn.Module"
             raise InputError(problem, where=MODELS.where, found=type(model).__name__)
         return model
 
-    return build
+    def build(*, width: int, depth: int = 2) -> nn.Module:
+        return checked(width=width, depth=depth)
+
+    def build_at_one_depth(*, width: int) -> nn.Module:
+        return checked(width=width)
+
+    return build if takes_any or "depth" in accepted else build_at_one_depth
 
 
 def parameters_of(factory: Factory, where: str) -> tuple[Mapping[str, inspect.Parameter], bool]:

@@ -1,4 +1,4 @@
-"""How often the check is right, on real models of the size of the quickstart: SμPar, and rules an exponent off by ¼.
+"""How often the check is right, on real models: SμPar, and rules an exponent off by ¼.
 
 Each rule is measured once; twenty checks then take its seeds in twenty orders, eight first and more where it is open.
 The first step alone, where exponents show: after one step what the readout gives still shrinks with width.
@@ -24,10 +24,10 @@ from hptransfer.study.base import BaseHPs
 from hptransfer.tasks.models.gpt import GPT
 
 CHECKS, SEEDS = 20, 32
-CELLS = {64: (1, 1 / 4), 128: (1, 1 / 4, 1 / 16), 256: (1, 1 / 4, 1 / 16)}
+CELLS = {32: (1, 1 / 4), 64: (1, 1 / 4, 1 / 16), 128: (1, 1 / 4, 1 / 16)}
 DRAW = torch.Generator().manual_seed(0)
 TOKENS = torch.multinomial(1 / torch.arange(1, 257.0), 4 * 33, replacement=True, generator=DRAW).view(4, 33)
-SETTINGS = CheckSettings(base_width=64, depth=2, base_depth=2, steps=1, base=BaseHPs(lr=2**-7, init_std=0.08))
+SETTINGS = CheckSettings(base_width=32, depth=2, base_depth=2, steps=1, base=BaseHPs(lr=2**-7, init_std=0.08))
 
 
 def off(name: str, **changes: dict[str, float]) -> Rule:
@@ -43,7 +43,7 @@ def off(name: str, **changes: dict[str, float]) -> Rule:
 
 def measured(rule: Rule, seeds: int) -> pd.DataFrame:
     settings = replace(SETTINGS, seeds=tuple(range(seeds)))
-    model = partial(GPT, vocab_size=256, context=32, head_size=32)
+    model = partial(GPT, vocab_size=256, context=32, head_size=16)
     frame = pd.concat(
         coordinate_check(model, TOKENS, widths=(width,), densities=densities, rules=(rule,), settings=settings)
         for width, densities in CELLS.items()

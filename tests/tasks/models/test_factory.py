@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hptransfer.common.errors import InputError
+from hptransfer.scaling.build_model import takes_depth
 from hptransfer.study.pieces import ModelSpec
 from hptransfer.tasks.models.factory import resolve_factory
 from hptransfer.tasks.models.gpt import GPT
@@ -34,8 +35,10 @@ def test_a_users_factory_gets_only_what_it_takes(monkeypatch: pytest.MonkeyPatch
     module.without_width = lambda size: nn.Linear(size, size)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "their_models", module)
 
-    built = resolve_factory(ModelSpec(factory="their_models:narrow"), GIVEN)(width=4, depth=9)
-    assert isinstance(built, nn.Linear)
+    narrow = resolve_factory(ModelSpec(factory="their_models:narrow"), GIVEN)
+    assert isinstance(narrow(width=4), nn.Linear)
+    assert not takes_depth(narrow)
+    assert takes_depth(resolve_factory(ModelSpec(), GIVEN))
     with pytest.raises(InputError, match=r"torch\.nn\.Module; found 'str'"):
         resolve_factory(ModelSpec(factory="their_models:wrong"), GIVEN)(width=4)
     with pytest.raises(InputError, match="keyword 'width'"):
