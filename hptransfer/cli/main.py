@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import sysconfig
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from hptransfer.cli.run import fanout, run, tune
 from hptransfer.cli.status import status
 from hptransfer.cli.verdict import verdict
 from hptransfer.common.errors import HptransferError
+from hptransfer.common.own_sources import is_installed
 from hptransfer.common.version import __version__
 
 __all__ = ["cli", "main"]
@@ -120,9 +120,8 @@ def _in_users_code(error: Exception) -> str | None:
     """File and line of the innermost frame outside this package and all that is installed; None where there is none."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}"
-    installed = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename).resolve()
-        if file.is_file() and not any(file.is_relative_to(place) for place in (*installed, Path(__file__).parents[1])):
+        if file.is_file() and not is_installed(file):
             return f"{frame.filename}:{frame.lineno}"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
             Console().print(direct_table(direct))
         for note in (*judgement.notes, *read.problems, *_circumstances(read)):
             click.echo(f"note: {note}")
+        if any(v.verdict == "INCONCLUSIVE" for v in judgement.verdicts):
+            click.echo(f"\nFor open cells that more runs would settle the report has the command: {_report_of(read)}")
         expected = ", ".join(settings.expect_stable) or "none"
         click.echo(f"\n{'As expected' if judgement.stable else 'Not as expected'}; expected to be STABLE: {expected}.")
     sys.exit(0 if judgement.stable else 1)
@@ -68,6 +71,16 @@ def _settings(results: Results, **asked: Any) -> VerdictSpec:
     if not stored.get("expect_stable") and not results.study and "rule" in results.frame:
         stored["expect_stable"] = sorted(set(results.frame["rule"].astype(str)))
     return validated(VerdictSpec, stored)
+
+
+def _report_of(results: Results) -> str:
+    """Where the study's report lies, or how to write it."""
+    from hptransfer.store.file_names import REPORT_FILE
+    from hptransfer.store.store import Store
+
+    store = Store.open(results.uri, create=False)
+    written = store.read_text(REPORT_FILE) is not None
+    return store.path_of(REPORT_FILE) if written else shlex.join(["hptransfer", "report", results.uri])
 
 
 def _circumstances(results: Results) -> Iterator[str]:

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from hptransfer.common.errors import BreachError, InputError, did_you_mean, nearest
 from hptransfer.common.files import digest_of
+from hptransfer.common.own_sources import own_sources
 
 __all__ = [
     "AXES",
@@ -177,12 +179,16 @@ def source_file(thing: object) -> str:
 
 @cache
 def source_digest(name: str) -> str:
-    """16 digits of the SHA-256 of the file that an outside entry was written in; empty where it cannot be read."""
+    """16 digits of the SHA-256 of the file that an outside entry was written in, with those of the user's own that it
+    imports; empty where the first cannot be read."""
+    entry = import_entry(name, where=name)
     try:
-        with open(source_file(import_entry(name, where=name)), "rb") as file:
-            return digest_of(file.read(), 16)
+        own = Path(source_file(entry)).read_bytes()
+        others = own_sources(name.partition(":")[0])
+        said = [f"{module} {digest_of(file.read_bytes())}" for module, file in sorted(others.items())]
     except OSError:
         return ""
+    return digest_of(own if len(said) < 2 else "\n".join(said), 16)
 
 
 def identity_of(name: str) -> str:

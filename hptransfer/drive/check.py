@@ -21,7 +21,8 @@ from rich.table import Table
 
 from hptransfer.common.files import digest_of
 from hptransfer.common.json_values import plain
-from hptransfer.common.seams import TASKS, is_outside
+from hptransfer.common.seams import TASKS, is_outside, source_digest
+from hptransfer.drive.entries import own_entries
 from hptransfer.drive.own_model import look_at_own_model
 from hptransfer.drive.request import Request
 from hptransfer.drive.settle import settled_by
@@ -56,7 +57,7 @@ WIDEST = 1024
 BATCH, LENGTH = 4, 64
 """The one repeated batch, as in figure 5 (batch 4); longer sequences show nothing more."""
 
-DECIDES_BY = "equivalence; what does not grow may shrink; scores"
+DECIDES_BY = "equivalence; what does not grow may shrink; scores; of a little of the step"
 """Part of a check's digest: an answer of another way to decide is not handed back as one of this."""
 
 
@@ -198,8 +199,14 @@ def _run(settled: Settled, scope: Scope, digest: str) -> tuple[pd.DataFrame, Che
     """The rows of as many seeds as the decision takes, and what they came to."""
     torch.set_num_threads(1)  # small matrices: a second thread gains little and stalls when anything else runs
     check, rules = settled.study.check, {rule.name: rule for rule in scope.rules}
+
+    def measure(names: Sequence[str], seeds: Sequence[int], steps: int) -> pd.DataFrame:
+        cells = sum(map(len, scope.cells.values()))
+        click.echo(f"Coordinate check: {', '.join(names)} at {cells} cells, {len(seeds)} seeds …", err=True)
+        return _measured_each(settled, scope, [rules[name] for name in names], seeds, steps)
+
     frame, verdicts = check_until_decided(
-        lambda names, seeds, steps: _measured_each(settled, scope, [rules[name] for name in names], seeds, steps),
+        measure,
         lambda frame, looks: [judge_axis(frame, settled.study, axis, looks) for axis in scope.axes],
         rules=list(rules),
         seeds=check.seeds,
@@ -288,6 +295,8 @@ def check_digest(settled: Settled, scope: Scope) -> str:
         [scope.widths, scope.densities, [rule.digest() for rule in scope.rules]],
         [settled.data_id, NUMERICS_VERSION, sorted(study.verdict.expect_stable), DECIDES_BY],
         *filter(None, [settled.versions, study.grid.by_rule, model_marks(study.model)]),
+        # Even of an entry with a version: a model that was just mended is to be looked at, not what it was.
+        {name: source_digest(name) for name in own_entries(study)},
     ]
     return digest_of(json.dumps(what, sort_keys=True), 16)
 
@@ -310,6 +319,20 @@ def print_check(report: CheckReport) -> None:
     console = Console(stderr=True)
     console.width = max(console.width, Console(width=10_000).measure(table).maximum)  # cuts nothing
     console.print(table)
+    click.echo(_what_to_do(report), err=True)
+
+
+def _what_to_do(report: CheckReport) -> str:
+    """A line on what a check that did not pass asks for."""
+    if report.outcome == "INCONCLUSIVE":
+        return "To decide it: widths further apart (check.widths), or more seeds (check.max_seeds)."
+    steps = [row["step"] for row in report.slopes if row["outcome"] == "FAIL"]
+    if min(steps) > 0:
+        return (
+            "The first step is as it should be and the last is not: an LR too high for this model looks the same as an"
+            " error. A lower one, for the check alone: check.lr."
+        )
+    return "What to look for first: docs/mend-a-model.md, or `hptransfer explain` for what each tensor is taken for."
 
 
 def _number(value: float | None, allowed: Allowed) -> str:

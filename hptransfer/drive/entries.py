@@ -11,13 +11,18 @@ from hptransfer.study.study import Study
 from hptransfer.study.trial import outside_entries
 from hptransfer.trials.settled import Settled
 
-__all__ = ["refuse_changed_sources"]
+__all__ = ["own_entries", "refuse_changed_sources"]
+
+
+def own_entries(study: Study) -> set[str]:
+    """The entries of the user's own that a study names."""
+    studies = [series.settled.study for series in Settled(study, study.base.hps, "fp32", "").series()]
+    return {name for one in studies for name in outside_entries(one, *study.grid.sweep)}
 
 
 def refuse_changed_sources(study: Study, store: Store) -> None:
     """Refuse to go on beside rows of an entry that the study names, carries no version and was written otherwise."""
-    studies = [series.settled.study for series in Settled(study, study.base.hps, "fp32", "").series()]
-    own = {name: identity_of(name) for one in studies for name in outside_entries(one, *study.grid.sweep)}
+    own = {name: identity_of(name) for name in own_entries(study)}
     if not own:
         return
     rows: Counter[tuple[str, str]] = Counter()

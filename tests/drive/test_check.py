@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from hptransfer.common.seams import source_digest
 from hptransfer.drive.check import (
     CheckReport,
     check_before_tune,
@@ -86,6 +88,38 @@ def test_it_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {slope["axis"] for slope in report.slopes} == {"width"}
     monkeypatch.setattr("hptransfer.drive.check.coordinate_check", lambda *a, **k: pytest.fail("checked again"))
     assert coordinate_check_of(found, store) == report
+
+
+@pytest.mark.parametrize("file", ["checked_model.py", "checked_layers.py"])
+@pytest.mark.parametrize("version", ["", "build.version = 1"])
+def test_after_an_edit_of_the_model_or_of_what_it_uses_it_runs_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, version: str
+) -> None:
+    """A model that was just mended must not be told what it was before."""
+    (tmp_path / "checked_layers.py").write_text("from hptransfer.tasks.models.mlp import MLP\n")
+    build = ["def build(width):", "    return MLP(width, vocab_size=16)"]
+    source = ["from checked_layers import MLP", *build, version, ""]
+        "from checked_layers import MLP",
+        "def build(width):",
+        "    return MLP(width, vocab_size=16)",
+        version,
+        "",
+    ]
+    (tmp_path / "checked_model.py").write_text("\n".join(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def digest() -> str:
+        for name in ("checked_model", "checked_layers"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        source_digest.cache_clear()
+        found = settled(study(model={"factory": "checked_model:build"}))
+        return check_digest(found, scope_of(found))
+
+    before = digest()
+    assert digest() == before
+    with (tmp_path / file).open("a") as edited:
+        edited.write("# an edit\n")
+    assert digest() != before
 
 
 def test_a_rule_is_checked_at_its_own_settings(tmp_path: Path) -> None:
@@ -191,6 +225,23 @@ def test_no_name_is_cut_however_narrow_the_terminal(
     row |= {"slope": -0.1504, "slope_low": -0.2, "slope_high": None, "outcome": "FAIL"}
     narrow, wide = {"allowed_low": -0.15, "allowed_high": 0.15}, {"allowed_low": -0.65, "allowed_high": 0.15}
     print_check(CheckReport("FAIL", (), ({**row, **narrow}, {**row, "module": "short", **wide})))
-    _, first, second = capsys.readouterr().err.splitlines()
+    _, first, second, _ = capsys.readouterr().err.splitlines()
     assert " ".join(first.split()) == f"width supar {module} input_gradient 0 -0.1504 -0.20 … not finite 0.15 FAIL"
     assert " ".join(second.split()) == "width supar short input_gradient 0 -0.15 -0.20 … not finite -0.65 to +0.15 FAIL"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failing", "words"),
+    [
+        ("INCONCLUSIVE", [], "check.max_seeds"),
+        ("FAIL", [0, 10], "mend-a-model"),
+        ("FAIL", [10], "check.lr"),
+    ],
+)
+def test_what_did_not_pass_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], outcome: Any, failing: list[int], words: str
+) -> None:
+    row = {"axis": "width", "rule": "supar", "module": "m", "kind": "activation", "passed": False}
+    row |= {"slope": 1.0, "slope_low": 0.9, "slope_high": 1.1, "allowed_low": -0.1, "allowed_high": 0.1}
+    print_check(CheckReport(outcome, (), tuple(row | {"step": step, "outcome": "FAIL"} for step in failing)))
+    assert words in capsys.readouterr().err.splitlines()[-1]

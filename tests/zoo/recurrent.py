@@ -11,11 +11,11 @@ __all__ = ["ENTRIES"]
 class Recurrent(nn.Module):
     """Tokens to logits."""
 
-    def __init__(self, kind: type[nn.RNNBase], width: int) -> None:
+    def __init__(self, kind: type[nn.RNNBase], width: int, vocabulary: int = VOCABULARY) -> None:
         super().__init__()
-        self.embed = nn.Embedding(VOCABULARY, width)
+        self.embed = nn.Embedding(vocabulary, width)
         self.cell = kind(width, width, batch_first=True)
-        self.readout = nn.Linear(width, VOCABULARY)
+        self.readout = nn.Linear(width, vocabulary)
 
     def forward(self, tokens: Tensor) -> Tensor:
         logits: Tensor = self.readout(self.cell(self.embed(tokens))[0])

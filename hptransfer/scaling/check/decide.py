@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import pandas as pd
 
@@ -29,7 +29,8 @@ def seed_batches(seeds: Sequence[int], most: int) -> list[tuple[int, ...]]:
 def check_until_decided(
     measure: Measure, judge: Judge, *, rules: Sequence[str], seeds: Sequence[int], most: int, steps: int
 ) -> tuple[pd.DataFrame, Sequence[CheckVerdict]]:
-    """All rows that were measured, and the last verdicts. More seeds go to rules that are open on some axis alone.
+    """All rows that were measured, and the last verdicts. More seeds go to rules alone that are open on some axis and
+    beyond tolerance on none.
 
     Where the last step is decided, further seeds take one step: the first forward pass and update need no more.
     """
@@ -39,11 +40,15 @@ def check_until_decided(
     for batch in batches:
         frames.append(measure(rules, batch, steps))
         verdicts = judge(pd.concat(frames, ignore_index=True), len(batches))
-        rules = [rule for rule in rules if any(verdict.by_rule[rule] == "INCONCLUSIVE" for verdict in verdicts)]
+        rules = [rule for rule in rules if _is_open({verdict.by_rule[rule] for verdict in verdicts})]
         if not rules:
             break
         steps = steps if any(_last_is_open(verdict, rules) for verdict in verdicts) else 1
     return pd.concat(frames, ignore_index=True), verdicts
+
+
+def _is_open(outcomes: Set[str]) -> bool:
+    return "INCONCLUSIVE" in outcomes and "FAIL" not in outcomes
 
 
 def _last_is_open(verdict: CheckVerdict, rules: Sequence[str]) -> bool:

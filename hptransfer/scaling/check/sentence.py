@@ -43,7 +43,7 @@ def _undecided(judged: pd.DataFrame) -> str:
     undecided = judged[judged["outcome"] == "INCONCLUSIVE"]
     seeds = int(undecided["seeds"].max())
     count = f"{len(undecided)} of {len(judged)} slopes neither within tolerance nor beyond it after {_count(seeds)}"
-    return f"{count}, worst is {_worst(undecided)}; raise the cap on seeds or compare widths further apart"
+    return f"{count}, worst is {_worst(undecided)}; more seeds or widths further apart would decide it"
 
 
 def _would_have_caught(caught: Caught, judged: pd.DataFrame) -> str:

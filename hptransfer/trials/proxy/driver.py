@@ -24,7 +24,14 @@ from hptransfer.trials.proxy.mirror import Mirror, importances
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
 from hptransfer.trials.proxy.samplers import Search
 from hptransfer.trials.proxy.space import HPs
-from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, flat_directions, history
+from hptransfer.trials.proxy.summary import (
+    basin,
+    basin_warnings,
+    edge_warnings,
+    fitted_optimum,
+    flat_directions,
+    history,
+)
 from hptransfer.trials.proxy.telescope import Level, telescope
 from hptransfer.trials.proxy.tried import Tried, diverged_everywhere, run_points, spent_flops
 from hptransfer.trials.settled import Settled
@@ -163,6 +170,7 @@ def _base_of(proxy: Proxy, search: Found) -> TunedBase:
     winner, space = finalists[0], proxy.space
     at_width = [t for t in searched.tried if t.trial.width == searched.width]
     chosen, spent = proxy.settled.with_hps(winner.hps), spent_flops(search.runs)
+    around = basin(space, at_width, winner)
     target = _target_flops(chosen)
     found = {
         "search_trials": len({t.trial.id for t in searched.tried}),
@@ -174,7 +182,7 @@ def _base_of(proxy: Proxy, search: Found) -> TunedBase:
         "flat_directions": flat_directions(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
-        "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps),
+        "warnings": tune_warnings(proxy.study) + (edge_warnings(space, winner.hps) or basin_warnings(space, around)),
         "provenance": _provenance(proxy, searched.tried),
     }
     return TunedBase(
@@ -184,7 +192,7 @@ def _base_of(proxy: Proxy, search: Found) -> TunedBase:
         flops=spent,
         loss=winner.loss,
         loss_spread=winner.spread,
-        **basin(space, at_width, winner),
+        **around,
         further=found,
     )
 

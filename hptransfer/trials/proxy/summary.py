@@ -21,7 +21,7 @@ from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
-__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "history"]
+__all__ = ["basin", "basin_warnings", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
@@ -136,6 +136,22 @@ def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:
                 f" ({axis.low:.3g} to {axis.high:.3g}); the true optimum may lie beyond: widen tune.space.{name}"
             )
     return found
+
+
+def basin_warnings(space: Mapping[str, Range], flat: Mapping[str, float]) -> list[str]:
+    """A sentence where the basin around the winner (see `basin`) reaches an end of the searched LRs."""
+    if "flat_low" not in flat:
+        return []
+    axis, cut = space["lr"], []
+    if flat["flat_low"] <= axis.low:
+        cut.append(f"low end ({axis.low:.3g})")
+    if flat["flat_high"] >= axis.high:
+        cut.append(f"high end ({axis.high:.3g})")
+    return [
+        f"the LRs within {FLAT:.1%} of the best loss reach the {end} of the searched range, so the optimum is not known"
+        " on that side: widen tune.space.lr, and let the grid's LRs reach beyond it"
+        for end in cut
+    ]
 
 
 def history(tried: Sequence[Tried], finalists: Sequence[Finalist]) -> list[dict[str, Any]]:

@@ -48,6 +48,19 @@ def test_a_rule_that_is_decided_gets_no_more_seeds():
     assert rules.asked == [(("level", "tilted"), 8, 5)]
 
 
+def test_a_rule_that_fails_on_one_axis_gets_no_more_seeds_for_another_that_is_open():
+    rules = Rules(a=made_up(0.5, spread=0.05, seeds=64))
+
+    def over_two_axes(frame: pd.DataFrame, looks: int) -> tuple[CheckVerdict, ...]:
+        return *judge(frame, looks), judge_check(made_up(spread=0.25).assign(rule="a"), looks=looks)
+
+    _, (failed, open_still) = check_until_decided(
+        rules.measure, over_two_axes, rules=["a"], seeds=range(8), most=64, steps=5
+    )
+    assert (failed.by_rule["a"], open_still.by_rule["a"]) == ("FAIL", "INCONCLUSIVE")
+    assert [seeds for _, seeds, _ in rules.asked] == [8]
+
+
 def test_one_that_is_open_gets_twice_as_many_and_the_others_none():
     rules = Rules(level=made_up(spread=0.05, seeds=64), noisy=made_up(spread=0.25, seeds=64))
     assert rules.decided() == {"level": "PASS", "noisy": "PASS"}

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from zoo.recurrent import Recurrent
 
 from hptransfer.scaling.check.measure import NEXT_TOKEN, CheckSettings, coordinate_check
 from hptransfer.scaling.parametrize import parametrize
@@ -68,6 +69,24 @@ def test_an_aligned_update_by_hand():
     expected = 0.01 * (delta.T @ x).abs().sum() / delta.abs().sum()
     assert frame.value["blocks.0.up", "aligned_update", 0] == pytest.approx(float(expected), rel=1e-3)
     assert "aligned_update" not in frame.loc["embed"].index.get_level_values("kind")  # a lookup sums nothing
+
+
+@pytest.mark.parametrize(
+    ("build", "row"),
+    [
+        (partial(gpt, head_size=16, qk_norm=True), "blocks.0.attention (scores)"),
+        (partial(Recurrent, nn.LSTM, vocabulary=64), "cell (weight_hh_l0)"),
+    ],
+)
+def test_an_update_is_proportional_to_the_lr_where_a_module_is_not_linear_in_its_weights_too(build, row):
+    """Normed queries can turn and no more, a gate can open and no more: at a searched LR a whole step shows that."""
+    found = []
+    for lr in (2**-10, 2**-4):
+        settings = CheckSettings(depth=1, steps=1, seeds=(0,), base=BaseHPs(lr=lr, weight_decay=0.0))
+        frame = coordinate_check(build, TOKENS, widths=(32,), settings=settings)
+        sizes = frame[(frame.kind == "aligned_update") & (frame.step == 0)].set_index("module").value
+        found.append(sizes[row] / lr)
+    assert found[1] == pytest.approx(found[0], rel=0.1)
 
 
 def test_a_model_that_was_measured_is_let_go():

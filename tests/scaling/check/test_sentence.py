@@ -21,7 +21,7 @@ def test_each_outcome_is_said_with_its_worst_row():
     assert verdict.sentence == (
         "supar is INCONCLUSIVE over density, which is no pass: 1 of 2 slopes neither within tolerance nor beyond it"
         " after 8 seeds, worst is the activation of blocks.*.up at step 0, slope -0.00 [-0.20, +0.20] (allowed 0.1);"
-        " raise the cap on seeds or compare widths further apart."
+        " more seeds or widths further apart would decide it."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hptransfer.study.study import Range
 from hptransfer.study.trial import Trial
 from hptransfer.trials.proxy.summary import (
+    basin_warnings,
     best_of,
     edge_warnings,
     fitted_optimum,
@@ -46,6 +47,16 @@ def test_the_minimum_of_the_fit_lies_between_the_runs() -> None:
 def test_a_winner_at_an_end_of_its_range_is_told(octave: float, end: str) -> None:
     told = edge_warnings(SPACE, {"lr": 2.0**octave})
     assert [f"at the {end} end of the searched range" in text for text in told] == ([True] if end else [])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [(2.0**-8, 2.0**-5, []), (2.0**-10, 2.0**-5, ["low"]), (2.0**-5, 2.0**-2, ["high"])],
+)
+def test_a_basin_that_reaches_an_end_of_the_searched_lrs_is_told(low: float, high: float, ends: list[str]) -> None:
+    told = basin_warnings(SPACE, {"flat_low": low, "flat_high": high})
+    assert [f"reach the {end} end" in text for end, text in zip(ends, told, strict=True)] == [True] * len(ends)
+    assert basin_warnings({}, {}) == []  # the LR was not searched
 
 
 def test_the_history_holds_every_run_in_order() -> None:
