@@ -99,12 +99,6 @@ def test_after_an_edit_of_the_model_or_of_what_it_uses_it_runs_anew(
     (tmp_path / "checked_layers.py").write_text("from hptransfer.tasks.models.mlp import MLP\n")
     build = ["def build(width):", "    return MLP(width, vocab_size=16)"]
     source = ["from checked_layers import MLP", *build, version, ""]
-        "from checked_layers import MLP",
-        "def build(width):",
-        "    return MLP(width, vocab_size=16)",
-        version,
-        "",
-    ]
     (tmp_path / "checked_model.py").write_text("\n".join(source))
     monkeypatch.syspath_prepend(str(tmp_path))
 

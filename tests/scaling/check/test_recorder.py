@@ -81,7 +81,7 @@ def test_an_aligned_update_by_hand():
 def test_an_update_is_proportional_to_the_lr_where_a_module_is_not_linear_in_its_weights_too(build, row):
     """Normed queries can turn and no more, a gate can open and no more: at a searched LR a whole step shows that."""
     found = []
-    for lr in (2**-10, 2**-4):
+    for lr in (2**-10, 2**-2):
         settings = CheckSettings(depth=1, steps=1, seeds=(0,), base=BaseHPs(lr=lr, weight_decay=0.0))
         frame = coordinate_check(build, TOKENS, widths=(32,), settings=settings)
         sizes = frame[(frame.kind == "aligned_update") & (frame.step == 0)].set_index("module").value
