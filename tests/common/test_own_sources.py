@@ -42,6 +42,14 @@ def test_a_module_and_in_turn_what_it_imports_of_the_users_own_and_nothing_else(
     }
 
 
+def test_nothing_is_imported_to_find_out(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "late_of_own.py").write_text("def late():\n    import xmlrpc.client, no_such_package.inner, top_of_own\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "xmlrpc"]:
+        monkeypatch.delitem(sys.modules, name)
+    assert set(own_sources("late_of_own")) > {"late_of_own", "top_of_own"}
+    assert not {"xmlrpc", "top_of_own", "late_of_own"} & set(sys.modules)
+
+
 def test_what_is_installed_or_is_not_there_has_none() -> None:
     assert own_sources("torch") == own_sources("hptransfer.common.errors") == own_sources("no_such_module") == {}
 
