@@ -329,8 +329,8 @@ def _what_to_do(report: CheckReport) -> str:
     steps = [row["step"] for row in report.slopes if row["outcome"] == "FAIL"]
     if min(steps) > 0:
         return (
-            "The first step is as it should be and the last is not: an LR too high for this model looks the same as an"
-            " error. A lower one, for the check alone: check.lr."
+            "At the first step nothing is shown to be wrong, at the last it is: an LR too high for this model looks the"
+            " same as an error. A lower one, for the check alone: check.lr."
         )
     return "What to look for first: docs/mend-a-model.md, or `hptransfer explain` for what each tensor is taken for."
 

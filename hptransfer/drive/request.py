@@ -46,7 +46,8 @@ class Request:
     command: str = ""
     """The command line as typed, for messages that say how to resume."""
     named: str = ""
-    """The study as further commands name it: its path, with the results folder where that is not the usual one."""
+    """The study as further commands name it: its path, with what was set beside it, and the results folder where that
+    is not the usual one."""
 
     @classmethod
     def from_command_line(cls, given: Mapping[str, Any]) -> Request:
@@ -79,7 +80,13 @@ class Request:
             same_numbers=bool(given.get("same_numbers")),
             storage=given.get("storage"),
             command=shlex.join(["hptransfer", *sys.argv[1:]]),
-            named=shlex.join([str(path), *([] if results_dir == RESULTS_FOLDER else ["--results", results_dir])]),
+            named=shlex.join(
+                [
+                    str(path),
+                    *(word for override in overrides for word in ("--set", override)),
+                    *([] if results_dir == RESULTS_FOLDER else ["--results", results_dir]),
+                ]
+            ),
         )
 
     @property

@@ -82,7 +82,7 @@ def run_study(request: Request, phases: Phases) -> int:
 def _run_observed(
     request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner
 ) -> tuple[bool, str]:
-    """Whether the coordinate check passed, and the verdict's sentence if the grid ran; observers hear of every end."""
+    """Whether no coordinate check failed, and the verdict's sentence if the grid ran; observers hear of every end."""
     sentence = ""
     runner.observers.started(request.study, store.uri)
     try:
@@ -96,7 +96,8 @@ def _run_observed(
 
 
 def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, store: Store, runner: Runner) -> bool:
-    """Tune, check, fan out. False when the coordinate check did not pass; what follows it is then not started."""
+    """Tune, check, fan out. False when the coordinate check failed; what follows it is then not started. One that is
+    open stops nothing: a search was paid for, and chance may leave a slope open in a right model."""
     study, data_id = request.study, request.data_id
     if not request.same_numbers:
         refuse_changed_sources(study, store)
@@ -126,9 +127,11 @@ def _run_phases(request: Request, phases: Phases, settings: WorkerSettings, stor
     if phases.check and study.check.enabled:
         report = coordinate_check_of(settled, store)
         print_check(report)
-        if not report.passed:
+        if report.outcome == "FAIL":
             click.echo("The sweep was not started: mend the model or the rule, or add --no-check.", err=True)
             return False
+        if not report.passed:
+            click.echo("The sweep goes on: nothing is shown to be wrong, and the verdict will say.", err=True)
     if phases.grid:
         _run_grid(settled, base, store, runner)
         _run_direct(settled, store, runner)

@@ -47,6 +47,8 @@ def test_the_studys_folder_can_be_imported_from_here_and_by_workers(study: Path,
 def test_the_study_is_named_as_a_further_command_needs_it(study: Path, tmp_path: Path) -> None:
     assert request(study).named == f"'{study}'"
     assert request(study, results_dir="elsewhere").named == f"'{study}' --results elsewhere"
+    changed = request(study, overrides=("grid.seeds=2", "grid.widths=[16,32]"), search="bracket")
+    assert changed.named == f"'{study}' --set grid.seeds=2 --set 'grid.widths=[16,32]' --set grid.search=bracket"
 
 
 @pytest.mark.parametrize(

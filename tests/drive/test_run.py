@@ -189,3 +189,16 @@ def test_a_wrong_model_is_refused_before_its_search_is_paid_for(tmp_path, capsys
     folder = tmp_path / "results" / "twice"
     assert not list(folder.glob("trials/*"))
     assert "supar fails over width" in (folder / "report.html").read_text()
+
+
+def test_a_check_that_stays_open_does_not_stop_what_was_paid_for(tmp_path, capsys):
+    few_seeds = "check: {steps: 1, seeds: 2, max_seeds: 2, widths: [16, 32]}"
+    study = tmp_path / "twice.yaml"
+    study.write_text(STUDY.replace("SEARCH", "fixed").replace("check: {enabled: false}", few_seeds))
+    given = {"study": study, "results_dir": str(tmp_path / "results"), "executor": "local", "no_compile": True}
+    assert run_study(Request.from_command_line(given), Phases(tune=True, check=True, grid=True)) == 0
+    said = capsys.readouterr()
+    assert "INCONCLUSIVE over width, which is no pass" in said.out
+    assert "The sweep goes on: nothing is shown to be wrong" in said.err
+    rows = read_study(str(tmp_path / "results" / "twice")).frame
+    assert {"tune", "grid"} <= set(rows["phase"])
