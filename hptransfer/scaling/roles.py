@@ -187,9 +187,9 @@ class _Reader:
                 f"cannot tell the role of this parameter of shape {shape} in a {type(module).__name__}",
                 where=name,
                 allowed=", ".join(ROLES),
-                hint=f'say it: roles={{"{name}": …}}: "vector" where each number of it is multiplied or added by itself,'
-                ' "embedding" for a table of places, "hidden" where it is summed over (stored as out × in; "hidden^T" for'
-                " in × out)",
+                hint=f'say it: roles={{"{name}": …}}, "vector" where its numbers are multiplied or added one by one,'
+                ' "embedding" for a table of places, "hidden" where it is summed over (stored as out × in; "hidden^T"'
+                " for in × out)",
             )
         outgrows, ingrows = any(grows[d] for d in dims.out), any(grows[d] for d in dims.inp)
         if table is not None:
