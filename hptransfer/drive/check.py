@@ -332,7 +332,10 @@ def _what_to_do(report: CheckReport) -> str:
             "At the first step nothing is shown to be wrong, at the last it is: an LR too high for this model looks the"
             " same as an error. A lower one, for the check alone: check.lr."
         )
-    return "What to look for first: docs/mend-a-model.md, or `hptransfer explain` for what each tensor is taken for."
+    return (
+        "What to look for first: docs/mend-a-model.md, or `hptransfer explain` for what each tensor is taken for. A"
+        " slope a little beyond may be sums of few terms: compare wider models (check.widths)."
+    )
 
 
 def _number(value: float | None, allowed: Allowed) -> str:
