@@ -53,7 +53,7 @@ def verdict(results: str, as_json: bool, delta: float | None, margin: float | No
             Console().print(direct_table(direct))
         for note in (*judgement.notes, *read.problems, *_circumstances(read)):
             click.echo(f"note: {note}")
-        if any(v.verdict == "INCONCLUSIVE" for v in judgement.verdicts):
+        if read.study is not None and any(v.verdict == "INCONCLUSIVE" for v in judgement.verdicts):
             click.echo(f"\nFor open cells that more runs would settle the report has the command: {_report_of(read)}")
         expected = ", ".join(settings.expect_stable) or "none"
         click.echo(f"\n{'As expected' if judgement.stable else 'Not as expected'}; expected to be STABLE: {expected}.")

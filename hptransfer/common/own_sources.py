@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sysconfig
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 __all__ = ["is_installed", "own_sources"]
@@ -20,41 +19,47 @@ def is_installed(file: Path) -> bool:
 
 
 def own_sources(name: str) -> dict[str, Path]:
-    """By name the source files of a module and of all of the user's own that it imports, anywhere in it, in turn.
+    """By name the source files of a module and of all of the user's own that it imports, anywhere in it, in turn, with
+    the packages they lie in.
 
     Empty for one that is installed or cannot be found.
     """
     found: dict[str, Path] = {}
-    waiting = [name]
+    seen, waiting = {""}, [name]
     while waiting:
         name = waiting.pop()
-        file = None if name in found else _own_file_of(name)
-        if file is not None:
+        if name in seen:
+            continue
+        seen.add(name)
+        waiting.append(name.rpartition(".")[0])  # the package around it is imported first
+        if (file := _own_file_of(name)) is not None:
             found[name] = file
             waiting += _imported_by(name, file)
     return found
 
 
 def _own_file_of(name: str) -> Path | None:
-    """The source file of a module of the user's own, imported or not; None of any other, and of what is no module."""
-    spec = _spec_of(name)
-    file = None if spec is None or spec.origin is None else Path(spec.origin)
-    return file if file is not None and file.suffix == ".py" and file.is_file() and not is_installed(file) else None
+    """The source file of a module of the user's own, imported or not; None of any other, and of what is no module.
 
-
-def _spec_of(name: str) -> ModuleSpec | None:
-    """Where a module lies, step by step from its outermost package: Python's own search imports each package to look
-    into it, and nothing is to run for a look."""
+    Only the outermost package is looked up as Python does it, and what is inside by its files: Python's own search
+    imports each package to look into it, and nothing is to run for a look.
+    """
     outer, *inner = name.split(".")
     try:
         spec = importlib.util.find_spec(outer)
     except ValueError:  # a module that was made by hand
         return None
+    if spec is None:
+        return None
+    file, folders = (
+        spec.origin and Path(spec.origin),
+        [Path(folder) for folder in spec.submodule_search_locations or ()],
+    )
     for part in inner:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
-    return spec
+        places = [folder / part for folder in folders]
+        files = [f for place in places for f in (place / "__init__.py", place.with_name(f"{part}.py")) if f.is_file()]
+        file, folders = (files[0] if files else None), [place for place in places if place.is_dir()]
+    return file if file and file.suffix == ".py" and file.is_file() and not is_installed(file) else None
 
 
 def _imported_by(name: str, file: Path) -> list[str]:
@@ -72,5 +77,4 @@ def _imported_by(name: str, file: Path) -> list[str]:
             above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
             found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    parents = {part.rpartition(".")[0] for part in found}
-    return sorted({*found, *parents} - {""})
+    return found

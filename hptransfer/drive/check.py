@@ -327,7 +327,7 @@ def _what_to_do(report: CheckReport) -> str:
     if report.outcome == "INCONCLUSIVE":
         return "To decide it: widths further apart (check.widths), or more seeds (check.max_seeds)."
     steps = [row["step"] for row in report.slopes if row["outcome"] == "FAIL"]
-    if min(steps) > 0:
+    if min(steps, default=0) > 0:
         return (
             "At the first step nothing is shown to be wrong, at the last it is: an LR too high for this model looks the"
             " same as an error. A lower one, for the check alone: check.lr."

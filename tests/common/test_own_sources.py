@@ -15,8 +15,10 @@ FILES = {
     "top_of_own.py": "import torch\nfrom layers_of_own import Layer\nfrom hptransfer.common import errors\n",
     "layers_of_own.py": "import math\ndef late():\n    from sizes_of_own.powers import TWO\nclass Layer: pass\n",
     "sizes_of_own/__init__.py": "",
-    "sizes_of_own/powers.py": "from . import roots\nfrom .roots import HALF\nimport top_of_own\nTWO = 2\n",
-    "sizes_of_own/roots.py": "HALF = 0.5\n",
+    "sizes_of_own/powers.py": "from . import roots\nfrom .deep.inner.roots import HALF\nimport top_of_own\nTWO = 2\n",
+    "sizes_of_own/roots.py": "",
+    "sizes_of_own/deep/__init__.py": "",
+    "sizes_of_own/deep/inner/roots.py": "HALF = 0.5\n",
     "apart_of_own.py": "",
 }
 
@@ -24,7 +26,7 @@ FILES = {
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in [name for name in sys.modules if "of_own" in name]:
@@ -39,6 +41,8 @@ def test_a_module_and_in_turn_what_it_imports_of_the_users_own_and_nothing_else(
         "sizes_of_own": here / "sizes_of_own/__init__.py",
         "sizes_of_own.powers": here / "sizes_of_own/powers.py",
         "sizes_of_own.roots": here / "sizes_of_own/roots.py",
+        "sizes_of_own.deep": here / "sizes_of_own/deep/__init__.py",
+        "sizes_of_own.deep.inner.roots": here / "sizes_of_own/deep/inner/roots.py",
     }
 
 

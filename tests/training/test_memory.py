@@ -61,9 +61,8 @@ def test_micro_batches_come_to_the_numbers_of_the_batch(settings: WorkerSettings
 @pytest.mark.slow
 def test_compiled_micro_batches_come_to_them_too(tmp_path: Path) -> None:
     compiled = replace(EAGER, compile="always", cache_dir=str(tmp_path))
-    mlp = ModelSpec(factory="mlp")  # a third of a GPT's time to compile
-    settings = ((2.0**-8, "supar"), (1e6, "supar"), (2.0**-6, "mup"))
-    trials = [small_trial(lr, rule=rule, model=mlp) for lr, rule in settings]
+    mlp = ModelSpec(factory="mlp")  # quicker to compile than a GPT
+    trials = [small_trial(model=mlp), small_trial(1e6, model=mlp), small_trial(2.0**-6, rule="mup", seed=1, model=mlp)]
     whole = list(train_pack(trials, compiled))
     for a, b in zip(whole, train_pack(trials, replace(compiled, micro_batches=2)), strict=True):
         assert (b.status, b.diverged_step) == (a.status, a.diverged_step)

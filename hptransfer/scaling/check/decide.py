@@ -29,8 +29,8 @@ def seed_batches(seeds: Sequence[int], most: int) -> list[tuple[int, ...]]:
 def check_until_decided(
     measure: Measure, judge: Judge, *, rules: Sequence[str], seeds: Sequence[int], most: int, steps: int
 ) -> tuple[pd.DataFrame, Sequence[CheckVerdict]]:
-    """All rows that were measured, and the last verdicts. More seeds go to rules alone that are open on some axis and
-    beyond tolerance on none.
+    """All rows that were measured, and the last verdicts. Only rules that are open on some axis and fail on none get
+    more seeds.
 
     Where the last step is decided, further seeds take one step: the first forward pass and update need no more.
     """

@@ -24,14 +24,7 @@ from hptransfer.trials.proxy.mirror import Mirror, importances
 from hptransfer.trials.proxy.proxy import Proxy, refuse_vain_search, tune_warnings
 from hptransfer.trials.proxy.samplers import Search
 from hptransfer.trials.proxy.space import HPs
-from hptransfer.trials.proxy.summary import (
-    basin,
-    basin_warnings,
-    edge_warnings,
-    fitted_optimum,
-    flat_directions,
-    history,
-)
+from hptransfer.trials.proxy.summary import basin, edge_warnings, fitted_optimum, flat_directions, history
 from hptransfer.trials.proxy.telescope import Level, telescope
 from hptransfer.trials.proxy.tried import Tried, diverged_everywhere, run_points, spent_flops
 from hptransfer.trials.settled import Settled
@@ -182,7 +175,7 @@ def _base_of(proxy: Proxy, search: Found) -> TunedBase:
         "flat_directions": flat_directions(space, at_width),
         "finalists": [finalist.to_json() for finalist in finalists],
         "levels": [level.to_json() for level in searched.levels],
-        "warnings": tune_warnings(proxy.study) + (edge_warnings(space, winner.hps) or basin_warnings(space, around)),
+        "warnings": tune_warnings(proxy.study) + edge_warnings(space, winner.hps, around),
         "provenance": _provenance(proxy, searched.tried),
     }
     return TunedBase(

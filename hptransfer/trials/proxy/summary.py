@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log2
+from math import inf, log2
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from hptransfer.trials.proxy.finalists import Finalist
 from hptransfer.trials.proxy.space import HPs, coordinate, rounded, value_at
 from hptransfer.trials.proxy.tried import Tried
 
-__all__ = ["basin", "basin_warnings", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "history"]
+__all__ = ["basin", "best_of", "edge_warnings", "fitted_optimum", "flat_directions", "history"]
 
 FLAT = 0.005
 """The flat range holds the LRs whose loss is within this of the best, relative."""
@@ -123,8 +123,9 @@ def _principal(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return curvatures, (axes * signs).T
 
 
-def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:
-    """A sentence for every winning value that sits at an end of its range."""
+def edge_warnings(space: Mapping[str, Range], hps: HPs, around: Mapping[str, float] | None = None) -> list[str]:
+    """A sentence for every winning value that sits at an end of its range, and for every end of the LR's range that the
+    basin `around` the winner reaches though the winner does not (see `basin`)."""
     found = []
     for name, axis in space.items():
         low, high = coordinate(axis.low, axis), coordinate(axis.high, axis)
@@ -135,22 +136,21 @@ def edge_warnings(space: Mapping[str, Range], hps: HPs) -> list[str]:
                 f"the best {name} ({hps[name]:.3g}) lies at the {end} end of the searched range"
                 f" ({axis.low:.3g} to {axis.high:.3g}); the true optimum may lie beyond: widen tune.space.{name}"
             )
+        elif name == "lr":
+            found += _cut_basin(axis, around or {})
     return found
 
 
-def basin_warnings(space: Mapping[str, Range], flat: Mapping[str, float]) -> list[str]:
-    """A sentence where the basin around the winner (see `basin`) reaches an end of the searched LRs."""
-    if "flat_low" not in flat:
-        return []
-    axis, cut = space["lr"], []
-    if flat["flat_low"] <= axis.low:
-        cut.append(f"low end ({axis.low:.3g})")
-    if flat["flat_high"] >= axis.high:
-        cut.append(f"high end ({axis.high:.3g})")
+def _cut_basin(axis: Range, around: Mapping[str, float]) -> list[str]:
+    reached = {
+        f"low end ({axis.low:.3g})": around.get("flat_low", inf) <= axis.low,
+        f"high end ({axis.high:.3g})": around.get("flat_high", -inf) >= axis.high,
+    }
     return [
         f"the LRs within {FLAT:.1%} of the best loss reach the {end} of the searched range, so the optimum is not known"
         " on that side: widen tune.space.lr, and let the grid's LRs reach beyond it"
-        for end in cut
+        for end, cut in reached.items()
+        if cut
     ]
 
 

@@ -10,7 +10,6 @@ import pytest
 from hptransfer.study.study import Range
 from hptransfer.study.trial import Trial
 from hptransfer.trials.proxy.summary import (
-    basin_warnings,
     best_of,
     edge_warnings,
     fitted_optimum,
@@ -54,9 +53,16 @@ def test_a_winner_at_an_end_of_its_range_is_told(octave: float, end: str) -> Non
     [(2.0**-8, 2.0**-5, []), (2.0**-10, 2.0**-5, ["low"]), (2.0**-5, 2.0**-2, ["high"])],
 )
 def test_a_basin_that_reaches_an_end_of_the_searched_lrs_is_told(low: float, high: float, ends: list[str]) -> None:
-    told = basin_warnings(SPACE, {"flat_low": low, "flat_high": high})
+    told = edge_warnings(SPACE, {"lr": 2.0**-6}, {"flat_low": low, "flat_high": high})
     assert [f"reach the {end} end" in text for end, text in zip(ends, told, strict=True)] == [True] * len(ends)
-    assert basin_warnings({}, {}) == []  # the LR was not searched
+
+
+def test_a_winner_at_the_end_of_another_range_hides_no_cut_basin_and_one_at_its_own_end_is_told_once() -> None:
+    space, around = SPACE | {"init_std": Range(low=0.01, high=0.1)}, {"flat_low": 2.0**-5, "flat_high": 2.0**-2}
+    both = edge_warnings(space, {"lr": 2.0**-4, "init_std": 0.1}, around)
+    assert ["reach the high end" in both[0], "the best init_std" in both[1]] == [True, True]
+    assert len(edge_warnings(SPACE, {"lr": 2.0**-2}, around)) == 1
+    assert edge_warnings({"init_std": space["init_std"]}, {"init_std": 0.03}, around) == []  # the LR was not searched
 
 
 def test_the_history_holds_every_run_in_order() -> None:
