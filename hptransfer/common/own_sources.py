@@ -51,10 +51,8 @@ def _own_file_of(name: str) -> Path | None:
         return None
     if spec is None:
         return None
-    file, folders = (
-        spec.origin and Path(spec.origin),
-        [Path(folder) for folder in spec.submodule_search_locations or ()],
-    )
+    file = Path(spec.origin) if spec.origin else None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     for part in inner:
         places = [folder / part for folder in folders]
         files = [f for place in places for f in (place / "__init__.py", place.with_name(f"{part}.py")) if f.is_file()]

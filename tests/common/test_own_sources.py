@@ -18,7 +18,7 @@ FILES = {
     "sizes_of_own/powers.py": "from . import roots\nfrom .deep.inner.roots import HALF\nimport top_of_own\nTWO = 2\n",
     "sizes_of_own/roots.py": "",
     "sizes_of_own/deep/__init__.py": "",
-    "sizes_of_own/deep/inner/roots.py": "HALF = 0.5\n",
+    "sizes_of_own/deep/inner/roots.py": "HALF = 0.5\n",  # in a namespace package: it has no __init__.py
     "apart_of_own.py": "",
 }
 
